@@ -1,0 +1,33 @@
+"""OpenClaw on every host of the inventory, top to bottom.
+
+    pyinfra inventories/local.py deploy.py [--dry] [--diff]
+"""
+
+from pyinfra import config, host
+
+from operations import (
+    compose,
+    configuration,
+    directories,
+    engine,
+    images,
+    packages,
+    preflight,
+    secrets,
+    snapshot,
+    verification,
+)
+
+settings = preflight.run()
+config.SUDO = snapshot.needs_sudo(host)
+
+packages.install(settings)
+engine.install(settings)
+engine.configure(settings)
+directories.create(settings)
+secrets.write(settings)
+images.build(settings)
+configuration.merge(settings)
+compose.configure(settings)
+compose.activate(settings)
+verification.verify(settings)

@@ -1,0 +1,158 @@
+"""Files and directories on a host: compared by one probe, replaced atomically.
+
+pyinfra's own `files.put` costs several round trips per file and passes through a readable
+temporary file; here one probe reads the metadata of every managed path, and a changed file
+is one command whose content travels on standard input.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+from collections.abc import Callable, Generator, Iterable
+from dataclasses import dataclass
+from shlex import quote
+
+from pyinfra import host, logger
+from pyinfra.api import StringCommand
+
+from operations import snapshot
+from operations.operation import operation
+from toolkit.settings import Settings
+
+_managed: list[Callable[[Settings], Iterable[str]]] = []
+
+
+@dataclass(frozen=True)
+class File:
+    """A file as it should be: absolute path, whole content (ends with a newline), mode, owner.
+
+    A `secret` file's content is never shown, not even by `--diff`.
+    """
+
+    path: str
+    content: str
+    mode: str = "644"
+    owner: str = "0:0"
+    secret: bool = False
+
+
+@dataclass(frozen=True)
+class Found:
+    """What is at a path: `kind` as `stat -c %F` says it, mode, `uid:gid`, SHA-256 of a file."""
+
+    kind: str
+    mode: str
+    owner: str
+    digest: str
+
+
+def managed_paths(function: Callable[[Settings], Iterable[str]]) -> Callable[[Settings], Iterable[str]]:
+    """Register a function that names the paths whose state the snapshot must hold."""
+    _managed.append(function)
+    return function
+
+
+@snapshot.probe("files")
+def files_probe(settings: Settings) -> str:
+    paths = sorted({path for function in _managed for path in function(settings)})
+    words = " ".join(quote(path) for path in paths)
+    return f"""for path in {words}; do
+  [ -e "$path" ] || continue
+  digest=-; [ -f "$path" ] && digest=$(sha256sum "$path" | cut -d' ' -f1)
+  stat -L -c "%F|%a|%u:%g|$digest|%n" "$path"
+done"""
+
+
+def found(path: str) -> Found | None:
+    """Return what the snapshot of the current host knows of a managed `path`; None if absent."""
+    for line in snapshot.read().get("files", "").splitlines():
+        kind, mode, owner, digest, name = line.split("|", 4)
+        if name == path:
+            return Found(kind, mode, owner, digest)
+    return None
+
+
+@operation
+def write(files: Iterable[File]) -> Generator:
+    """Write the files that are absent or differ; each one appears whole or not at all.
+
+    + files: the files as they should be; their paths must be registered with
+      `managed_paths` and their directories exist
+    """
+    changed = [file for file in files if differs(file)]
+    if not changed:
+        host.noop("the files are as they should be")
+    for file in changed:
+        show_difference(file)
+        yield write_command(file)
+
+
+@operation
+def directories(paths: Iterable[str], mode: str = "755", owner: str = "0:0") -> Generator:
+    """Create the directories that are absent and mend mode and owner of those that differ.
+
+    + paths: absolute paths, registered with `managed_paths`; never touched below the top
+    + mode: octal
+    + owner: `uid:gid`
+    """
+    wrong = [path for path in paths if _directory_differs(path, mode, owner)]
+    if not wrong:
+        host.noop("the directories are as they should be")
+    for path in wrong:
+        target = quote(path)
+        yield StringCommand(f"mkdir -p {target} && chown {owner} {target} && chmod {mode} {target}")
+
+
+@operation
+def absent(paths: Iterable[str]) -> Generator:
+    """Remove files that are there.
+
+    + paths: absolute paths of files, registered with `managed_paths`
+    """
+    for path in paths:
+        if found(path):
+            yield StringCommand(f"rm -f {quote(path)}")
+
+
+def digest(content: str) -> str:
+    """Return the SHA-256 of a text, hexadecimal."""
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+def differs(file: File) -> bool:
+    """Return whether `file` is absent on the current host, or has another content, mode or owner."""
+    there = found(file.path)
+    wanted = (digest(file.content), file.mode, file.owner)
+    return there is None or (there.digest, there.mode, there.owner) != wanted
+
+
+def write_command(file: File) -> StringCommand:
+    """Return the command that replaces `file` by rename, its content on standard input."""
+    if not file.content.endswith("\n"):
+        raise ValueError(f"{file.path}: content without a final newline")
+    temporary, target = quote(f"{file.path}.openclaw-new"), quote(file.path)
+    return StringCommand(
+        f"umask 077 && cat > {temporary} && chown {file.owner} {temporary} && "
+        f"chmod {file.mode} {temporary} && mv -f {temporary} {target}",
+        _stdin=[file.content],
+    )
+
+
+def show_difference(file: File) -> None:
+    """Log the difference that writing `file` makes, when pyinfra runs with `--diff`."""
+    if not host.state.config.DIFF or host.state.is_executing:
+        return
+    if file.secret:
+        logger.info(f"{host.print_prefix}{file.path}: secret, difference not shown")
+        return
+    before = snapshot.read_quietly(host, f"cat {quote(file.path)}") if found(file.path) else ""
+    for line in difflib.unified_diff(
+        before.splitlines(), file.content.splitlines(), file.path, file.path, lineterm=""
+    ):
+        logger.info(f"{host.print_prefix}{line}")
+
+
+def _directory_differs(path: str, mode: str, owner: str) -> bool:
+    there = found(path)
+    return there is None or (there.kind, there.mode, there.owner) != ("directory", mode, owner)

@@ -1,0 +1,139 @@
+"""The state of a host, read in one round trip and valid until something changes it.
+
+Each module of `operations/` registers a probe: a POSIX shell snippet, made from the
+settings, that only reads. All probes of a host run in one script, as one pyinfra fact;
+the answers are kept until an operation of `operations.operation` runs a command there.
+Probes print no secrets: pyinfra shows fact output at `-vvv`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from pyinfra import host as current_host
+from pyinfra.api import FactBase, StringCommand
+from pyinfra.api.exceptions import PyinfraError
+from pyinfra.api.host import Host
+
+from toolkit.settings import Settings, settings_for
+
+MARK = "\x1e"
+STALE_AFTER_SECONDS = 30
+_CACHE = "openclaw_snapshot"
+_SUDO = "openclaw_sudo"
+
+ProbeScript = Callable[[Settings], str]
+_probes: dict[str, ProbeScript] = {}
+
+
+@dataclass(frozen=True)
+class Script:
+    """The probe script of one host; its text stays out of pyinfra's log lines."""
+
+    text: str
+
+    def __str__(self) -> str:
+        return "all probes"
+
+
+class HostSnapshot(FactBase[dict[str, str]]):
+    """The output of every probe by name; a probe that finds nothing answers ''."""
+
+    @staticmethod
+    def default() -> dict[str, str]:
+        return {}
+
+    def command(self, script: Script) -> StringCommand:
+        return StringCommand(script.text)
+
+    def process(self, output: list[str]) -> dict[str, str]:
+        return parse(output)
+
+
+def probe(name: str) -> Callable[[ProbeScript], ProbeScript]:
+    """Register the decorated function as the probe `name`.
+
+    The function takes the `Settings` and returns POSIX shell that reads the host. It runs
+    in a subshell with stderr discarded and `LC_ALL=C`; its exit status is ignored.
+    """
+
+    def register(function: ProbeScript) -> ProbeScript:
+        _probes[name] = function
+        return function
+
+    return register
+
+
+def script(settings: Settings) -> str:
+    """Return the shell script that runs every registered probe."""
+    parts = ["export LC_ALL=C PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"]
+    for name, function in sorted(_probes.items()):
+        parts.append(f"printf '\\036%s\\n' {name}\n(\n{function(settings).strip()}\n) 2>/dev/null </dev/null")
+    return "\n".join([*parts, "exit 0"])
+
+
+def parse(lines: Iterable[str]) -> dict[str, str]:
+    """Split the script's output into the answers by probe name."""
+    answers: dict[str, list[str]] = {}
+    current: list[str] = []
+    for line in lines:
+        before, mark, name = line.partition(MARK)
+        if mark:
+            if before:
+                current.append(before)
+            current = answers[name] = []
+        else:
+            current.append(line)
+    return {name: "\n".join(body) for name, body in answers.items()}
+
+
+def read(host: Host | None = None) -> dict[str, str]:
+    """Return the snapshot of `host` (default: the current one), reading it if it is not known.
+
+    Raises:
+        PyinfraError: the host did not answer.
+    """
+    target = host or current_host
+    taken = target.connector_data.get(_CACHE)
+    if taken and (not target.state.is_executing or time.monotonic() - taken[0] < STALE_AFTER_SECONDS):
+        return taken[1]
+    answers = target.get_fact(
+        HostSnapshot, script=Script(script(settings_for(target))), _sudo=needs_sudo(target)
+    )
+    if not answers:
+        raise PyinfraError(f"{target.name}: the host did not answer the probe script")
+    target.connector_data[_CACHE] = (time.monotonic(), answers)
+    return answers
+
+
+def forget(host: Host) -> None:
+    """Drop what is known of `host`, because something changed it."""
+    host.connector_data.pop(_CACHE, None)
+
+
+def needs_sudo(host: Host) -> bool:
+    """Return whether the login user of `host` is not root (asked once per connection)."""
+    if _SUDO not in host.connector_data:
+        succeeded, output = host.run_shell_command(StringCommand("id -u"))
+        if not succeeded:
+            raise PyinfraError(f"{host.name}: cannot run commands: {output.stderr}")
+        host.connector_data[_SUDO] = output.stdout.strip() != "0"
+    return host.connector_data[_SUDO]
+
+
+def read_quietly(host: Host, command: str) -> str:
+    """Return the output of a read-only command without pyinfra printing it at any verbosity.
+
+    For what may contain secrets, such as `openclaw.json`.
+
+    Raises:
+        PyinfraError: the command failed.
+    """
+    succeeded, output = host.run_shell_command(
+        StringCommand(command), print_output=False, print_input=False, _sudo=needs_sudo(host)
+    )
+    if not succeeded:
+        raise PyinfraError(f"{host.name}: {command}: {output.stderr}")
+    return output.stdout

@@ -1,0 +1,35 @@
+"""Rendering of `templates/`: Jinja2, where an undefined name is an error."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from shlex import quote
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+DIRECTORY = Path(__file__).resolve().parent.parent / "templates"
+
+_environment = Environment(
+    loader=FileSystemLoader(DIRECTORY),
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    keep_trailing_newline=True,
+    autoescape=False,
+)
+_environment.filters["sh"] = lambda value: quote(str(value))
+_environment.filters["json"] = lambda value: json.dumps(value, ensure_ascii=False)
+
+
+def render(name: str, **variables: Any) -> str:
+    """Return the template `name` (relative to `templates/`) rendered with `variables`.
+
+    Filters beside Jinja2's own: `sh` quotes a word for a shell, `json` writes JSON, which is
+    also how a string is written safely into YAML.
+
+    Raises:
+        jinja2.UndefinedError: the template uses a name that was not given.
+    """
+    return _environment.get_template(name).render(**variables)

@@ -1,0 +1,1 @@
+"""What is not pyinfra: settings, inventories, the command line and its reports."""

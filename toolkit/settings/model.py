@@ -1,0 +1,190 @@
+"""The settings of one host: every knob, its default, its unit and its meaning.
+
+The model is the single source of `docs/settings.md` and of the JSON Schema for
+YAML inventories (see `toolkit.settings.reference`). It is pure: it reads neither
+the environment nor any file.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from toolkit.settings.types import (
+    AbsolutePath,
+    AptPackage,
+    CpuCount,
+    CredentialReference,
+    EnvironmentName,
+    IpAddress,
+    Memory,
+    Mount,
+    PipRequirement,
+    Port,
+    ProjectName,
+    TimeZone,
+    Url,
+    Version,
+    VolumeName,
+)
+
+
+class Section(BaseModel):
+    """Base of every section: immutable, and an unknown key is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class Engine(Section):
+    """Docker Engine, Compose v2 and BuildKit."""
+
+    source: Literal["auto", "existing", "official", "distro"] = "auto"
+    """Where the engine comes from: what is installed already, Docker's own apt repository,
+    or the distribution's packages; `auto` tries them in that order."""
+    repository_url: Url = "https://download.docker.com/linux"
+    """Docker's apt repository, without the distribution's name (`official` only)."""
+    repository_key: AbsolutePath | None = None
+    """File on the control machine with the repository's signing key; none: fetched from the
+    repository over HTTPS (`official` only)."""
+    users: tuple[str, ...] = ()
+    """Users of the host who may use the engine. Membership of the docker group is root on
+    the host, so the default is nobody."""
+    registry_mirrors: tuple[Url, ...] = ()
+    """Mirrors of Docker Hub, in the order in which they are asked."""
+    log_max_size: Memory = "10m"
+    """Size at which a container's log file is rotated."""
+    log_max_files: int = Field(default=3, ge=1, le=100)
+    """Rotated log files kept for each container."""
+    daemon: dict[str, Any] = Field(default_factory=dict)
+    """Further keys of `/etc/docker/daemon.json` (address pools, proxies, ...), merged over
+    what is there."""
+    socket: AbsolutePath = "/var/run/docker.sock"
+    """The engine's API socket on the host."""
+
+
+class Build(Section):
+    """How images are built."""
+
+    npm_configuration: AbsolutePath | None = None
+    """An `.npmrc` on the host, given to builds as a secret (never kept in a layer)."""
+    pip_configuration: AbsolutePath | None = None
+    """A `pip.conf` on the host, given to builds as a secret (never kept in a layer)."""
+    arguments: dict[EnvironmentName, str] = Field(default_factory=dict)
+    """Further build arguments (`gateway.source: git` passes them to OpenClaw's Dockerfile)."""
+
+
+class Gateway(Section):
+    """The gateway's image and container."""
+
+    source: Literal["npm", "image", "git"] = "npm"
+    """Build from the npm release, run a registry image, or build a git checkout."""
+    version: Version = "2026.9.6"
+    """Release of the npm package `openclaw`, as a string (`npm` only)."""
+    image: str | None = None
+    """Registry reference (`image` only), for example `registry.example/openclaw:2026.9.6`."""
+    repository: str | None = None
+    """Git repository (`git` only)."""
+    ref: str | None = None
+    """Branch, tag or commit (`git` only)."""
+    apt_packages: tuple[AptPackage, ...] = ()
+    """Debian packages added to the image."""
+    pip_packages: tuple[PipRequirement, ...] = ()
+    """Python packages added to the image."""
+    install_browser: bool = False
+    """Add Playwright's Chromium to the image."""
+    port: Port = 18789
+    """Port of the gateway, inside the container and on the host alike."""
+    address: IpAddress = "127.0.0.1"
+    """Address of the host on which the port is published. Anything but loopback is reachable
+    by strangers."""
+    allowed_origins: tuple[Url, ...] = ()
+    """Further origins that may open the Control UI, such as the https origin of a proxy."""
+    trusted_proxies: tuple[str, ...] = ()
+    """Addresses or networks of reverse proxies in front of the gateway."""
+    memory: Memory = "3g"
+    """Memory limit; below 2g OpenClaw's own commands are killed, so less is refused."""
+    cpus: CpuCount | None = None
+    """CPU limit, in cores; none: no limit."""
+    pids_limit: int = Field(default=512, ge=64, le=32768)
+    """Limit of processes and threads."""
+    tmp_size: Memory = "256m"
+    """Size of the container's `/tmp` (tmpfs; counts against the memory limit)."""
+    cache_size: Memory = "512m"
+    """Size of `~/.cache` (tmpfs); OpenClaw keeps database snapshots there."""
+    ready_timeout: int = Field(default=300, ge=10, le=3600)
+    """Seconds to wait for `/readyz` before a new gateway counts as failed."""
+    environment: dict[EnvironmentName, str] = Field(default_factory=dict)
+    """Further environment variables of both services; secrets belong in `credentials`."""
+
+
+class Directories(Section):
+    """Where things live on the host; none: derived from the deployment's name."""
+
+    project: AbsolutePath | None = None
+    """Compose files, `.env` and build contexts; default `/opt/NAME`."""
+    config: AbsolutePath | None = None
+    """OpenClaw's state, mounted at `/home/node/.openclaw`; default `/var/lib/NAME/config`."""
+    workspace: AbsolutePath | None = None
+    """The agents' workspace; default `/var/lib/NAME/workspace`."""
+    auth: AbsolutePath | None = None
+    """The key of the auth profiles, mounted at `/home/node/.config/openclaw`; default
+    `/var/lib/NAME/auth`."""
+
+
+class Onboarding(Section):
+    """What OpenClaw's own set-up is told the first time."""
+
+    enabled: bool = True
+    """Run `openclaw onboard --non-interactive` before the first start."""
+    auth_choice: str = Field(default="skip", pattern=r"^[a-z0-9][a-z0-9-]*$")
+    """OpenClaw's `--auth-choice`: the model provider to set up; `skip` leaves it for later."""
+
+
+class Settings(Section):
+    """The settings of one deployment on one host."""
+
+    name: ProjectName = "openclaw"
+    """Name of the deployment: compose project and default directories."""
+    engine: Engine = Engine()
+    base_images: Literal["auto", "registry", "bootstrap"] = "auto"
+    """Where base images come from: a registry, or made on the host from Debian's packages
+    and npm (no registry needed); `auto`: the registry when it can be reached."""
+    registry: str = "docker.io/library"
+    """Registry and path of the base images `debian` and `node`."""
+    trust_host_cas: bool = True
+    """Give the host's CA bundle and proxy variables to builds and containers."""
+    build: Build = Build()
+    gateway: Gateway = Gateway()
+    directories: Directories = Directories()
+    extra_mounts: tuple[Mount, ...] = ()
+    """Bind mounts of both services, `SOURCE:TARGET[:ro|rw]`."""
+    home_volume: VolumeName | None = None
+    """Named volume (or absolute host path) that keeps `/home/node`."""
+    time_zone: TimeZone = "UTC"
+    """Time zone of the containers."""
+    credentials: dict[EnvironmentName, CredentialReference] = Field(default_factory=dict)
+    """Provider and channel credentials that land in `.env`, each by reference: `env: NAME`,
+    `file: PATH` or `command: ...`, read on the control machine."""
+    config_ownership: Literal["merge", "managed"] = "merge"
+    """`merge`: the toolkit owns named keys of openclaw.json; `managed`: OpenClaw may not
+    write the file at all."""
+    openclaw: dict[str, Any] = Field(default_factory=dict)
+    """Keys merged into openclaw.json."""
+    onboarding: Onboarding = Onboarding()
+
+    @property
+    def project_directory(self) -> str:
+        return self.directories.project or f"/opt/{self.name}"
+
+    @property
+    def config_directory(self) -> str:
+        return self.directories.config or f"/var/lib/{self.name}/config"
+
+    @property
+    def workspace_directory(self) -> str:
+        return self.directories.workspace or f"/var/lib/{self.name}/workspace"
+
+    @property
+    def auth_directory(self) -> str:
+        return self.directories.auth or f"/var/lib/{self.name}/auth"
