@@ -146,8 +146,8 @@ base() {
   mkdir -p "$root/base"
   if [ ! -s "$tar" ]; then
     say "mmdebstrap $1"
-    mmdebstrap --quiet --variant=minbase --include=ca-certificates "$1" "$tar.part" "$(mirror)" >&2
-    mv "$tar.part" "$tar"
+    mmdebstrap --quiet --variant=minbase --include=ca-certificates "$1" "$root/base/.$1.$$.tar" "$(mirror)" >&2
+    mv "$root/base/.$1.$$.tar" "$tar"
   fi
   docker import -c 'CMD ["bash"]' "$tar" "lab-base:$1" >/dev/null
 }

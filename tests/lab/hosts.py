@@ -1,0 +1,239 @@
+"""Lab hosts: Debian system containers on the private engine that look like a fresh VPS over SSH."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+DATA = Path(os.environ.get("OPENCLAW_LAB_DATA", "/var/lib/openclaw-lab"))
+SOCKET = Path(os.environ.get("OPENCLAW_LAB_RUN", "/run/openclaw-lab")) / "docker.sock"
+SSH_DIR = DATA / "ssh"
+NETWORK, SUBNET, BRIDGE = "claw-lab", "10.91.0.0/24", "claw-lab0"
+PREFIX = "claw-lab-"
+SUITES = ("bookworm", "trixie")
+# All capabilities but one: an outer engine that itself lacks SYS_RESOURCE cannot grant --privileged.
+RUN_OPTIONS = [
+    *("--cap-add=ALL", "--cap-drop=SYS_RESOURCE", "--cgroupns=private"),
+    *("--security-opt=seccomp=unconfined", "--security-opt=apparmor=unconfined"),
+    *("--security-opt=systempaths=unconfined", "--device-cgroup-rule=a *:* rwm"),
+    *("--tmpfs=/run:exec", "--tmpfs=/run/lock", "--volume=/var/lib/docker", "--volume=/var/lib/containerd"),
+]
+
+
+class LabError(RuntimeError):
+    """The laboratory cannot do what was asked; the message says why."""
+
+
+@dataclass(frozen=True)
+class Host:
+    name: str
+    suite: str
+    ip: str
+
+    @property
+    def container(self) -> str:
+        return PREFIX + self.name
+
+
+def docker(*args: str, stdin: str | None = None, check: bool = True) -> str:
+    """Run the docker client against the private engine and return its standard output."""
+    env = {**os.environ, "DOCKER_HOST": f"unix://{SOCKET}"}
+    done = subprocess.run(["docker", *args], input=stdin, env=env, capture_output=True, text=True)
+    if check and done.returncode:
+        raise LabError(f"docker {args[0]}: {done.stderr.strip()[-2000:]}")
+    return done.stdout
+
+
+def hosts() -> list[Host]:
+    """Every lab host that runs, read from the engine itself."""
+    ids = docker("ps", "--quiet", "--filter", "label=lab.host").split()
+    if not ids:
+        return []
+    fields = f'{{{{index .Config.Labels "lab.host"}}}} {{{{index .Config.Labels "lab.suite"}}}} {{{{(index .NetworkSettings.Networks "{NETWORK}").IPAddress}}}}'
+    lines = docker("inspect", "--format", fields, *ids, check=False).splitlines()
+    return sorted((Host(*line.split()) for line in lines if len(line.split()) == 3), key=lambda host: host.name)
+
+
+def find(name: str) -> Host:
+    for host in hosts():
+        if host.name == name:
+            return host
+    raise LabError(f"no lab host named {name}: there are {', '.join(host.name for host in hosts()) or 'none'}")
+
+
+def build(suite: str) -> str:
+    """Build the host image of a Debian release; an engine that has it answers from its cache."""
+    if suite not in SUITES:
+        raise LabError(f"{suite} is not one of {', '.join(SUITES)}")
+    image = f"lab-host:{suite}"
+    subprocess.run([str(HERE / "engine.sh"), "base", suite], check=True)
+    docker("build", "--quiet", "--build-arg", f"BASE=lab-base:{suite}", "--tag", image, str(HERE / "host"))
+    return image
+
+
+def up(name: str, suite: str = "bookworm") -> Host:
+    """Create and boot a host, or find the one of that name; returns when systemd and sshd are ready."""
+    if not re.fullmatch(r"[a-z][a-z0-9-]{0,30}", name):
+        raise LabError(f"{name!r} is not a host name")
+    if name not in [host.name for host in hosts()]:
+        image = build(suite)
+        docker("rm", "--force", "--volumes", PREFIX + name, check=False)
+        _network()
+        labels = ["--label", f"lab.host={name}", "--label", f"lab.suite={suite}"]
+        docker(
+            *("create", "--name", PREFIX + name, "--hostname", name, "--network", NETWORK),
+            *(*labels, *RUN_OPTIONS, image),
+        )
+        with tempfile.TemporaryDirectory() as seed:
+            _seed(Path(seed), suite)
+            docker("cp", f"{seed}/.", f"{PREFIX}{name}:/etc/lab")
+        docker("start", PREFIX + name)
+    wait(name)
+    return find(name)
+
+
+def down(*names: str) -> None:
+    """Remove the named hosts, or all of them and their network."""
+    gone = [PREFIX + name for name in names] or docker("ps", "--all", "--quiet", "--filter", "label=lab.host").split()
+    if gone:
+        docker("rm", "--force", "--volumes", *gone)
+    if not names:
+        docker("network", "rm", NETWORK, check=False)
+    write_ssh_config()
+
+
+def reset(name: str) -> Host:
+    """Recreate a host from nothing, on the same Debian release."""
+    suite = find(name).suite
+    down(name)
+    return up(name, suite)
+
+
+def wait(name: str, seconds: float = 120) -> None:
+    """Until systemd has finished booting and sshd accepts our key."""
+    container, end = PREFIX + name, time.monotonic() + seconds
+    state = ""
+    while state not in ("running", "degraded"):
+        if time.monotonic() > end:
+            logs = docker("logs", "--tail", "20", container, check=False)
+            raise LabError(f"{name} is not up after {seconds:.0f} s ({state or 'no systemd'}): {logs}")
+        state = docker("exec", container, "systemctl", "is-system-running", "--wait", check=False).strip()
+        state or time.sleep(0.1)
+    if state == "degraded":
+        failed = docker("exec", container, "systemctl", "--failed", "--no-legend", "--plain")
+        raise LabError(f"{name} booted degraded: {failed}")
+    write_ssh_config()
+    while ssh(name, "true").returncode:
+        if time.monotonic() > end:
+            raise LabError(f"{name}: sshd does not accept our key: {ssh(name, 'true').stderr}")
+        time.sleep(0.1)
+
+
+def ssh(name: str, command: str, user: str = "root", stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+    """Run a shell command on a host over OpenSSH, as a person would."""
+    argv = ["ssh", "-F", str(SSH_DIR / "config"), "-l", user, name, command]
+    return subprocess.run(argv, input=stdin or "", capture_output=True, text=True)
+
+
+def key() -> Path:
+    """The private key that root, deploy and nosudo accept on every host."""
+    path = SSH_DIR / "id_ed25519"
+    if not path.exists():
+        SSH_DIR.mkdir(parents=True, exist_ok=True)
+        SSH_DIR.chmod(0o700)
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "lab", "-f", str(path)], check=True)
+    return path
+
+
+def write_ssh_config() -> None:
+    """known_hosts and an OpenSSH client configuration that knows every host by its name."""
+    keys, config = [], ["Host *", f"  IdentityFile {key()}", "  IdentitiesOnly yes", "  BatchMode yes"]
+    config += [f"  UserKnownHostsFile {SSH_DIR}/known_hosts", "  StrictHostKeyChecking yes", ""]
+    for host in hosts():
+        public = docker("exec", host.container, "cat", "/etc/ssh/ssh_host_ed25519_key.pub", check=False).split()
+        if len(public) >= 2:
+            keys.append(f"{host.ip} {public[0]} {public[1]}")
+            config += [f"Host {host.name}", f"  HostName {host.ip}", f"  HostKeyAlias {host.ip}", ""]
+    for filename, lines in (("known_hosts", keys), ("config", config)):
+        part = SSH_DIR / f".{filename}.{os.getpid()}"
+        part.write_text("\n".join(lines) + "\n")
+        part.replace(SSH_DIR / filename)
+
+
+def inventory(names: list[str], user: str = "root") -> str:
+    """A YAML inventory of the named hosts, or of all of them."""
+    chosen = [find(name) for name in names] or hosts()
+    lines = ["hosts:"]
+    for host in chosen:
+        lines += [
+            f"  {host.name}:",
+            f"    ssh_hostname: {host.ip}",
+            f"    ssh_user: {user}",
+            f"    ssh_key: {key()}",
+            f"    ssh_known_hosts_file: {SSH_DIR}/known_hosts",
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def _network() -> None:
+    if docker("network", "ls", "--quiet", "--filter", f"name=^{NETWORK}$").strip():
+        return
+    bridge = f"com.docker.network.bridge.name={BRIDGE}"
+    docker("network", "create", "--subnet", SUBNET, "--opt", bridge, NETWORK)
+
+
+def _seed(directory: Path, suite: str) -> None:
+    """What a host takes from the outer machine, so that it reaches the same registries in the same way."""
+    (directory / "authorized_keys").write_text(Path(f"{key()}.pub").read_text())
+    (directory / "sources.list").write_text(apt_sources(suite))
+    resolv = Path("/etc/resolv.conf").read_text()
+    upstream = Path("/run/systemd/resolve/resolv.conf")
+    if re.search(r"^nameserver 127\.", resolv, re.M) and upstream.exists():
+        resolv = upstream.read_text()
+    (directory / "resolv.conf").write_text(resolv)
+    for name in ("pip.conf", "npmrc"):
+        source = Path("/etc") / name
+        (directory / name).write_text(source.read_text() if source.exists() else "")
+    for number, certificate in enumerate(extra_cas(suite)):
+        (directory / f"ca-{number}.crt").write_text(certificate)
+
+
+def apt_sources(suite: str) -> str:
+    """The outer machine's Debian mirrors, for another Debian release."""
+    command = ["apt-get", "indextargets", "--format", "$(RELEASE) $(COMPONENT) $(REPO_URI)", "Created-By: Packages"]
+    found = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    own = re.search(r"VERSION_CODENAME=(\w+)", Path("/etc/os-release").read_text())
+    lines = []
+    for release, component, uri in dict.fromkeys(tuple(line.split()) for line in found.splitlines()):
+        if own and re.fullmatch(own[1] + r"(-updates|-security)?", release) and component == "main":
+            lines.append(f"deb {uri} {release.replace(own[1], suite)} main")
+    return "\n".join(lines) + "\n"
+
+
+def extra_cas(suite: str) -> list[str]:
+    """The certificates that the outer machine trusts and a new Debian does not: those of an inspecting proxy."""
+    bundle = Path("/etc/ssl/certs/ca-certificates.crt")
+    theirs = docker("run", "--rm", "--network=none", f"lab-host:{suite}", "cat", str(bundle))
+    known = set(_certificates(theirs))
+    return [pem for pem in _certificates(bundle.read_text()) if pem not in known]
+
+
+def _certificates(text: str) -> list[str]:
+    blocks = re.findall(r"-----BEGIN CERTIFICATE-----(.*?)-----END CERTIFICATE-----", text, re.S)
+    bodies = ["".join(block.split()) for block in blocks]
+    return [
+        "-----BEGIN CERTIFICATE-----\n" + "\n".join(re.findall(".{1,64}", body)) + "\n-----END CERTIFICATE-----\n"
+        for body in bodies
+    ]
+
+
+def shell_command(name: str) -> str:
+    """What a person types to look around on a host."""
+    return shlex.join(["ssh", "-F", str(SSH_DIR / "config"), "-l", "root", name])
