@@ -11,6 +11,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.lab import seed
+
 HERE = Path(__file__).resolve().parent
 DATA = Path(os.environ.get("OPENCLAW_LAB_DATA", "/var/lib/openclaw-lab"))
 SOCKET = Path(os.environ.get("OPENCLAW_LAB_RUN", "/run/openclaw-lab")) / "docker.sock"
@@ -18,12 +20,13 @@ SSH_DIR = DATA / "ssh"
 NETWORK, SUBNET, BRIDGE = "claw-lab", "10.91.0.0/24", "claw-lab0"
 PREFIX = "claw-lab-"
 SUITES = ("bookworm", "trixie")
-# All capabilities but one: an outer engine that itself lacks SYS_RESOURCE cannot grant --privileged.
+# Not --privileged: an outer engine that itself lacks SYS_RESOURCE cannot grant it.
 RUN_OPTIONS = [
     *("--cap-add=ALL", "--cap-drop=SYS_RESOURCE", "--cgroupns=private"),
     *("--security-opt=seccomp=unconfined", "--security-opt=apparmor=unconfined"),
     *("--security-opt=systempaths=unconfined", "--device-cgroup-rule=a *:* rwm"),
-    *("--tmpfs=/run:exec", "--tmpfs=/run/lock", "--volume=/var/lib/docker", "--volume=/var/lib/containerd"),
+    *("--tmpfs=/run:exec", "--tmpfs=/run/lock"),
+    *("--volume=/var/lib/docker", "--volume=/var/lib/containerd"),
 ]
 
 
@@ -56,16 +59,18 @@ def hosts() -> list[Host]:
     ids = docker("ps", "--quiet", "--filter", "label=lab.host").split()
     if not ids:
         return []
-    fields = f'{{{{index .Config.Labels "lab.host"}}}} {{{{index .Config.Labels "lab.suite"}}}} {{{{(index .NetworkSettings.Networks "{NETWORK}").IPAddress}}}}'
-    lines = docker("inspect", "--format", fields, *ids, check=False).splitlines()
-    return sorted((Host(*line.split()) for line in lines if len(line.split()) == 3), key=lambda host: host.name)
+    address = f'{{{{(index .NetworkSettings.Networks "{NETWORK}").IPAddress}}}}'
+    name, suite = (f'{{{{index .Config.Labels "lab.{key}"}}}}' for key in ("host", "suite"))
+    lines = docker("inspect", "--format", f"{name} {suite} {address}", *ids, check=False)
+    words = [line.split() for line in lines.splitlines()]
+    return sorted((Host(*three) for three in words if len(three) == 3), key=lambda host: host.name)
 
 
 def find(name: str) -> Host:
     for host in hosts():
         if host.name == name:
             return host
-    raise LabError(f"no lab host named {name}: there are {', '.join(host.name for host in hosts()) or 'none'}")
+    raise LabError(f"no lab host is named {name}")
 
 
 def build(suite: str) -> str:
@@ -74,26 +79,31 @@ def build(suite: str) -> str:
         raise LabError(f"{suite} is not one of {', '.join(SUITES)}")
     image = f"lab-host:{suite}"
     subprocess.run([str(HERE / "engine.sh"), "base", suite], check=True)
-    docker("build", "--quiet", "--build-arg", f"BASE=lab-base:{suite}", "--tag", image, str(HERE / "host"))
+    base = f"BASE=lab-base:{suite}"
+    docker("build", "--quiet", "--build-arg", base, "--tag", image, str(HERE / "host"))
     return image
 
 
-def up(name: str, suite: str = "bookworm") -> Host:
-    """Create and boot a host, or find the one of that name; returns when systemd and sshd are ready."""
+def up(name: str, suite: str = "bookworm", owner: int = 0) -> Host:
+    """Create a host, or find the one of that name; returns when systemd and sshd are ready.
+
+    A host with an owner (a process id) is removed by `sweep` once that process is gone.
+    """
     if not re.fullmatch(r"[a-z][a-z0-9-]{0,30}", name):
         raise LabError(f"{name!r} is not a host name")
     if name not in [host.name for host in hosts()]:
         image = build(suite)
         docker("rm", "--force", "--volumes", PREFIX + name, check=False)
         _network()
-        labels = ["--label", f"lab.host={name}", "--label", f"lab.suite={suite}"]
+        pairs = {"host": name, "suite": suite, "owner": owner}
+        labels = [f"--label=lab.{key}={value}" for key, value in pairs.items()]
         docker(
             *("create", "--name", PREFIX + name, "--hostname", name, "--network", NETWORK),
             *(*labels, *RUN_OPTIONS, image),
         )
-        with tempfile.TemporaryDirectory() as seed:
-            _seed(Path(seed), suite)
-            docker("cp", f"{seed}/.", f"{PREFIX}{name}:/etc/lab")
+        with tempfile.TemporaryDirectory() as directory:
+            seed.write(Path(directory), _known_bundle(image), suite, Path(f"{key()}.pub"))
+            docker("cp", f"{directory}/.", f"{PREFIX}{name}:/etc/lab")
         docker("start", PREFIX + name)
     wait(name)
     return find(name)
@@ -101,12 +111,22 @@ def up(name: str, suite: str = "bookworm") -> Host:
 
 def down(*names: str) -> None:
     """Remove the named hosts, or all of them and their network."""
-    gone = [PREFIX + name for name in names] or docker("ps", "--all", "--quiet", "--filter", "label=lab.host").split()
+    everything = ("ps", "--all", "--quiet", "--filter", "label=lab.host")
+    gone = [PREFIX + name for name in names] or docker(*everything).split()
     if gone:
         docker("rm", "--force", "--volumes", *gone)
     if not names:
         docker("network", "rm", NETWORK, check=False)
     write_ssh_config()
+
+
+def sweep() -> None:
+    """Remove the hosts whose owner was killed before it could."""
+    fields = '{{.Label "lab.host"}} {{.Label "lab.owner"}}'
+    owned = docker("ps", "--all", "--filter", "label=lab.owner", "--format", fields)
+    for name, owner in (line.split() for line in owned.splitlines()):
+        if owner != "0" and not Path("/proc", owner).exists():
+            down(name)
 
 
 def reset(name: str) -> Host:
@@ -123,9 +143,11 @@ def wait(name: str, seconds: float = 120) -> None:
     while state not in ("running", "degraded"):
         if time.monotonic() > end:
             logs = docker("logs", "--tail", "20", container, check=False)
-            raise LabError(f"{name} is not up after {seconds:.0f} s ({state or 'no systemd'}): {logs}")
-        state = docker("exec", container, "systemctl", "is-system-running", "--wait", check=False).strip()
-        state or time.sleep(0.1)
+            raise LabError(f"{name} is not up after {seconds:.0f} s ({state}): {logs}")
+        command = ("exec", container, "systemctl", "is-system-running", "--wait")
+        state = docker(*command, check=False).strip() or "no systemd"
+        if state == "no systemd":
+            time.sleep(0.1)
     if state == "degraded":
         failed = docker("exec", container, "systemctl", "--failed", "--no-legend", "--plain")
         raise LabError(f"{name} booted degraded: {failed}")
@@ -136,10 +158,12 @@ def wait(name: str, seconds: float = 120) -> None:
         time.sleep(0.1)
 
 
-def ssh(name: str, command: str, user: str = "root", stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+def ssh(
+    name: str, command: str, user: str = "root", stdin: str = ""
+) -> subprocess.CompletedProcess[str]:
     """Run a shell command on a host over OpenSSH, as a person would."""
     argv = ["ssh", "-F", str(SSH_DIR / "config"), "-l", user, name, command]
-    return subprocess.run(argv, input=stdin or "", capture_output=True, text=True)
+    return subprocess.run(argv, input=stdin, capture_output=True, text=True)
 
 
 def key() -> Path:
@@ -148,19 +172,22 @@ def key() -> Path:
     if not path.exists():
         SSH_DIR.mkdir(parents=True, exist_ok=True)
         SSH_DIR.chmod(0o700)
-        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "lab", "-f", str(path)], check=True)
+        make = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "lab", "-f", str(path)]
+        subprocess.run(make, check=True)
     return path
 
 
 def write_ssh_config() -> None:
     """known_hosts and an OpenSSH client configuration that knows every host by its name."""
-    keys, config = [], ["Host *", f"  IdentityFile {key()}", "  IdentitiesOnly yes", "  BatchMode yes"]
+    keys = []
+    config = ["Host *", f"  IdentityFile {key()}", "  IdentitiesOnly yes", "  BatchMode yes"]
     config += [f"  UserKnownHostsFile {SSH_DIR}/known_hosts", "  StrictHostKeyChecking yes", ""]
     for host in hosts():
-        public = docker("exec", host.container, "cat", "/etc/ssh/ssh_host_ed25519_key.pub", check=False).split()
+        command = ("exec", host.container, "cat", "/etc/ssh/ssh_host_ed25519_key.pub")
+        public = docker(*command, check=False).split()
         if len(public) >= 2:
             keys.append(f"{host.ip} {public[0]} {public[1]}")
-            config += [f"Host {host.name}", f"  HostName {host.ip}", f"  HostKeyAlias {host.ip}", ""]
+            config += [f"Host {host.name}", f"  HostName {host.ip}", ""]
     for filename, lines in (("known_hosts", keys), ("config", config)):
         part = SSH_DIR / f".{filename}.{os.getpid()}"
         part.write_text("\n".join(lines) + "\n")
@@ -189,49 +216,9 @@ def _network() -> None:
     docker("network", "create", "--subnet", SUBNET, "--opt", bridge, NETWORK)
 
 
-def _seed(directory: Path, suite: str) -> None:
-    """What a host takes from the outer machine, so that it reaches the same registries in the same way."""
-    (directory / "authorized_keys").write_text(Path(f"{key()}.pub").read_text())
-    (directory / "sources.list").write_text(apt_sources(suite))
-    resolv = Path("/etc/resolv.conf").read_text()
-    upstream = Path("/run/systemd/resolve/resolv.conf")
-    if re.search(r"^nameserver 127\.", resolv, re.M) and upstream.exists():
-        resolv = upstream.read_text()
-    (directory / "resolv.conf").write_text(resolv)
-    for name in ("pip.conf", "npmrc"):
-        source = Path("/etc") / name
-        (directory / name).write_text(source.read_text() if source.exists() else "")
-    for number, certificate in enumerate(extra_cas(suite)):
-        (directory / f"ca-{number}.crt").write_text(certificate)
-
-
-def apt_sources(suite: str) -> str:
-    """The outer machine's Debian mirrors, for another Debian release."""
-    command = ["apt-get", "indextargets", "--format", "$(RELEASE) $(COMPONENT) $(REPO_URI)", "Created-By: Packages"]
-    found = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    own = re.search(r"VERSION_CODENAME=(\w+)", Path("/etc/os-release").read_text())
-    lines = []
-    for release, component, uri in dict.fromkeys(tuple(line.split()) for line in found.splitlines()):
-        if own and re.fullmatch(own[1] + r"(-updates|-security)?", release) and component == "main":
-            lines.append(f"deb {uri} {release.replace(own[1], suite)} main")
-    return "\n".join(lines) + "\n"
-
-
-def extra_cas(suite: str) -> list[str]:
-    """The certificates that the outer machine trusts and a new Debian does not: those of an inspecting proxy."""
-    bundle = Path("/etc/ssl/certs/ca-certificates.crt")
-    theirs = docker("run", "--rm", "--network=none", f"lab-host:{suite}", "cat", str(bundle))
-    known = set(_certificates(theirs))
-    return [pem for pem in _certificates(bundle.read_text()) if pem not in known]
-
-
-def _certificates(text: str) -> list[str]:
-    blocks = re.findall(r"-----BEGIN CERTIFICATE-----(.*?)-----END CERTIFICATE-----", text, re.S)
-    bodies = ["".join(block.split()) for block in blocks]
-    return [
-        "-----BEGIN CERTIFICATE-----\n" + "\n".join(re.findall(".{1,64}", body)) + "\n-----END CERTIFICATE-----\n"
-        for body in bodies
-    ]
+def _known_bundle(image: str) -> str:
+    bundle = "/etc/ssl/certs/ca-certificates.crt"
+    return docker("run", "--rm", "--network=none", image, "cat", bundle)
 
 
 def shell_command(name: str) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from tests.lab import hosts as lab  # noqa: E402
+from tests.lab import hosts as lab
 
 
 def main() -> int:

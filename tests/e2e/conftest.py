@@ -1,0 +1,117 @@
+"""Fixtures of the end-to-end tests; the dear ones are made once and shared by many scenarios."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.harness import Deployment, claw, free_port, merged
+from tests.lab import hosts as lab
+from tests.lab.engine import Engine
+
+MakeHost = Callable[..., lab.Host]
+MakeDeployment = Callable[..., Deployment]
+
+
+@pytest.fixture(scope="session")
+def lab_host(engine: Engine, request: pytest.FixtureRequest) -> Iterator[MakeHost]:
+    """`lab_host(suite="bookworm", label=None)`: a bare host; a label names it for reuse."""
+    keep = request.config.getoption("--keep-lab")
+    made: dict[tuple[str, str], lab.Host] = {}
+    if not keep:
+        lab.sweep()
+
+    def make(suite: str = "bookworm", label: str | None = None) -> lab.Host:
+        label = label or secrets.token_hex(3)
+        if (suite, label) not in made:
+            name = f"{suite}-{label}" + ("" if keep else f"-{os.getpid()}")
+            made[suite, label] = lab.up(name, suite, owner=0 if keep else os.getpid())
+        return made[suite, label]
+
+    yield make
+    if made and not keep:
+        lab.down(*(host.name for host in made.values()))
+
+
+@pytest.fixture
+def fresh_host(engine: Engine) -> Iterator[MakeHost]:
+    """`fresh_host(suite="bookworm")`: a bare host of this test alone, gone when it ends."""
+    made: list[lab.Host] = []
+
+    def make(suite: str = "bookworm") -> lab.Host:
+        made.append(lab.up(f"fresh-{secrets.token_hex(3)}-{os.getpid()}", suite, owner=os.getpid()))
+        return made[-1]
+
+    yield make
+    if made:
+        lab.down(*(host.name for host in made))
+
+
+@pytest.fixture(scope="session")
+def deployment(tmp_path_factory: pytest.TempPathFactory) -> MakeDeployment:
+    """`deployment(host, user="root", **settings)`: a handle; nothing is deployed yet."""
+
+    def make(host: lab.Host | None, user: str = "root", **settings: Any) -> Deployment:
+        directory: Path = tmp_path_factory.mktemp("inventory")
+        return Deployment(host, directory / "inventory.py", user, settings)
+
+    return make
+
+
+@pytest.fixture
+def local_deployment(engine: Engine, deployment: MakeDeployment) -> Iterator[MakeDeployment]:
+    """`local_deployment(**settings)`: on this machine, with its own name and port."""
+    made: list[Deployment] = []
+
+    def make(**settings: Any) -> Deployment:
+        made.append(_local(deployment, settings))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.remove()
+
+
+@pytest.fixture(scope="session")
+def deployed(lab_host: MakeHost, deployment: MakeDeployment) -> Deployment:
+    """Debian 12 over SSH as root, deployed from bare by `./claw up`; leave it as it was."""
+    return _up(deployment(lab_host("bookworm", "deployed")))
+
+
+@pytest.fixture(scope="session")
+def deployed_trixie(lab_host: MakeHost, deployment: MakeDeployment) -> Deployment:
+    """Debian 13 over SSH as a user with sudo, likewise."""
+    return _up(deployment(lab_host("trixie", "deployed"), user="deploy"))
+
+
+@pytest.fixture(scope="session")
+def deployed_local(engine: Engine, deployment: MakeDeployment) -> Iterator[Deployment]:
+    """This machine and the private engine, likewise."""
+    local = _local(deployment, {})
+    yield _up(local)
+    local.remove()
+
+
+@pytest.fixture
+def run_claw() -> Callable[..., Any]:
+    """`run_claw(*args, expect=0, env=None, stdin=None, timeout=2400)`: without a deployment."""
+    return claw
+
+
+def _local(make: MakeDeployment, settings: dict[str, Any]) -> Deployment:
+    own = {
+        "name": f"clawtest-{secrets.token_hex(3)}",
+        "engine": {"source": "existing", "socket": str(lab.SOCKET)},
+        "gateway": {"port": free_port()},
+    }
+    return make(None, **merged(own, settings))
+
+
+def _up(one: Deployment) -> Deployment:
+    one.first = one.claw("up", "--json")
+    return one

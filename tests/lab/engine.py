@@ -1,0 +1,51 @@
+"""The private engine as a test session sees it: started on first use, stopped by the last user."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import subprocess
+from typing import IO
+
+from tests.lab.hosts import DATA, HERE, SOCKET
+
+SCRIPT = str(HERE / "engine.sh")
+
+
+def obstacle() -> str | None:
+    """Why this machine cannot have the private engine; None when it can."""
+    if os.geteuid() != 0:
+        return "a private engine needs root"
+    if not shutil.which("dockerd") and not shutil.which("apt-get"):
+        return "there is no dockerd and no apt-get to install it with"
+    return None
+
+
+class Engine:
+    """A use of the private engine; several test sessions may have one at the same time."""
+
+    socket = SOCKET
+    environment = {"DOCKER_HOST": f"unix://{SOCKET}"}
+
+    def __init__(self) -> None:
+        DATA.mkdir(parents=True, exist_ok=True)
+        self._users: IO[str] = (DATA / "users.lock").open("w")
+        fcntl.flock(self._users, fcntl.LOCK_SH)
+        self._found_running = _run("status").returncode == 0
+        done = _run("start")
+        if done.returncode:
+            raise RuntimeError(done.stderr.strip())
+
+    def close(self) -> None:
+        if not self._found_running:
+            try:
+                fcntl.flock(self._users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                _run("stop")
+            except BlockingIOError:
+                pass  # another session uses it still
+        self._users.close()
+
+
+def _run(verb: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([SCRIPT, verb], capture_output=True, text=True)
