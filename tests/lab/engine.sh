@@ -16,6 +16,9 @@ say() { printf 'engine: %s\n' "$*" >&2; }
 die() { say "$*"; exit 1; }
 have() { command -v "$1" >/dev/null 2>&1; }
 
+# A new machine has no package lists; without them apt knows neither packages nor its own mirrors.
+apt_lists() { [ -n "$(find /var/lib/apt/lists -name '*Packages*' -print -quit)" ] || apt-get -qq update >&2; }
+
 # The mirror this machine uses for its own Debian release; no host name is written down in this repository.
 mirror() {
   apt-get indextargets --format '$(RELEASE) $(COMPONENT) $(REPO_URI)' 'Created-By: Packages' |
@@ -24,6 +27,7 @@ mirror() {
 
 install_missing() {
   local wanted=()
+  apt_lists
   have dockerd || wanted+=(docker.io)
   have iptables || wanted+=(iptables)
   have ip || wanted+=(iproute2)
@@ -39,9 +43,10 @@ install_missing() {
 }
 
 apt_install() {
-  [ -n "$(find /var/lib/apt/lists -name '*Packages*' -print -quit)" ] || apt-get -qq update >&2
-  apt-get -qq -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 install -y --no-install-recommends "$@" >>"$run/apt.log" 2>&1 ||
-    { tail -5 "$run/apt.log" >&2; return 1; }
+  local install=(apt-get -qq -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 install -y --no-install-recommends "$@")
+  "${install[@]}" >>"$run/apt.log" 2>&1 && return
+  apt-get -qq update >&2 # the lists may be older than the mirror's packages
+  "${install[@]}" >>"$run/apt.log" 2>&1 || { tail -5 "$run/apt.log" >&2; return 1; }
 }
 
 # Debian starts a service on installation; the engine installed here must not come up on the machine's own socket.
