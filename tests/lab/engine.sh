@@ -29,6 +29,7 @@ install_missing() {
   local wanted=()
   apt_lists
   have dockerd || wanted+=(docker.io)
+  have docker || ! apt-cache show docker-cli >/dev/null 2>&1 || wanted+=(docker-cli) # Debian 13 splits it off
   have iptables || wanted+=(iptables)
   have ip || wanted+=(iproute2)
   have mmdebstrap || wanted+=(mmdebstrap)
