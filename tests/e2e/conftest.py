@@ -77,6 +77,21 @@ def local_deployment(engine: Engine, deployment: MakeDeployment) -> Iterator[Mak
         one.remove()
 
 
+@pytest.fixture
+def newcomer(fresh_host: MakeHost) -> Callable[..., Callable[..., Any]]:
+    """`newcomer(suite="bookworm", user="root")`: a bare host with a clone of this checkout.
+
+    Returns `shell(command)`, which runs there, in the clone, as that user over SSH.
+    """
+
+    def make(suite: str = "bookworm", user: str = "root") -> Callable[..., Any]:
+        host = fresh_host(suite)
+        path = lab.checkout(host.name, user)
+        return lambda command: lab.ssh(host.name, f"cd {path} && {command}", user)
+
+    return make
+
+
 @pytest.fixture(scope="session")
 def deployed(lab_host: MakeHost, deployment: MakeDeployment) -> Deployment:
     """Debian 12 over SSH as root, deployed from bare by `./claw up`; leave it as it was."""

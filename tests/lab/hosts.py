@@ -166,6 +166,28 @@ def ssh(
     return subprocess.run(argv, input=stdin, capture_output=True, text=True)
 
 
+def checkout(name: str, user: str = "root") -> str:
+    """Put this checkout on a host as a clone would; returns its path there."""
+    root = HERE.parents[1]
+    listed = [
+        "git",
+        "ls-files",
+        "-z",
+        "--cached",
+        "--others",
+        "--exclude-standard",
+        "--deduplicate",
+    ]
+    paths = subprocess.run(listed, cwd=root, check=True, capture_output=True).stdout.split(b"\0")
+    files = b"\0".join(path for path in paths if path and (root / os.fsdecode(path)).is_file())
+    tar = ["tar", "--create", "--null", "--files-from=-"]
+    archive = subprocess.run(tar, cwd=root, input=files, check=True, capture_output=True).stdout
+    unpack = "mkdir -p ~/openclaw-pyinfra && tar -x --no-same-owner -C ~/openclaw-pyinfra && pwd"
+    argv = ["ssh", "-F", str(SSH_DIR / "config"), "-l", user, name, unpack]
+    home = subprocess.run(argv, input=archive, check=True, capture_output=True).stdout.decode()
+    return f"{home.strip()}/openclaw-pyinfra"
+
+
 def key() -> Path:
     """The private key that root, deploy and nosudo accept on every host."""
     path = SSH_DIR / "id_ed25519"
