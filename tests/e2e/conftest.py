@@ -78,6 +78,16 @@ def local_deployment(engine: Engine, deployment: MakeDeployment) -> Iterator[Mak
 
 
 @pytest.fixture
+def ssh_home(tmp_path: Path) -> dict[str, str]:
+    """`env=` for `run_claw("up", "root@ADDRESS")`: a home whose ~/.ssh knows every lab host.
+
+    OpenSSH's own client takes the home from the user database instead; it has `-F`.
+    """
+    (tmp_path / ".ssh").symlink_to(lab.SSH_DIR)
+    return {"HOME": str(tmp_path)}
+
+
+@pytest.fixture
 def newcomer(fresh_host: MakeHost) -> Callable[..., Callable[..., Any]]:
     """`newcomer(suite="bookworm", user="root")`: a bare host with a clone of this checkout.
 
