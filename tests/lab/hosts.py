@@ -232,10 +232,12 @@ def inventory(names: list[str], user: str = "root") -> str:
 
 
 def _network() -> None:
+    bridge = f"com.docker.network.bridge.name={BRIDGE}"
+    create = ("network", "create", "--subnet", SUBNET, "--opt", bridge, NETWORK)
     if docker("network", "ls", "--quiet", "--filter", f"name=^{NETWORK}$").strip():
         return
-    bridge = f"com.docker.network.bridge.name={BRIDGE}"
-    docker("network", "create", "--subnet", SUBNET, "--opt", bridge, NETWORK)
+    docker(*create, check=False)  # another session may be faster; what counts is that it is there
+    docker("network", "inspect", NETWORK)
 
 
 def _known_bundle(image: str) -> str:

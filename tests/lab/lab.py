@@ -19,7 +19,7 @@ def main() -> int:
     for verb, meaning in (
         ("up", "make hosts, by name or N of them"),
         ("reset", "make hosts again from nothing"),
-        ("down", "remove hosts; all of them when none is named"),
+        ("down", "remove hosts"),
         ("wait", "until they have booted"),
         ("ips", "name, release and address of every host"),
         ("inventory", "a YAML inventory of the hosts"),
@@ -29,6 +29,8 @@ def main() -> int:
         sub.add_argument("names", nargs=argparse.REMAINDER if verb == "ssh" else "*")
         if verb == "up":
             sub.add_argument("--suite", choices=lab.SUITES, default="bookworm")
+        if verb == "down":
+            sub.add_argument("--all", action="store_true", help="every host, whoever made it")
         if verb == "inventory":
             sub.add_argument("--user", default="root")
     options = parser.parse_args()
@@ -52,6 +54,8 @@ def run(options: argparse.Namespace) -> int:
         for name in names:
             print(lab.reset(name).ip)
     elif options.verb == "down":
+        if not names and not options.all:
+            raise lab.LabError("name the hosts to remove, or say --all")
         lab.down(*names)
     elif options.verb == "wait":
         for name in names or [host.name for host in lab.hosts()]:
