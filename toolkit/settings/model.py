@@ -7,26 +7,42 @@ the environment nor any file.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
 
+from toolkit.settings import checks
 from toolkit.settings.types import (
     AbsolutePath,
     AptPackage,
+    AuthChoice,
+    Boolean,
     CpuCount,
-    CredentialReference,
+    Credential,
     EnvironmentName,
+    EnvironmentValue,
+    GitRef,
+    GitRepository,
+    ImageReference,
     IpAddress,
+    JsonObject,
     Memory,
     Mount,
+    Network,
+    Origin,
     PipRequirement,
     Port,
     ProjectName,
+    RegistryPath,
+    Seconds,
     TimeZone,
+    Unit,
     Url,
+    UserName,
     Version,
     VolumeName,
+    WholeNumber,
 )
 
 
@@ -47,16 +63,16 @@ class Engine(Section):
     repository_key: AbsolutePath | None = None
     """File on the control machine with the repository's signing key; none: fetched from the
     repository over HTTPS (`official` only)."""
-    users: tuple[str, ...] = ()
+    users: tuple[UserName, ...] = ()
     """Users of the host who may use the engine. Membership of the docker group is root on
     the host, so the default is nobody."""
     registry_mirrors: tuple[Url, ...] = ()
     """Mirrors of Docker Hub, in the order in which they are asked."""
     log_max_size: Memory = "10m"
     """Size at which a container's log file is rotated."""
-    log_max_files: int = Field(default=3, ge=1, le=100)
+    log_max_files: Annotated[WholeNumber, Unit("files")] = Field(default=3, ge=1, le=100)
     """Rotated log files kept for each container."""
-    daemon: dict[str, Any] = Field(default_factory=dict)
+    daemon: JsonObject = Field(default_factory=dict)
     """Further keys of `/etc/docker/daemon.json` (address pools, proxies, ...), merged over
     what is there."""
     socket: AbsolutePath = "/var/run/docker.sock"
@@ -70,7 +86,7 @@ class Build(Section):
     """An `.npmrc` on the host, given to builds as a secret (never kept in a layer)."""
     pip_configuration: AbsolutePath | None = None
     """A `pip.conf` on the host, given to builds as a secret (never kept in a layer)."""
-    arguments: dict[EnvironmentName, str] = Field(default_factory=dict)
+    arguments: dict[EnvironmentName, EnvironmentValue] = Field(default_factory=dict)
     """Further build arguments (`gateway.source: git` passes them to OpenClaw's Dockerfile)."""
 
 
@@ -81,40 +97,40 @@ class Gateway(Section):
     """Build from the npm release, run a registry image, or build a git checkout."""
     version: Version = "2026.9.6"
     """Release of the npm package `openclaw`, as a string (`npm` only)."""
-    image: str | None = None
-    """Registry reference (`image` only), for example `registry.example/openclaw:2026.9.6`."""
-    repository: str | None = None
+    image: ImageReference | None = None
+    """Registry reference (`image` only), for example `ghcr.io/openclaw/openclaw:2026.9.6`."""
+    repository: GitRepository | None = None
     """Git repository (`git` only)."""
-    ref: str | None = None
+    ref: GitRef = "main"
     """Branch, tag or commit (`git` only)."""
     apt_packages: tuple[AptPackage, ...] = ()
     """Debian packages added to the image."""
     pip_packages: tuple[PipRequirement, ...] = ()
     """Python packages added to the image."""
-    install_browser: bool = False
+    install_browser: Boolean = False
     """Add Playwright's Chromium to the image."""
     port: Port = 18789
     """Port of the gateway, inside the container and on the host alike."""
     address: IpAddress = "127.0.0.1"
     """Address of the host on which the port is published. Anything but loopback is reachable
     by strangers."""
-    allowed_origins: tuple[Url, ...] = ()
+    allowed_origins: tuple[Origin, ...] = ()
     """Further origins that may open the Control UI, such as the https origin of a proxy."""
-    trusted_proxies: tuple[str, ...] = ()
+    trusted_proxies: tuple[Network, ...] = ()
     """Addresses or networks of reverse proxies in front of the gateway."""
     memory: Memory = "3g"
     """Memory limit; below 2g OpenClaw's own commands are killed, so less is refused."""
     cpus: CpuCount | None = None
     """CPU limit, in cores; none: no limit."""
-    pids_limit: int = Field(default=512, ge=64, le=32768)
+    pids_limit: Annotated[WholeNumber, Unit("processes")] = Field(default=512, ge=64, le=32768)
     """Limit of processes and threads."""
     tmp_size: Memory = "256m"
     """Size of the container's `/tmp` (tmpfs; counts against the memory limit)."""
     cache_size: Memory = "512m"
     """Size of `~/.cache` (tmpfs); OpenClaw keeps database snapshots there."""
-    ready_timeout: int = Field(default=300, ge=10, le=3600)
+    ready_timeout: Seconds = Field(default=300, ge=10, le=3600)
     """Seconds to wait for `/readyz` before a new gateway counts as failed."""
-    environment: dict[EnvironmentName, str] = Field(default_factory=dict)
+    environment: dict[EnvironmentName, EnvironmentValue] = Field(default_factory=dict)
     """Further environment variables of both services; secrets belong in `credentials`."""
 
 
@@ -135,9 +151,9 @@ class Directories(Section):
 class Onboarding(Section):
     """What OpenClaw's own set-up is told the first time."""
 
-    enabled: bool = True
+    enabled: Boolean = True
     """Run `openclaw onboard --non-interactive` before the first start."""
-    auth_choice: str = Field(default="skip", pattern=r"^[a-z0-9][a-z0-9-]*$")
+    auth_choice: AuthChoice = "skip"
     """OpenClaw's `--auth-choice`: the model provider to set up; `skip` leaves it for later."""
 
 
@@ -150,9 +166,9 @@ class Settings(Section):
     base_images: Literal["auto", "registry", "bootstrap"] = "auto"
     """Where base images come from: a registry, or made on the host from Debian's packages
     and npm (no registry needed); `auto`: the registry when it can be reached."""
-    registry: str = "docker.io/library"
+    registry: RegistryPath = "docker.io/library"
     """Registry and path of the base images `debian` and `node`."""
-    trust_host_cas: bool = True
+    trust_host_cas: Boolean = True
     """Give the host's CA bundle and proxy variables to builds and containers."""
     build: Build = Build()
     gateway: Gateway = Gateway()
@@ -163,15 +179,25 @@ class Settings(Section):
     """Named volume (or absolute host path) that keeps `/home/node`."""
     time_zone: TimeZone = "UTC"
     """Time zone of the containers."""
-    credentials: dict[EnvironmentName, CredentialReference] = Field(default_factory=dict)
+    credentials: dict[EnvironmentName, Credential] = Field(default_factory=dict)
     """Provider and channel credentials that land in `.env`, each by reference: `env: NAME`,
     `file: PATH` or `command: ...`, read on the control machine."""
     config_ownership: Literal["merge", "managed"] = "merge"
     """`merge`: the toolkit owns named keys of openclaw.json; `managed`: OpenClaw may not
     write the file at all."""
-    openclaw: dict[str, Any] = Field(default_factory=dict)
-    """Keys merged into openclaw.json."""
+    openclaw: JsonObject = Field(default_factory=dict)
+    """Keys merged into openclaw.json; what the toolkit owns there (mode, bind, port, auth,
+    origins) is set by its own keys above."""
     onboarding: Onboarding = Onboarding()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Settings:
+        if problems := list(checks.problems(self)):
+            message = "; ".join(f"{problem.keys[0]}: {problem.message}" for problem in problems)
+            raise PydanticCustomError(
+                checks.INCONSISTENT, "{message}", {"message": message, "problems": problems}
+            )
+        return self
 
     @property
     def project_directory(self) -> str:

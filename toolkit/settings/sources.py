@@ -1,28 +1,150 @@
-"""From inventory data, `--set`, and environment variables to validated `Settings`."""
+"""From inventory data, `--set`, and environment variables to validated `Settings`.
+
+Highest first: `--set` and pyinfra's `--data`; the environment variables of OpenClaw's own
+Docker set-up; the inventory, host over groups over all; the defaults of the model.
+"""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
-from pyinfra.api.exceptions import PyinfraError
+from pyinfra import logger
 from pyinfra.api.host import Host
-from pydantic import ValidationError
+from pyinfra.api.inventory import Inventory
 
+from toolkit.settings import checks, environment
+from toolkit.settings.errors import Problem, SettingsError, validate
+from toolkit.settings.layers import inventory_layers, merge, override_layer
 from toolkit.settings.model import Settings
 
+__all__ = [
+    "SettingsError",
+    "resolved",
+    "settings_for",
+    "sources_in_use",
+    "validate_inventory",
+    "warnings_for",
+]
 
-class SettingsError(PyinfraError):
-    """Every error of every host's settings, in one report."""
+HIDDEN = "(hidden)"
+
+
+@dataclass(frozen=True)
+class _Known:
+    settings: Settings
+    sources: list[str]
+
+
+_known: WeakKeyDictionary[Inventory, dict[str, _Known] | SettingsError] = WeakKeyDictionary()
 
 
 def settings_for(host: Host) -> Settings:
-    """Return the validated settings of `host`.
+    """Return the validated settings of `host`, the same object each time.
+
+    The first call validates every host of the inventory and logs what `warnings_for` says.
 
     Raises:
-        SettingsError: naming every host, key, given value and what is accepted.
+        SettingsError: naming, for all hosts, each key, what was given and what is accepted.
     """
-    data: dict[str, Any] = {key: value for key, value in host.data.dict().items() if key in Settings.model_fields}
-    try:
-        return Settings.model_validate(data)
-    except ValidationError as error:
-        raise SettingsError(str(error)) from None
+    return _of(host).settings
+
+
+def sources_in_use(host: Host) -> list[str]:
+    """Return the environment variables that took effect: `OPENCLAW_X -> gateway.port`."""
+    return _of(host).sources
+
+
+def warnings_for(host: Host) -> list[str]:
+    """Return what is allowed and yet rarely meant, such as a secret in plain text."""
+    return list(checks.warnings(settings_for(host)))
+
+
+def validate_inventory(
+    inventory: Inventory, variables: Mapping[str, str] | None = None
+) -> dict[str, Settings]:
+    """Return the settings of every host by name; `variables` defaults to the environment.
+
+    Raises:
+        SettingsError: as `settings_for`.
+    """
+    found = _validated(inventory, os.environ if variables is None else variables)
+    return {name: known.settings for name, known in found.items()}
+
+
+def resolved(settings: Settings) -> dict[str, Any]:
+    """Return all settings as plain data to show: derived directories filled in, secrets hidden."""
+    data = settings.model_dump(mode="json", exclude_none=False)
+    for name in ("project", "config", "workspace", "auth"):
+        data["directories"][name] = getattr(settings, f"{name}_directory")
+    for values in (data["gateway"]["environment"], data["build"]["arguments"]):
+        values.update(dict.fromkeys(values, HIDDEN))
+    for reference in data["credentials"].values():
+        for kind, value in list(reference.items()):
+            if value is None:
+                del reference[kind]
+            elif kind == "command":
+                reference[kind] = HIDDEN
+    data["openclaw"] = _hide(data["openclaw"])
+    data["engine"]["daemon"] = _hide(data["engine"]["daemon"])
+    return data
+
+
+def _of(host: Host) -> _Known:
+    inventory = host.inventory
+    if inventory not in _known:
+        try:
+            found = _known[inventory] = _validated(inventory, os.environ)
+        except SettingsError as error:
+            _known[inventory] = error
+        else:
+            _warn(found)
+    known = _known[inventory]
+    if isinstance(known, SettingsError):
+        raise known
+    return known[host.name]
+
+
+def _validated(inventory: Inventory, variables: Mapping[str, str]) -> dict[str, _Known]:
+    from_environment = environment.read(variables)
+    overrides = override_layer(inventory.get_override_data())
+    overridden = merge([overrides]).origins
+    sources = [
+        f"{name} -> {key}"
+        for name, keys in from_environment.keys.items()
+        for key in keys or ("nothing changed",)
+        if tuple(key.split(".")) not in overridden
+    ]
+    problems: list[Problem] = list(from_environment.problems)
+    found: dict[str, _Known] = {}
+    for host in inventory:
+        merged = merge([*inventory_layers(host), from_environment.layer, overrides])
+        settings, wrong = validate(host.name, merged)
+        problems.extend(wrong)
+        if settings:
+            found[host.name] = _Known(settings, sources)
+    if problems:
+        raise SettingsError(problems)
+    return found
+
+
+def _warn(found: Mapping[str, _Known]) -> None:
+    hosts: dict[str, list[str]] = {}
+    for name, known in found.items():
+        for warning in checks.warnings(known.settings):
+            hosts.setdefault(warning, []).append(name)
+    for warning, names in hosts.items():
+        logger.warning(f"{', '.join(names)}: {warning}")
+
+
+def _hide(value: Any, name: str = "") -> Any:
+    if isinstance(value, dict):
+        return {key: _hide(item, key) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_hide(item, name) for item in value]
+    if isinstance(value, str) and checks.SECRET_NAME.search(name):
+        return HIDDEN
+    return value

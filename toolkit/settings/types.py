@@ -1,96 +1,217 @@
-"""Value types of the settings, each with the check and the message that a user gets."""
+"""Value types of the settings: what each accepts, checked and said in words.
+
+Every type carries `Accepts`, the words of error messages and of the reference.
+"""
 
 from __future__ import annotations
 
-import ipaddress
-import re
-from typing import Annotated
-from zoneinfo import available_timezones
+from dataclasses import dataclass
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    model_validator,
+)
 
-
-def _matching(pattern: str, accepted: str):
-    compiled = re.compile(pattern)
-
-    def check(value: str) -> str:
-        if not compiled.fullmatch(value):
-            raise ValueError(f"accepted: {accepted}")
-        return value
-
-    return AfterValidator(check)
+from toolkit.settings import validators
 
 
-def _absolute_path(value: str) -> str:
-    if not value.startswith("/") or ".." in value.split("/") or re.search(r"[\x00-\x1f:$]", value):
-        raise ValueError("accepted: an absolute path without '..', ':', '$' or control characters")
-    return value.rstrip("/") or "/"
+@dataclass(frozen=True)
+class Accepts:
+    """What a type accepts, in words that follow "accepted: "."""
+
+    words: str
 
 
-def _ip_address(value: str) -> str:
-    try:
-        return str(ipaddress.ip_address(value))
-    except ValueError:
-        raise ValueError("accepted: an IPv4 or IPv6 address") from None
+@dataclass(frozen=True)
+class Unit:
+    """The unit of a number, for the reference."""
+
+    words: str
 
 
-def _time_zone(value: str) -> str:
-    if value not in available_timezones():
-        raise ValueError("accepted: a name of the time zone database, such as Europe/Berlin")
-    return value
+@dataclass(frozen=True)
+class MountPoint:
+    """The parts of a `Mount`."""
+
+    source: str
+    target: str
+    read_only: bool
 
 
-def _mount(value: str) -> str:
-    parts = value.split(":")
-    if len(parts) not in (2, 3) or (len(parts) == 3 and parts[2] not in ("ro", "rw")):
-        raise ValueError("accepted: SOURCE:TARGET or SOURCE:TARGET:ro|rw")
-    for path in parts[:2]:
-        _absolute_path(path)
-    return value
-
-
-AbsolutePath = Annotated[str, AfterValidator(_absolute_path)]
-AptPackage = Annotated[
-    str, _matching(r"[a-z0-9][a-z0-9+.-]+(=[A-Za-z0-9.+:~-]+)?", "a Debian package name, optionally =VERSION")
-]
-PipRequirement = Annotated[
-    str,
-    _matching(r"[A-Za-z0-9][A-Za-z0-9._-]*(\[[A-Za-z0-9,._-]+\])?((==|>=|<=|~=|!=|<|>)[A-Za-z0-9.*+!,<>=~-]+)?", "a pip requirement such as name==1.2"),
-]
-CpuCount = Annotated[float, Field(gt=0, le=1024)]
-EnvironmentName = Annotated[str, _matching(r"[A-Za-z_][A-Za-z0-9_]*", "letters, digits and underscores")]
-IpAddress = Annotated[str, AfterValidator(_ip_address)]
-Memory = Annotated[str, _matching(r"[1-9][0-9]*[kmg]", "a whole number and k, m or g, such as 3g")]
-Mount = Annotated[str, AfterValidator(_mount)]
-Port = Annotated[int, Field(ge=1, le=65535)]
-ProjectName = Annotated[str, _matching(r"[a-z0-9][a-z0-9_-]{0,62}", "lower-case letters, digits, - and _")]
-TimeZone = Annotated[str, AfterValidator(_time_zone)]
-Url = Annotated[str, _matching(r"https?://[^\s\"'\\]+", "an http:// or https:// address")]
-Version = Annotated[str, _matching(r"[0-9]+\.[0-9]+\.[0-9]+([-+][0-9A-Za-z.-]+)?", "a full version as a string, such as '2026.9.6'")]
-VolumeName = Annotated[
-    str, _matching(r"[A-Za-z0-9][A-Za-z0-9_.-]{1,127}|/[^\x00-\x1f:$]+", "a volume name or an absolute path")
-]
-
-
-class CredentialReference(BaseModel):
-    """Where a secret is read on the control machine: exactly one of the three."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
-
-    env: str | None = None
-    """Environment variable."""
-    file: str | None = None
-    """File; its content without the final newline."""
-    command: str | None = None
-    """Command whose output is the secret, without the final newline."""
-
-    @model_validator(mode="after")
-    def _exactly_one(self) -> CredentialReference:
-        if sum(value is not None for value in (self.env, self.file, self.command)) != 1:
-            raise ValueError("accepted: exactly one of env, file and command")
-        return self
+def parse_mount(mount: str) -> MountPoint:
+    """Return the parts of a validated `Mount`."""
+    source, target, *options = mount.split(":")
+    return MountPoint(source, target, read_only=options == ["ro"])
 
 
 def memory_bytes(value: str) -> int:
     """Return the bytes of a `Memory` value such as `3g`."""
     return int(value[:-1]) << {"k": 10, "m": 20, "g": 30}[value[-1]]
+
+
+def _pattern(pattern: str) -> StringConstraints:
+    return StringConstraints(pattern=f"^(?:{pattern})$")
+
+
+_IMAGE_PATH = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
+_REGISTRY_HOST = r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9a-fA-F:]+\])(?::[0-9]{1,5})?"
+
+AbsolutePath = Annotated[
+    str,
+    AfterValidator(validators.absolute_path),
+    Accepts("an absolute path without '..', ':' and ','"),
+]
+AptPackage = Annotated[
+    str,
+    _pattern(r"[a-z0-9][a-z0-9+.-]*[a-z0-9+](:[a-z0-9]+)?(=[A-Za-z0-9.+:~-]+)?"),
+    Accepts("the name of a Debian package, such as `ffmpeg` or `git=1:2.39.5-0+deb12u2`"),
+]
+AuthChoice = Annotated[
+    str, _pattern(r"[a-z0-9][a-z0-9-]*"), Accepts("a choice of `openclaw onboard --auth-choice`")
+]
+Boolean = Annotated[bool, Accepts("true or false")]
+CpuCount = Annotated[
+    float,
+    BeforeValidator(validators.not_a_boolean),
+    Field(gt=0, le=1024),
+    AfterValidator(float),
+    Accepts("a number above 0, at most 1024"),
+    Unit("cores"),
+]
+EnvironmentName = Annotated[
+    str,
+    _pattern(r"[A-Za-z_][A-Za-z0-9_]*"),
+    Accepts("the name of an environment variable: letters, digits and underscores"),
+]
+EnvironmentValue = Annotated[
+    str,
+    AfterValidator(validators.environment_value),
+    Accepts("text on one line without $"),
+]
+GitRef = Annotated[str, AfterValidator(validators.git_ref), Accepts("a branch, tag or commit")]
+GitRepository = Annotated[
+    str,
+    AfterValidator(validators.git_repository),
+    Accepts("https://..., ssh://..., git@HOST:PATH, file:///... or an absolute path"),
+]
+ImageReference = Annotated[
+    str,
+    _pattern(
+        rf"(?:{_REGISTRY_HOST}/)?{_IMAGE_PATH}(?:/{_IMAGE_PATH})*"
+        r"(?::[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(?:@sha256:[0-9a-f]{64})?"
+    ),
+    Accepts("[REGISTRY/]NAME[:TAG][@sha256:DIGEST], such as `ghcr.io/openclaw/openclaw:2026.9.6`"),
+]
+IpAddress = Annotated[
+    str, AfterValidator(validators.ip_address), Accepts("an IPv4 or IPv6 address, without brackets")
+]
+JsonObject = Annotated[
+    dict[str, Any],
+    AfterValidator(validators.json_value),
+    Accepts("a mapping of what JSON can hold"),
+]
+Memory = Annotated[
+    str,
+    StringConstraints(pattern="^[1-9][0-9]{0,8}[kmgKMG]$", to_lower=True),
+    Accepts("a whole number and k, m or g, such as `512m` or `3g`"),
+    Unit("k, m, g: KiB, MiB, GiB"),
+]
+Mount = Annotated[
+    str,
+    AfterValidator(validators.mount),
+    Accepts("SOURCE:TARGET, SOURCE:TARGET:ro or SOURCE:TARGET:rw with absolute paths"),
+]
+Network = Annotated[
+    str,
+    AfterValidator(validators.network),
+    Accepts("an IP address or a network such as `10.0.0.0/8`"),
+]
+Origin = Annotated[
+    str, AfterValidator(validators.origin), Accepts("an origin such as `https://claw.example.org`")
+]
+PipRequirement = Annotated[
+    str,
+    _pattern(
+        r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?(\[[A-Za-z0-9,._-]+\])?"
+        r"((===?|>=|<=|~=|!=|<|>)[A-Za-z0-9.*+!~-]+(,(==|>=|<=|~=|!=|<|>)[A-Za-z0-9.*+!~-]+)*)?"
+    ),
+    Accepts("a pip requirement without spaces, such as `name==1.2`; no options, no URLs"),
+]
+Port = Annotated[
+    int,
+    BeforeValidator(validators.not_a_boolean),
+    Field(ge=1, le=65535),
+    Accepts("a port from 1 to 65535"),
+]
+ProjectName = Annotated[
+    str,
+    _pattern(r"[a-z0-9][a-z0-9_-]{0,62}"),
+    Accepts("up to 63 lower-case letters, digits, '-' and '_', the first a letter or digit"),
+]
+RegistryPath = Annotated[
+    str,
+    _pattern(rf"{_REGISTRY_HOST}(?:/{_IMAGE_PATH})*"),
+    Accepts("HOST[:PORT][/PATH] without https://, such as `registry.example.org/mirror`"),
+]
+TimeZone = Annotated[
+    str,
+    AfterValidator(validators.time_zone),
+    Accepts("a name of the time zone database, such as `Europe/Berlin`"),
+]
+Url = Annotated[
+    str,
+    AfterValidator(validators.url),
+    Accepts("an address that starts with http:// or https://, without user name and password"),
+]
+UserName = Annotated[
+    str, _pattern(r"[a-z_][a-z0-9_-]{0,31}"), Accepts("the name of a user of the host")
+]
+Version = Annotated[
+    str,
+    _pattern(r"[0-9]+\.[0-9]+\.[0-9]+(-[0-9A-Za-z.-]+)?"),
+    Accepts('a full version as text, in quotes: "2026.9.6"'),
+]
+VolumeName = Annotated[
+    str,
+    AfterValidator(validators.volume),
+    Accepts("a volume name (letters, digits, '_', '.', '-') or an absolute path"),
+]
+WholeNumber = Annotated[int, BeforeValidator(validators.not_a_boolean)]
+Seconds = Annotated[int, BeforeValidator(validators.not_a_boolean), Unit("seconds")]
+LocalText = Annotated[str, StringConstraints(min_length=1), AfterValidator(validators.plain_text)]
+
+
+class CredentialReference(BaseModel):
+    """Where a secret is read on the control machine: exactly one of the three."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        use_attribute_docstrings=True,
+        json_schema_extra={"minProperties": 1, "maxProperties": 1},
+    )
+
+    env: EnvironmentName | None = None
+    """Environment variable."""
+    file: LocalText | None = None
+    """File; its content without the final newline."""
+    command: LocalText | None = None
+    """Command whose output is the secret, without the final newline."""
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> CredentialReference:
+        if sum(value is not None for value in (self.env, self.file, self.command)) != 1:
+            raise ValueError("not exactly one of the three")
+        return self
+
+
+Credential = Annotated[
+    CredentialReference,
+    Accepts("exactly one of `env: NAME`, `file: PATH` and `command: ...`, never the secret itself"),
+]

@@ -1,0 +1,173 @@
+"""What single values cannot tell: settings that contradict each other or are unsafe.
+
+Pure functions over validated `Settings`. `problems` refuses, `warnings` only warns.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from toolkit.settings import paths
+from toolkit.settings.paths import STATE, Inconsistency
+from toolkit.settings.types import memory_bytes
+
+if TYPE_CHECKING:
+    from toolkit.settings.model import Settings
+
+INCONSISTENT = "inconsistent_settings"
+
+SECRET_NAME = re.compile(r"(token|secret|password|passwd|credential|api[_-]?key)s?$", re.IGNORECASE)
+
+_OWNED_CONFIGURATION = {
+    "gateway.mode": "always local",
+    "gateway.bind": "always lan inside the container; set gateway.address",
+    "gateway.port": "set gateway.port of the toolkit, outside of `openclaw`",
+    "gateway.auth.mode": "always token",
+    "gateway.auth.token": "made on the host; for credentials of your own set `credentials`",
+    "gateway.auth.password": "the gateway uses a token",
+    "gateway.controlUi.allowedOrigins": "set gateway.allowed_origins",
+    "gateway.trustedProxies": "set gateway.trusted_proxies",
+}
+_OWNED_ENVIRONMENT = {
+    "OPENCLAW_GATEWAY_TOKEN": "the token is made on the host",
+    "OPENCLAW_GATEWAY_PASSWORD": "the gateway uses a token",
+    "OPENCLAW_GATEWAY_PORT": "set gateway.port",
+    "OPENCLAW_GATEWAY_BIND": "set gateway.address",
+    "OPENCLAW_CONFIG_READONLY": "set config_ownership",
+    "OPENCLAW_CONFIG_PATH": f"the state is always mounted at {STATE}",
+    "OPENCLAW_STATE_DIR": f"the state is always mounted at {STATE}",
+    "OPENCLAW_HOME": "the home is always /home/node",
+    "HOME": "the home is always /home/node",
+    "TZ": "set time_zone",
+}
+_OWNED_DAEMON = {
+    "hosts": "the service's own options name the socket, and dockerd refuses both",
+    "registry-mirrors": "set engine.registry_mirrors",
+}
+
+
+def problems(settings: Settings) -> Iterator[Inconsistency]:
+    """Yield everything that keeps `settings` from being deployed."""
+    yield from _gateway(settings)
+    yield from paths.problems(settings)
+    yield from _environment(settings)
+    yield from _owned("openclaw", settings.openclaw, _OWNED_CONFIGURATION)
+    yield from _owned("engine.daemon", settings.engine.daemon, _OWNED_DAEMON)
+
+
+def warnings(settings: Settings) -> Iterator[str]:
+    """Yield `KEY: what to think about` for what is allowed and yet rarely meant."""
+    for name, value in settings.gateway.environment.items():
+        if value and SECRET_NAME.search(name):
+            yield f"gateway.environment.{name}: looks like a secret; set it under `credentials`"
+    for key, value in leaves(settings.openclaw):
+        name = key.rpartition(".")[2]
+        if isinstance(value, str) and value and SECRET_NAME.search(name):
+            yield (
+                f"openclaw.{key}: looks like a secret; set it under `credentials` and refer to it:"
+                " {source: env, provider: default, id: NAME}"
+            )
+    address = settings.gateway.address
+    if not ipaddress.ip_address(address).is_loopback:
+        yield f"gateway.address: {address} can be reached from outside this host"
+
+
+def leaves(data: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the dotted key and the value of everything in `data` that is not a mapping."""
+    for key, value in data.items():
+        if isinstance(value, Mapping):
+            yield from leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _gateway(settings: Settings) -> Iterator[Inconsistency]:
+    gateway = settings.gateway
+    memory = memory_bytes(gateway.memory)
+    if memory < 2 << 30:
+        yield Inconsistency(
+            ("gateway.memory",),
+            f"given {gateway.memory}: OpenClaw's own commands run inside this limit and are killed "
+            "below 2g; accepted: 2g or more (3g is comfortable)",
+        )
+    elif memory_bytes(gateway.tmp_size) + memory_bytes(gateway.cache_size) >= memory:
+        yield Inconsistency(
+            ("gateway.memory", "gateway.tmp_size", "gateway.cache_size"),
+            f"given {gateway.memory}: gateway.tmp_size ({gateway.tmp_size}) and gateway.cache_size "
+            f"({gateway.cache_size}) count against it; accepted: more than both together",
+        )
+    if memory_bytes(gateway.cache_size) < 128 << 20:
+        yield Inconsistency(
+            ("gateway.cache_size",),
+            f"given {gateway.cache_size}: it has to hold a copy of OpenClaw's database; "
+            "accepted: 128m or more (512m is comfortable)",
+        )
+    for key, source in (("image", "image"), ("repository", "git"), ("ref", "git")):
+        if (
+            key in gateway.model_fields_set
+            and getattr(gateway, key) is not None
+            and "source" not in gateway.model_fields_set
+        ):
+            yield Inconsistency(
+                (f"gateway.{key}", "gateway.source"),
+                f"has no effect without gateway.source: {source}",
+            )
+    if gateway.source == "image":
+        if gateway.image is None:
+            yield Inconsistency(
+                ("gateway.image", "gateway.source"), "missing; gateway.source: image needs it"
+            )
+        for key in ("apt_packages", "pip_packages", "install_browser"):
+            if getattr(gateway, key):
+                yield Inconsistency(
+                    (f"gateway.{key}", "gateway.source"),
+                    "nothing is built with gateway.source: image; choose npm or git, or an image "
+                    "that has it",
+                )
+    if gateway.source == "git" and gateway.repository is None:
+        yield Inconsistency(
+            ("gateway.repository", "gateway.source"), "missing; gateway.source: git needs it"
+        )
+
+
+def _environment(settings: Settings) -> Iterator[Inconsistency]:
+    for section, names in (
+        ("gateway.environment", settings.gateway.environment),
+        ("credentials", settings.credentials),
+    ):
+        for name in names:
+            if name in _OWNED_ENVIRONMENT:
+                yield Inconsistency(
+                    (f"{section}.{name}",), f"belongs to the toolkit: {_OWNED_ENVIRONMENT[name]}"
+                )
+    for name in sorted(settings.gateway.environment.keys() & settings.credentials.keys()):
+        yield Inconsistency(
+            (f"gateway.environment.{name}", f"credentials.{name}"),
+            "is under `credentials` too; remove one of the two",
+        )
+
+
+def _owned(
+    section: str, data: Mapping[str, Any], owned: Mapping[str, str]
+) -> Iterator[Inconsistency]:
+    for key in data:
+        if "." in key:
+            yield Inconsistency(
+                (f"{section}.{key}",), "a key with dots: write it as nested mappings"
+            )
+    for path, pointer in owned.items():
+        value: Any = data
+        for part in path.split("."):
+            if not isinstance(value, Mapping):
+                # A scalar where a mapping belongs would replace what the toolkit owns below it.
+                parent = path.rpartition(".")[0]
+                yield Inconsistency((f"{section}.{parent}",), "accepted: a mapping")
+                break
+            if part not in value:
+                break
+            value = value[part]
+        else:
+            yield Inconsistency((f"{section}.{path}",), f"belongs to the toolkit: {pointer}")

@@ -1,0 +1,155 @@
+"""Where settings come from, and how the sources become one mapping per host."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+from pyinfra.api.connectors import get_all_connectors
+from pyinfra.api.host import Host
+
+from toolkit.settings.describe import type_at
+
+Path = tuple[str, ...]
+
+OVERRIDE = "--set or --data"
+# Read by connectors, and missing in the metadata that they declare.
+_UNDECLARED_CONNECTOR_KEYS = ("chroot_directory", "docker_container_id", "docker_image")
+
+
+class Located(dict[str, Any]):
+    """A mapping read from a file, with the line of each of its keys."""
+
+    def __init__(self, file: str) -> None:
+        super().__init__()
+        self.file = file
+        self.lines: dict[str, int] = {}
+
+    def where(self, key: str) -> str:
+        """Return `FILE line N` for `key`."""
+        return f"{self.file} line {self.lines[key]}"
+
+
+@dataclass(frozen=True)
+class Layer:
+    """The settings of one source; `origin` says which, in words."""
+
+    origin: str
+    data: Mapping[str, Any]
+    origins: Mapping[Path, str] = field(default_factory=dict)
+
+
+@dataclass
+class Merged:
+    """All layers of a host as one mapping, and the origin of everything in it."""
+
+    data: dict[str, Any] = field(default_factory=dict)
+    origins: dict[Path, str] = field(default_factory=dict)
+
+    def origin(self, path: Iterable[str | int]) -> str | None:
+        """Return in words where the value at `path` came from."""
+        known = tuple(str(part) for part in path)
+        while known and known not in self.origins:
+            known = known[:-1]
+        return self.origins.get(known)
+
+
+@cache
+def connector_keys() -> frozenset[str]:
+    """Return the host data keys that pyinfra's connectors read, such as `ssh_port`."""
+    declared = (connector.data_meta for connector in get_all_connectors().values())
+    return frozenset(_UNDECLARED_CONNECTOR_KEYS).union(*declared)
+
+
+def belongs_to_pyinfra(key: str) -> bool:
+    """Return whether a key of host data is pyinfra's: a connector's, or with a leading `_`."""
+    return key.startswith("_") or key in connector_keys()
+
+
+def inventory_layers(host: Host) -> list[Layer]:
+    """Return the layers of `host` that the inventory holds, lowest first.
+
+    pyinfra's own `host.data` replaces a whole section where two layers have it; these are
+    read one by one so that `merge` can combine them key by key.
+    """
+    inventory = host.inventory
+    return [
+        Layer("data of all hosts", inventory.get_data()),
+        *(
+            Layer(f"data of group {group}", inventory.get_group_data(group))
+            for group in host.groups
+        ),
+        Layer("data of the host", inventory.get_host_data(host.name)),
+    ]
+
+
+def override_layer(overrides: Mapping[str, Any]) -> Layer:
+    """Return the layer of `--set` and `--data`.
+
+    Dots in keys lead into sections. Text stays as written where the model wants text, is split
+    at commas (or read as JSON) where it wants a list, and is read as JSON where it wants a
+    mapping or, inside of `openclaw`, anything.
+    """
+    data: dict[str, Any] = {}
+    for key, value in overrides.items():
+        if belongs_to_pyinfra(key):
+            continue
+        path = tuple(key.split("."))
+        nested: Any = _parsed(path, value)
+        for part in reversed(path):
+            nested = {part: nested}
+        data = merge([Layer("", data), Layer("", nested)]).data
+    return Layer(OVERRIDE, data)
+
+
+def merge(layers: Iterable[Layer]) -> Merged:
+    """Combine layers, the highest last: mappings key by key, everything else replaced.
+
+    A section, list or mapping without a value (`gateway:` and nothing below it) counts as
+    not given.
+    """
+    merged = Merged()
+    for layer in layers:
+        _merge_into(merged, merged.data, layer.data, (), layer)
+    return merged
+
+
+def _merge_into(
+    merged: Merged, target: dict[str, Any], source: Mapping[str, Any], path: Path, layer: Layer
+) -> None:
+    for key, value in source.items():
+        if not path and isinstance(key, str) and belongs_to_pyinfra(key):
+            continue
+        here = (*path, str(key))
+        expected = type_at(here)
+        if value is None and expected and expected.is_container and not expected.optional:
+            continue
+        merged.origins[here] = layer.origins.get(here) or (
+            source.where(key) if isinstance(source, Located) else layer.origin
+        )
+        # A reference to a credential is one value: `env` below and `file` above are not two.
+        if isinstance(value, Mapping) and path != ("credentials",):
+            if not isinstance(target.get(key), dict):
+                target[key] = {}
+            _merge_into(merged, target[key], value, here, layer)
+        else:
+            target[key] = value
+
+
+def _parsed(path: Path, value: Any) -> Any:
+    expected = type_at(path)
+    if not isinstance(value, str) or expected is None:
+        return value
+    if expected.optional and value in ("", "null"):
+        return None
+    if expected.is_list and not value.lstrip().startswith("["):
+        return [item.strip() for item in value.split(",") if item.strip()]
+    if expected.is_container or expected.base is Any:
+        try:
+            return json.loads(value)
+        except ValueError:
+            return value
+    return value
