@@ -1,0 +1,84 @@
+"""A person opens the Control UI through the SSH tunnel that the summary prints."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, expect, sync_playwright
+
+from tests.e2e.harness import ARTIFACTS, Deployment, tunnel
+
+pytestmark = [pytest.mark.engine, pytest.mark.browser]
+
+# Chromium's own background traffic has nowhere to go on a closed network.
+QUIET = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Debian's Chromium, headless, installed where that may be done."""
+    if not shutil.which("chromium"):
+        if os.geteuid() or not shutil.which("apt-get"):
+            pytest.skip("no Chromium, and it cannot be installed without root and apt-get")
+        apt = ["apt-get", "-qq", "-o", "DPkg::Lock::Timeout=300"]
+        install = [
+            *apt,
+            "install",
+            "-y",
+            "--no-install-recommends",
+            "chromium",
+            "fonts-dejavu-core",
+        ]
+        if subprocess.run(install, stdout=subprocess.DEVNULL).returncode:
+            subprocess.run([*apt, "update"], check=True, stdout=subprocess.DEVNULL)
+            subprocess.run(install, check=True, stdout=subprocess.DEVNULL)
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=QUIET)
+        yield chromium
+        chromium.close()
+
+
+def test_paste_the_token_be_approved_and_be_connected(deployed: Deployment, browser: Browser):
+    """With every device to be approved by hand, the browser waits for `claw cli -- devices`."""
+    approve_by_hand(deployed, True)
+    token = deployed.claw("token").stdout.strip()
+    try:
+        with tunnel(deployed) as port:
+            page = browser.new_page(viewport={"width": 1280, "height": 800})
+            page.goto(f"http://127.0.0.1:{port}/")
+            page.get_by_placeholder("Paste the token").fill("0" * 64)
+            page.get_by_role("button", name="Connect", exact=True).click()
+            expect(page.get_by_text("Connected", exact=True)).not_to_be_visible()
+
+            page.goto(f"http://127.0.0.1:{port}/")
+            page.get_by_placeholder("Paste the token").fill(token)
+            page.get_by_role("button", name="Connect", exact=True).click()
+            expect(page.get_by_text("Approve this browser")).to_be_visible(timeout=30_000)
+
+            listed = deployed.claw("cli", "--", "devices", "list", "--json").stdout
+            (request,) = [device["requestId"] for device in json.loads(listed)["pending"]]
+            deployed.claw("cli", "--", "devices", "approve", request)
+            expect(page.get_by_text("Connected", exact=True)).to_be_visible(timeout=30_000)
+
+            ARTIFACTS.mkdir(parents=True, exist_ok=True)
+            page.screenshot(path=ARTIFACTS / "control-ui.png")
+    finally:
+        approve_by_hand(deployed, False)
+
+
+def approve_by_hand(deployed: Deployment, by_hand: bool) -> None:
+    pairing = {"nodes": {"pairing": {"autoApproveLocal": not by_hand}}}
+    deployed.claw("up", "-y", settings={"openclaw": {"gateway": pairing}})
