@@ -1,0 +1,135 @@
+"""One run at a time for a deployment on a host.
+
+The lock is a file under /run/lock that names the holder and the process that lives exactly as
+long as the holder's connection (its sshd process on the host; the toolkit itself for `@local`).
+When that process is gone the lock is void, so a killed run never leaves a host locked. Commands
+that outlive their run carry its id in their environment; whoever takes the lock next ends them
+first, but lets package installations finish.
+
+`./claw` takes the lock around the execute phase. Plain `pyinfra` does not: it has no place for
+what is neither a fact nor a change, and no word for "stop, another run is here".
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import gevent
+from pyinfra.api import StringCommand
+from pyinfra.api.exceptions import PyinfraError
+from pyinfra.api.host import Host
+
+from operations import snapshot, templates
+
+VARIABLE = "OPENCLAW_DEPLOY"
+STOP_LIMIT_SECONDS = 120
+POLL_SECONDS = 2
+
+
+class LockedError(PyinfraError):
+    """Another run is changing the host."""
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Who wants the lock: a unique `id`, a person and machine, what for, and the process of the
+    run on its own machine (it counts only for `@local`).
+    """
+
+    id: str
+    owner: str
+    message: str
+    process: int
+
+
+def script(
+    name: str, call: str, id: str, owner: str = "", message: str = "", process: int = 0
+) -> str:
+    """Return the shell script that calls one of the lock's functions for the deployment `name`."""
+    return templates.render(
+        "deploy/lock.sh",
+        deployment=name,
+        call=call,
+        id=id,
+        owner=owner,
+        message=message,
+        process=process,
+        variable=VARIABLE,
+        limit=STOP_LIMIT_SECONDS,
+    )
+
+
+def acquire(host: Host, name: str, holder: Holder, wait: float = 0) -> None:
+    """Take the lock of the deployment `name`, waiting up to `wait` seconds for its holder.
+
+    Raises:
+        LockedError: another run holds it, or commands of a dead one do not end.
+    """
+    process = holder.process if host.name == "@local" else 0
+    text = script(name, "acquire", holder.id, holder.owner, holder.message, process)
+    deadline = time.monotonic() + wait
+    while True:
+        answer = parse(_run(host, text))
+        if answer.get("state") == ["acquired"]:
+            break
+        if time.monotonic() >= deadline:
+            raise LockedError(held(answer))
+        gevent.sleep(min(POLL_SECONDS, max(0.1, deadline - time.monotonic())))
+    if left := answer.get("left"):
+        release(host, name, holder.id)
+        raise LockedError(
+            f"commands of a run that was killed are still running: {', '.join(left)} (pid, name); "
+            "wait for them to end, then run again"
+        )
+
+
+def release(host: Host, name: str, id: str) -> None:
+    """Give the lock back, if the run `id` holds it."""
+    _run(host, script(name, "release", id))
+
+
+def stop(host: Host, id: str) -> None:
+    """End the commands of the run `id` and wait until they are gone (package installations are
+    awaited, not ended).
+    """
+    _run(host, script("-", 'stop "$id"', id))
+
+
+def parse(output: str) -> dict[str, list[str]]:
+    """Return the `key=value` lines of the script's answer; a key may come more than once."""
+    answer: dict[str, list[str]] = {}
+    for line in output.splitlines():
+        key, _, value = line.partition("=")
+        answer.setdefault(key, []).append(value)
+    return answer
+
+
+def held(answer: dict[str, list[str]]) -> str:
+    """Return the sentence that names the holder of the lock."""
+
+    def first(key: str) -> str:
+        return answer.get(key, [""])[0]
+
+    since = int(first("since") or 0)
+    age = max(0, int(first("now") or since) - since)
+    when = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(since))
+    process = (first("process").split() or ["?"])[0]
+    return (
+        f"{first('owner') or 'somebody'} is changing this host since {when} ({age} s ago): "
+        f"{first('message')}; wait for it (--wait-lock SECONDS), or end that run "
+        f"(on this host it is process {process})"
+    )
+
+
+def _run(host: Host, text: str) -> str:
+    succeeded, output = host.run_shell_command(
+        StringCommand("sh", "-s"),
+        print_output=False,
+        print_input=False,
+        _stdin=[text],
+        _sudo=snapshot.needs_sudo(host),
+    )
+    if not succeeded:
+        raise PyinfraError(f"{host.name}: deploy lock: {output.stderr or output.stdout}")
+    return output.stdout

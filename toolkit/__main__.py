@@ -1,0 +1,15 @@
+"""Entry point of `claw`: run by path, in Python's isolated mode, so it finds its own folder."""
+
+import sys
+from pathlib import Path
+
+sys.path[:0] = [str(Path(__file__).resolve().parent.parent)]
+
+from gevent import monkey  # noqa: E402
+
+monkey.patch_all()  # before anything imports ssl or threading, as pyinfra's own command line does
+
+from toolkit.cli import main  # noqa: E402
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,238 @@
+"""What a run shows while it runs: a live view on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+
+import gevent
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.spinner import Spinner
+from rich.table import Table
+from rich.text import Text
+
+TAIL_LINES = 30
+HEARTBEAT_SECONDS = 15
+REFRESH_SECONDS = 0.125
+ANNOUNCE_AFTER_SECONDS = 1.0
+_BUILD_STEP = re.compile(r"#(\d+) (\[.+\] .+)$")
+_CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
+
+
+@dataclass
+class Running:
+    """An operation (or a phase of the run) in progress on a host."""
+
+    name: str
+    started: float = field(default_factory=time.monotonic)
+    last_line: str = ""
+    tail: deque[str] = field(default_factory=lambda: deque(maxlen=TAIL_LINES))
+    steps: set[str] = field(default_factory=set)
+    announced: bool = False
+    heartbeats: int = 0
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self.started
+
+
+def duration(seconds: float) -> str:
+    """Return a duration as people say it: `0.4 s`, `12 s`, `3 min 05 s`."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
+
+
+def clean(line: str) -> str:
+    """Return the last state of a line of terminal output, without control sequences."""
+    return _CONTROL.sub("", line.rstrip("\r\n").rpartition("\r")[2]).rstrip()
+
+
+class Display:
+    """Shows plain lines; `LiveDisplay` adds what only a terminal can do.
+
+    Args:
+        console: where to.
+        verbosity: 0 to 3, as pyinfra's `-v`: its notes, its commands, their output.
+        redactions: texts never shown (the toolkit's own markers in commands).
+    """
+
+    def __init__(self, console: Console, verbosity: int = 0) -> None:
+        self.console = console
+        self.verbosity = verbosity
+        self.redactions: list[str] = []
+        self.hosts: list[str] = []
+        self.running: dict[str, Running] = {}
+        self._ticker: gevent.Greenlet | None = None
+
+    def __enter__(self) -> Display:
+        self._ticker = gevent.spawn(self._tick)
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self._ticker:
+            self._ticker.kill()
+
+    def say(self, text: str, style: str = "") -> None:
+        """Print a line."""
+        self.console.print(Text(text, style=style), soft_wrap=True)
+
+    def for_host(self, host: str, text: str, style: str = "") -> None:
+        """Print a line about a host, named when there are several."""
+        self.say(f"[{host}] {text}" if len(self.hosts) > 1 else text, style)
+
+    def begin(self, host: str, name: str) -> None:
+        """An operation starts on a host."""
+        self.running[host] = Running(name)
+
+    def output(self, host: str, line: str, shown: bool = False) -> None:
+        """A running operation wrote a line; `shown`: print it whatever the verbosity."""
+        for redaction in self.redactions:
+            line = line.replace(redaction, "")
+        line = clean(line)
+        current = self.running.get(host)
+        if current and not line.startswith(">>> "):
+            current.last_line = line
+            current.tail.append(line)
+        if shown or self.verbosity >= 3 or line.startswith(">>> "):
+            self.for_host(host, f"    {line}", "dim")
+        elif current:
+            self._build_step(host, current, line)
+
+    def end(self, host: str, changed: bool, failed: bool = False) -> list[str]:
+        """The operation of a host has ended; return the tail of its output."""
+        current = self.running.pop(host, None)
+        if not current:
+            return []
+        if failed:
+            self.for_host(host, f"✗ {current.name} ({duration(current.seconds)})", "bold red")
+        elif changed:
+            self.for_host(host, f"✓ {current.name} ({duration(current.seconds)})", "green")
+        elif current.announced or self.verbosity:
+            self.for_host(host, f"= {current.name} ({duration(current.seconds)})", "dim")
+        return list(current.tail)
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Show a phase of the whole run as one running line."""
+        self.begin("", name)
+        try:
+            yield
+        finally:
+            self.running.pop("", None)
+
+    @contextmanager
+    def suspended(self) -> Iterator[None]:
+        """Leave the terminal to a question."""
+        yield
+
+    def _build_step(self, host: str, current: Running, line: str) -> None:
+        step = _BUILD_STEP.match(line)
+        if step and step[1] not in current.steps:
+            current.steps.add(step[1])
+            self._announce(host, current)
+            self.for_host(host, f"    {line}", "dim")
+
+    def _announce(self, host: str, current: Running) -> None:
+        if not current.announced:
+            current.announced = True
+            self.for_host(host, f"… {current.name}")
+
+    def _tick(self) -> None:
+        while True:
+            gevent.sleep(REFRESH_SECONDS)
+            self._refresh()
+
+    def _refresh(self) -> None:
+        for host, current in list(self.running.items()):
+            if current.seconds >= ANNOUNCE_AFTER_SECONDS:
+                self._announce(host, current)
+            if current.seconds >= HEARTBEAT_SECONDS * (current.heartbeats + 1):
+                current.heartbeats += 1
+                elapsed = HEARTBEAT_SECONDS * current.heartbeats
+                last = f": {current.last_line}" if current.last_line else ""
+                self.for_host(host, f"    still running, {elapsed} s{last}", "dim")
+
+
+class LiveDisplay(Display):
+    """Lines of what is done, and below them what runs on each host, moving."""
+
+    def __enter__(self) -> LiveDisplay:
+        self._spinner = Spinner("dots")
+        self._live = Live(console=self.console, auto_refresh=False, transient=True)
+        self._live.start()
+        super().__enter__()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        super().__exit__(*exception)
+        self._live.stop()
+
+    @contextmanager
+    def suspended(self) -> Iterator[None]:
+        self._live.stop()
+        try:
+            yield
+        finally:
+            self._live.start()
+
+    def _announce(self, host: str, current: Running) -> None:
+        current.announced = True  # the moving part shows it
+
+    def _build_step(self, host: str, current: Running, line: str) -> None:
+        """The moving part shows it."""
+
+    def _refresh(self) -> None:
+        if self._live.is_started:
+            self._live.update(self._view(), refresh=True)
+
+    def _view(self) -> RenderableType:
+        table = Table.grid(padding=(0, 1))
+        table.add_column(no_wrap=True)
+        table.add_column(no_wrap=True)
+        rows: list[RenderableType] = []
+        for host, current in self.running.items():
+            label = f"[{host}] {current.name}" if host and len(self.hosts) > 1 else current.name
+            grid = Table.grid(padding=(0, 1))
+            grid.add_row(self._spinner, Text(f"{label}  {duration(current.seconds)}", no_wrap=True))
+            rows.append(grid)
+            if current.last_line:
+                width = max(10, self.console.width - 6)
+                rows.append(Text(f"    {current.last_line[:width]}", style="dim", no_wrap=True))
+        return Group(*rows)
+
+
+class LogHandler(logging.Handler):
+    """pyinfra's log lines: warnings always, its notes with `-v`, errors into the failure report."""
+
+    def __init__(self, display: Display) -> None:
+        super().__init__(logging.DEBUG)
+        self.display = display
+
+    def emit(self, record: logging.LogRecord) -> None:
+        host, text = split_prefix(record.getMessage(), self.display.hosts)
+        say = partial(self.display.for_host, host) if host else self.display.say
+        if record.levelno >= logging.ERROR and host in self.display.running:
+            self.display.output(host, text)
+        elif record.levelno >= logging.WARNING:
+            say(text, "yellow")
+        elif record.levelno >= logging.INFO and self.display.verbosity:
+            say(text, "dim")
+
+
+def split_prefix(line: str, hosts: list[str]) -> tuple[str, str]:
+    """Split pyinfra's `[host] text` into the host ('' when there is none) and the text."""
+    if line.startswith("["):
+        name, bracket, text = line[1:].partition("]")
+        # IPv6 addresses are names too; pyinfra pads names to one length.
+        if bracket and name in hosts:
+            return name, text.removeprefix(" nested").lstrip(" ") if text.strip() else ""
+    return "", line

@@ -1,0 +1,126 @@
+"""The plan, the failures and the summary of a run, for people."""
+
+from __future__ import annotations
+
+import shlex
+
+from pyinfra.api.host import Host
+from rich.console import Console
+from rich.text import Text
+
+from toolkit import targets
+from toolkit.display import duration
+from toolkit.results import RunResult, split_name
+from toolkit.settings import Settings, settings_for
+
+LOOPBACK = ("127.0.0.1", "::1")
+
+
+class Report:
+    """Writes a run's outcome to a console; `target` is what the user typed after the verb."""
+
+    def __init__(self, console: Console, errors: Console, target: str | None = None) -> None:
+        self.console, self.errors, self.target = console, errors, target
+
+    def command(self, verb: str, *words: str) -> str:
+        """Return a `./claw` command line for this run's target."""
+        return " ".join(
+            ["./claw", verb, *([shlex.quote(self.target)] if self.target else []), *words]
+        )
+
+    def plan(self, result: RunResult) -> None:
+        """Print what would change, host by host and stage by stage."""
+        for name, host in result.hosts.items():
+            if host.failed:
+                continue
+            if not host.planned:
+                self._line(f"{name}: nothing to change", "green")
+                continue
+            self._line(f"{name}: {_count(len(host.planned), 'operation')} would change it", "bold")
+            stage = None
+            for full_name in host.planned:
+                own_stage, operation = split_name(full_name)
+                if own_stage != stage:
+                    stage = own_stage
+                    self._line(f"  {stage}")
+                self._line(f"    + {operation}", "yellow")
+
+    def failures(self, result: RunResult) -> None:
+        """Print everything that went wrong, and the command that tries those hosts again."""
+        if result.error:
+            self._error(f"Error: {result.error}", "bold red")
+        for name, host in result.hosts.items():
+            if not host.failed:
+                continue
+            self._error(f"{name}: {host.failed}", "bold red")
+            for problem in host.problems:
+                self._error(f"    {problem['what']}", "red")
+                self._error(f"        fix: {problem['fix']}")
+            for line in host.output:
+                self._error(f"    | {line}", "dim")
+        failed = [name for name, host in result.hosts.items() if host.failed]
+        untouched = not any(host.operations for host in result.hosts.values())
+        if (failed or result.error) and untouched and result.interrupted is None:
+            self._error("Nothing was changed on any host.")
+        if failed and len(result.hosts) > 1:
+            done = [name for name, host in result.hosts.items() if not host.failed]
+            self._error(f"Failed: {', '.join(failed)} ({len(failed)} of {len(result.hosts)} hosts)")
+            self._error(f"Try just those again: {self.command('up', *_limit(failed))}")
+            if untouched and done:
+                self._error(f"Go on without them: {self.command('up', *_limit(done))}")
+
+    def interruption(self, result: RunResult) -> None:
+        """Print what was going on when the run was interrupted."""
+        running = "; ".join(result.interrupted or []) or "nothing was running"
+        self._error(f"Interrupted. Running were: {running}", "bold yellow")
+        self._error(f"Run it again to finish: {self.command('up')}")
+
+    def summary(self, result: RunResult, hosts: list[Host]) -> None:
+        """Print what changed and where to go next."""
+        for host in hosts:
+            own = result.hosts[host.name]
+            if own.failed:
+                continue
+            total = result.phases.get("total", 0.0)
+            if own.changed:
+                self._line(
+                    f"{host.name}: {_count(len(own.changed), 'operation')} changed it "
+                    f"({duration(total)})",
+                    "bold green",
+                )
+            else:
+                self._line(f"{host.name}: nothing to change ({duration(total)})", "bold green")
+            self._next_steps(host, settings_for(host))
+
+    def _next_steps(self, host: Host, settings: Settings) -> None:
+        port, address = settings.gateway.port, settings.gateway.address
+        local = targets.is_local(host)
+        at = LOOPBACK[0] if address in (*LOOPBACK, "0.0.0.0", "::") else address
+        only = _limit([host.name]) if self.target and _is_inventory(self.target) else []
+        if address in LOOPBACK and not local:
+            tunnel = ["ssh", "-N", "-L", f"{port}:127.0.0.1:{port}", *targets.ssh_options(host)]
+            self._line(f"  Tunnel      {shlex.join(tunnel)}")
+        self._line(f"  Control UI  http://{f'[{at}]' if ':' in at else at}:{port}/")
+        self._line(f"  Token       {self.command('token', *only)}")
+        channel = self.command("cli", *only, "-- channels add --channel telegram --token BOT_TOKEN")
+        self._line(f"  Channel     {channel}")
+        self._line(f"  Status      {self.command('status', *only)}")
+        self._line(f"  Model       {self.command('onboard', *only)}   (OpenClaw's own wizard)")
+
+    def _line(self, text: str, style: str = "") -> None:
+        self.console.print(Text(text, style=style), soft_wrap=True)
+
+    def _error(self, text: str, style: str = "") -> None:
+        self.errors.print(Text(text, style=style), soft_wrap=True)
+
+
+def _is_inventory(target: str) -> bool:
+    return target.endswith((".py", ".yml", ".yaml")) or "," in target
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def _limit(names: list[str]) -> list[str]:
+    return ["--limit", shlex.quote(",".join(names))]

@@ -1,0 +1,99 @@
+"""What a run found and did, as data: for the report, for `--json`, and for the exit code."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+DONE, FAILED, PENDING, INTERRUPTED = 0, 1, 2, 130
+
+
+def split_name(name: str) -> tuple[str, str]:
+    """Split pyinfra's `Stage | Operation` into the stage (the `@deploy`) and the operation."""
+    stage, separator, operation = name.partition(" | ")
+    return (stage, operation) if separator else ("", name)
+
+
+@dataclass
+class OperationResult:
+    """One operation on one host, after it ran."""
+
+    name: str
+    seconds: float
+    changed: bool
+
+
+@dataclass
+class HostResult:
+    """One host's part of a run; `planned` holds the names of operations that would change it."""
+
+    planned: list[str] = field(default_factory=list)
+    operations: list[OperationResult] = field(default_factory=list)
+    failed: str | None = None
+    output: list[str] = field(default_factory=list)
+    problems: list[dict[str, str]] = field(default_factory=list)
+
+    @property
+    def changed(self) -> list[str]:
+        return [operation.name for operation in self.operations if operation.changed]
+
+
+@dataclass
+class RunResult:
+    """A whole run. `error` is what went wrong beyond single hosts."""
+
+    dry: bool = False
+    hosts: dict[str, HostResult] = field(default_factory=dict)
+    phases: dict[str, float] = field(default_factory=dict)
+    error: str | None = None
+    declined: bool = False
+    interrupted: list[str] | None = None
+
+    @property
+    def exit_code(self) -> int:
+        """0 nothing to do or done, 1 failed, 2 (`--dry`) changes pending, 130 interrupted."""
+        if self.interrupted is not None:
+            return INTERRUPTED
+        if self.error or self.declined or any(host.failed for host in self.hosts.values()):
+            return FAILED
+        if self.dry and any(host.planned for host in self.hosts.values()):
+            return PENDING
+        return DONE
+
+    def stages(self) -> list[dict[str, Any]]:
+        """Return seconds and changed operations of every stage on every host, in order."""
+        totals: dict[tuple[str, str], dict[str, Any]] = {}
+        for host, result in self.hosts.items():
+            for operation in result.operations:
+                stage, _ = split_name(operation.name)
+                empty = {"name": stage, "host": host, "seconds": 0.0, "operations": 0, "changed": 0}
+                entry = totals.setdefault((host, stage), empty)
+                entry["seconds"] = round(entry["seconds"] + operation.seconds, 3)
+                entry["operations"] += 1
+                entry["changed"] += operation.changed
+        return list(totals.values())
+
+    def document(self) -> dict[str, Any]:
+        """Return what `--json` prints."""
+        document: dict[str, Any] = {
+            "changed": any(host.changed for host in self.hosts.values()),
+            "exit_code": self.exit_code,
+            "error": self.error,
+            "interrupted": self.interrupted,
+            "hosts": {
+                name: {
+                    "changed": host.changed,
+                    "unchanged": sum(not operation.changed for operation in host.operations),
+                    "failed": host.failed,
+                    "output": host.output,
+                    "problems": host.problems,
+                    "operations": [asdict(operation) for operation in host.operations],
+                }
+                for name, host in self.hosts.items()
+            },
+            "stages": self.stages(),
+            "phases": {name: round(seconds, 3) for name, seconds in self.phases.items()},
+        }
+        if self.dry:
+            document["plan"] = {name: host.planned for name, host in self.hosts.items()}
+        return document

@@ -1,0 +1,193 @@
+"""Connections to the hosts of an inventory, through pyinfra's API."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from fnmatch import fnmatch
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import gevent
+import pyinfra
+from gevent.pool import Pool
+from gevent.subprocess import Popen
+from pyinfra import logger
+from pyinfra.api.config import Config
+from pyinfra.api.host import Host
+from pyinfra.api.inventory import Inventory
+from pyinfra.api.output import set_echo
+from pyinfra.api.state import State, StateStage
+from pyinfra.connectors import util as connector_util
+from pyinfra.context import ctx_config, ctx_inventory, ctx_state
+
+from toolkit import targets
+from toolkit.display import Display, LogHandler, split_prefix
+from toolkit.settings import settings_for
+
+
+class Interrupted(BaseException):
+    """The user (SIGINT) or the system (SIGTERM, SIGHUP) wants the run to end."""
+
+
+@dataclass
+class Options:
+    """What the command line asks for, whatever the verb."""
+
+    target: str | None = None
+    overrides: dict[str, Any] = field(default_factory=dict)
+    limit: tuple[str, ...] = ()
+    verbosity: int = 0
+    diff: bool = False
+    interactive: bool = False
+
+
+class Session:
+    """An inventory, its settings validated and its hosts connected; a context manager.
+
+    `unreachable` maps the names of hosts that could not be connected to the reason.
+    """
+
+    def __init__(self, options: Options, display: Display) -> None:
+        self.options = options
+        self.display = display
+        self.unreachable: dict[str, str] = {}
+        self.state = State()
+        self.hosts: list[Host] = []
+        self._handler = LogHandler(display)
+
+    def open(self) -> None:
+        """Load the inventory and validate the settings of its hosts; connects to none.
+
+        Raises:
+            PyinfraError: the target, the inventory or the settings are wrong (all of them are
+                named in the message).
+        """
+        self._quiet_pyinfra()
+        self.state.cwd = str(Path.cwd())
+        ctx_state.set(self.state)
+        config = Config(DIFF=self.options.diff)
+        ctx_config.set(config)
+        inventory = targets.load_inventory(self.options.target, self.options.overrides)
+        ctx_inventory.set(inventory)
+        limit = self._limited(inventory)
+        self.state.init(inventory, config, initial_limit=limit)
+        config.lock_current_state()
+        self.hosts = [host for host in inventory if self.state.is_host_in_limit(host)]
+        self.display.hosts = [host.name for host in self.hosts]
+        settings_for(self.hosts[0])  # validates those of all hosts
+
+    def connect(self) -> None:
+        """Connect to all hosts at once; those that fail are in `unreachable` afterwards."""
+        self.state.set_stage(StateStage.Connect)
+        for host, error in self.on_each(self.hosts, self._connect).items():
+            if error is None:
+                self.state.activate_host(host)
+            else:
+                self.unreachable[host.name] = error
+                self.state.failed_hosts.add(host)
+
+    def close(self) -> None:
+        """Disconnect from all hosts."""
+        for host in self.state.activated_hosts if self.state.initialised else ():
+            if client := getattr(host.connector, "client", None):
+                client.close()
+        logger.removeHandler(self._handler)
+
+    def on_each(self, hosts: Iterable[Host], function: Any) -> dict[Host, Any]:
+        """Return what `function(host)` returns for every host, called on all at once."""
+        pool = Pool(max(1, self.state.config.PARALLEL))
+        greenlets = {host: pool.spawn(function, host) for host in hosts}
+        try:
+            gevent.joinall(list(greenlets.values()))
+        except BaseException:
+            pool.kill(block=False)
+            raise
+        return {host: greenlet.get() for host, greenlet in greenlets.items()}
+
+    @property
+    def active(self) -> list[Host]:
+        """The connected hosts, in the inventory's order."""
+        return [host for host in self.hosts if host in self.state.active_hosts]
+
+    def _connect(self, host: Host) -> str | None:
+        try:
+            host.connect(show_errors=False, raise_exceptions=True)
+        except Exception as error:  # pyinfra lets some of paramiko's and the key loader's through
+            return str(error) or type(error).__name__
+        disable_nagle(host)
+        return None
+
+    def _limited(self, inventory: Inventory) -> list[Host] | None:
+        if not self.options.limit:
+            return None
+        chosen: list[Host] = []
+        for pattern in (part for value in self.options.limit for part in value.split(",")):
+            matching = inventory.groups.get(pattern) or [
+                host for host in inventory if fnmatch(host.name, pattern)
+            ]
+            if not matching:
+                names = ", ".join(host.name for host in inventory)
+                raise targets.TargetError(
+                    f"--limit {pattern}: no such host or group; hosts: {names}"
+                )
+            chosen += matching
+        return [host for host in inventory if host in chosen]
+
+    def _quiet_pyinfra(self) -> None:
+        """Take pyinfra's output over, and keep Ctrl-C from reaching commands on this machine."""
+        pyinfra.is_cli = True  # operations are ordered by where the deploy calls them
+        os.environ["PYINFRA_PROGRESS"] = "off"
+        logger.handlers[:] = [self._handler]
+        logger.setLevel("INFO")
+        logger.propagate = False
+        set_echo(self._echo)
+        level = self.options.verbosity
+        self.state.print_noop_info = self.state.print_fact_info = level >= 1
+        self.state.print_input = self.state.print_fact_input = level >= 2
+        self.state.print_fact_output = level >= 3
+        self.state.print_output = True  # feeds the display, which shows it with -vvv
+        connector_util.Popen = partial(Popen, start_new_session=True)
+        connector_util.getpass = self._ask_password
+
+    def _echo(self, message: object = "", **_: object) -> None:
+        host, text = split_prefix(str(message), self.display.hosts)
+        self.display.output(host, text)
+
+    def _ask_password(self, prompt: str) -> str:
+        host, _ = split_prefix(prompt, self.display.hosts)
+        if not self.options.interactive:
+            return ""  # sudo refuses again, and preflight reports it
+        from getpass import getpass
+
+        with self.display.suspended():
+            return getpass(f"{host}: password for sudo: ")
+
+
+def disable_nagle(host: Host) -> None:
+    """Send small packets at once: measured, it halves the time of a run over SSH.
+
+    Through a jump host it is that connection's socket that counts.
+    """
+    client = getattr(host.connector, "client", None)
+    transport = client.get_transport() if client else None
+    while transport is not None:
+        if isinstance(transport.sock, socket.socket):
+            transport.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        jump = getattr(transport.sock, "get_transport", None)
+        transport = jump() if jump else None
+
+
+@contextmanager
+def timed(phases: dict[str, float], name: str) -> Iterator[None]:
+    """Note the seconds that the body takes under `name`."""
+    started = time.monotonic()
+    try:
+        yield
+    finally:
+        phases[name] = time.monotonic() - started
