@@ -1,14 +1,132 @@
-"""Debian packages, through one choke point."""
+"""Debian packages, through one choke point: `templates/packages/apt.sh`.
+
+Every call of apt waits for the lock, asks nothing, keeps configuration files that were edited,
+does not let needrestart restart services, mends an interrupted dpkg first, and retries only
+what is read from the network.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Generator, Iterable
+from dataclasses import dataclass
+from shlex import quote
+
+from pyinfra import host
+from pyinfra.api import StringCommand
 from pyinfra.api.deploy import deploy
 
+from operations import preflight, snapshot, templates
+from operations.operation import operation
+from operations.preflight import Problem
 from toolkit.settings import Settings
+
+Names = Callable[[Settings], Iterable[str]]
+_required: list[Names] = []
+_known: list[Names] = []
+_OWN = ("ca-certificates", "curl")
+
+
+@dataclass(frozen=True)
+class Packages:
+    """What dpkg and apt of a host say: versions of the known packages that are installed."""
+
+    versions: dict[str, str]
+    interrupted: bool = False
+    mirror: str = ""
+    mirror_problem: str = ""
+
+    @classmethod
+    def parse(cls, text: str) -> Packages:
+        versions: dict[str, str] = {}
+        facts: dict[str, str] = {}
+        for line in text.splitlines():
+            word, _, rest = line.partition(" ")
+            if word == "installed":
+                name, _, version = rest.partition(" ")
+                versions[name] = version
+            else:
+                facts[word] = rest
+        return cls(
+            versions,
+            "interrupted" in facts,
+            facts.get("mirror", ""),
+            facts.get("mirror-problem", ""),
+        )
+
+
+def required(function: Names) -> Names:
+    """Register a function that names packages which the toolkit needs on a host.
+
+    `packages.install` installs them all in one go, before any other stage.
+    """
+    _required.append(function)
+    return known(function)
+
+
+def known(function: Names) -> Names:
+    """Register a function that names packages whose state the snapshot must hold."""
+    _known.append(function)
+    return function
+
+
+@required
+def own(settings: Settings) -> Iterable[str]:
+    return _OWN
+
+
+@snapshot.probe("packages")
+def packages_probe(settings: Settings) -> str:
+    return templates.render(
+        "packages/probe.sh",
+        known=sorted({name for function in _known for name in function(settings)}),
+        required=_needed(settings),
+        engine=settings.engine.source != "existing",
+    )
+
+
+def current() -> Packages:
+    """Return what the snapshot of the current host knows of its packages."""
+    return Packages.parse(snapshot.read().get("packages", ""))
+
+
+def install_command(items: Iterable[str]) -> StringCommand:
+    """Return the command that brings `items` (see `templates/packages/apt.sh`) to their state."""
+    words = " ".join(quote(item) for item in items)
+    return StringCommand(f"sh -s -- {words}", _stdin=[templates.render("packages/apt.sh")])
+
+
+@operation
+def installed(names: Iterable[str]) -> Generator:
+    """Install the packages that are missing.
+
+    + names: of packages that are registered with `required` or `known`
+    """
+    names = list(names)
+    state = current()
+    missing = [name for name in names if name not in state.versions]
+    if missing or state.interrupted:
+        yield install_command(missing or names)
+    else:
+        host.noop("the packages are installed")
 
 
 @deploy("Packages")
 def install(settings: Settings) -> None:
-    """Not there yet."""
+    """Install what the toolkit itself needs on a host."""
+    installed(name="Install the packages that the toolkit needs", names=_needed(settings))
 
 
+@preflight.check
+def mirror_problems(settings: Settings, answers: dict[str, str]) -> Iterable[Problem]:
+    if "packages" not in answers:
+        return
+    state = Packages.parse(answers["packages"])
+    if state.mirror_problem:
+        yield Problem(
+            f"the Debian mirror {state.mirror} cannot be reached: {state.mirror_problem}",
+            "check the host's network, its apt sources and its apt proxy",
+        )
+
+
+def _needed(settings: Settings) -> list[str]:
+    return sorted({name for function in _required for name in function(settings)})

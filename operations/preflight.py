@@ -1,7 +1,14 @@
-"""Everything that must be true of every host before any host is touched; reads only."""
+"""Everything that must be true of every host before any host is touched; reads only.
+
+The modules of `operations/` register their checks here. `run` reads one snapshot of each
+host, all hosts at once, and reports every problem of every host together. What this module
+itself looks at is what no snapshot can hold: whether the host answers, whether its login user
+may become root, and its clock.
+"""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -9,6 +16,8 @@ import gevent
 from gevent.event import AsyncResult
 from gevent.pool import Pool
 from pyinfra import host as current_host
+from pyinfra import logger
+from pyinfra.api import StringCommand
 from pyinfra.api.exceptions import PyinfraError
 from pyinfra.api.host import Host
 from pyinfra.api.state import State
@@ -17,13 +26,19 @@ from pyinfra.context import ctx_host
 from operations import snapshot
 from toolkit.settings import Settings, settings_for
 
+CLOCK_TOLERANCE_SECONDS = 300
+
 
 @dataclass(frozen=True)
 class Problem:
-    """What keeps a host from being provisioned, and what the user can do about it."""
+    """What keeps a host from being provisioned, and what the user can do about it.
+
+    With `stops=False` it is a warning: shown, and the run goes on.
+    """
 
     what: str
     fix: str
+    stops: bool = True
 
 
 class PreflightError(PyinfraError):
@@ -51,32 +66,111 @@ def check(function: Check) -> Check:
 
 
 def run() -> Settings:
-    """Check every active host once per run; return the settings of the current one.
+    """Check every host of the run once; return the settings of the current one.
 
     Raises:
         PreflightError: at least one host has a problem.
         SettingsError: the settings of at least one host are wrong.
     """
+    settings = settings_for(current_host)
     state: State = current_host.state
     if id(state) not in _results:
         result = _results[id(state)] = AsyncResult()
         try:
-            result.set(_problems_of_all(list(state.inventory.get_active_hosts())))
+            result.set(_problems_of_all(state))
         except Exception as error:
             result.set_exception(error)
     problems = _results[id(state)].get()
     if problems:
         raise PreflightError(problems)
-    return settings_for(current_host)
+    return settings
 
 
-def _problems_of_all(hosts: list[Host]) -> dict[str, list[Problem]]:
-    def problems_of(host: Host) -> list[Problem]:
-        with ctx_host.use(host):
-            settings, answers = settings_for(host), snapshot.read(host)
-            return [problem for function in _checks for problem in function(settings, answers)]
-
+def _problems_of_all(state: State) -> dict[str, list[Problem]]:
+    hosts = [host for host in state.inventory if state.is_host_in_limit(host)]
     pool = Pool(max(1, min(50, len(hosts))))
-    greenlets = {host.name: pool.spawn(problems_of, host) for host in hosts}
+    greenlets = {host: pool.spawn(_problems_of, state, host) for host in hosts}
     gevent.joinall(list(greenlets.values()))
-    return {name: found for name, greenlet in greenlets.items() if (found := greenlet.get())}
+    problems: dict[str, list[Problem]] = {}
+    for host, greenlet in greenlets.items():
+        for problem in greenlet.get():
+            if problem.stops:
+                problems.setdefault(host.name, []).append(problem)
+            else:
+                logger.warning(f"{host.print_prefix}{problem.what} ({problem.fix})")
+    return problems
+
+
+def _problems_of(state: State, host: Host) -> list[Problem]:
+    """Return what is wrong with one host; never raises, for one host must not hide the others."""
+    if not host.connected or host in state.failed_hosts:
+        return [
+            Problem(
+                "the host cannot be reached",
+                "see its line above; check address, port, user and key, or leave it out (--limit)",
+            )
+        ]
+    try:
+        with ctx_host.use(host):
+            problem = root_problem(host)
+            if problem:
+                return [problem]
+            before = time.time()
+            answers = snapshot.read(host)
+            after = time.time()
+            settings = settings_for(host)
+            found = list(clock_problems(answers, before, after))
+            for function in _checks:
+                found += function(settings, answers)
+            return found
+    except (PyinfraError, OSError, EOFError) as error:
+        return [Problem(f"the host stopped answering: {error}", "check the connection")]
+    except Exception as error:  # paramiko's own errors, or a check that cannot read an answer
+        what = f"the host cannot be checked: {type(error).__name__}: {error}"
+        return [Problem(what, "check the connection; if it is fine, please report this")]
+
+
+def root_problem(host: Host) -> Problem | None:
+    """Return why the login user of `host` cannot act as root; None if it can."""
+    if not snapshot.needs_sudo(host):
+        return None
+    given = getattr(host.data, "_sudo_password", None)
+    command = "true" if given else "LC_ALL=C sudo -n true"
+    arguments = {"_sudo": True, "_sudo_password": given} if given else {}
+    succeeded, output = host.run_shell_command(StringCommand(command), **arguments)
+    if succeeded:
+        return None
+    user = getattr(host.data, "ssh_user", None) or "the login user"
+    said = output.stderr.lower() + output.stdout.lower()
+    if given:
+        what, fix = "sudo refuses the password", "correct _sudo_password in the inventory"
+        if "not in the sudoers" in said or "may not run sudo" in said or "not allowed" in said:
+            what, fix = "sudo is not allowed", "log in as root or as a user with sudo"
+    elif "password is required" in said or "authentication is required" in said:
+        what = "root is needed, and sudo wants a password or is not allowed"
+        fix = "set _sudo_password in the inventory, allow sudo without one, or log in as root"
+    elif "not found" in said:
+        what, fix = "root is needed, and sudo is not installed", "log in as root, or install sudo"
+    else:
+        what = f"root is needed, and sudo fails: {output.stderr.strip()[:200]}"
+        fix = "log in as root or as a user with sudo"
+    return Problem(f"{user}: {what}", fix)
+
+
+def clock_problems(answers: dict[str, str], before: float, after: float) -> Iterable[Problem]:
+    """Compare the host's clock with this machine's, around the reading of the snapshot.
+
+    apt refuses package lists from the future, and TLS certificates that are not valid yet.
+    """
+    for line in answers.get("system", "").splitlines():
+        word, _, value = line.partition("=")
+        if word == "time":
+            clock = int(value)
+            skew = clock - after if clock > after else min(0, clock + 1 - before)
+            if abs(skew) > CLOCK_TOLERANCE_SECONDS:
+                side = "ahead of" if skew > 0 else "behind"
+                yield Problem(
+                    f"the clock is {abs(skew):.0f} s {side} this machine's"
+                    f" ({CLOCK_TOLERANCE_SECONDS} s accepted)",
+                    "set the clock of the host (timedatectl set-ntp true), or of this machine",
+                )

@@ -1,0 +1,33 @@
+"""The apt sources that the engine may need: Docker's repository, and two packages of Debian 13."""
+
+from __future__ import annotations
+
+from operations import templates
+from operations.files import File
+from operations.system import ARCHITECTURES, System
+from toolkit.settings import Settings
+
+KEY = "/etc/apt/keyrings/docker.asc"
+SOURCE = "/etc/apt/sources.list.d/docker.sources"
+TRIXIE_SOURCE = "/etc/apt/sources.list.d/openclaw-trixie.sources"
+TRIXIE_PIN = "/etc/apt/preferences.d/openclaw-trixie"
+
+
+def repository(settings: Settings, distribution: str) -> str:
+    """Return the address of Docker's repository for a distribution, without a final slash.
+
+    https://docs.docker.com/engine/install/debian/
+    """
+    return f"{settings.engine.repository_url.rstrip('/')}/{distribution}"
+
+
+def docker(settings: Settings, system: System) -> File:
+    """Return the deb822 source of Docker's repository, trusted by its own key alone."""
+    content = templates.render(
+        "engine/docker.sources",
+        url=repository(settings, system.distribution),
+        suite=system.codename,
+        architecture=ARCHITECTURES[system.machine],
+        key=KEY,
+    )
+    return File(SOURCE, content)

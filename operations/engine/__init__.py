@@ -1,0 +1,171 @@
+"""Docker Engine, Compose v2 and BuildKit."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from pathlib import Path
+from shlex import quote
+
+from pyinfra import host, logger
+from pyinfra.api import StringCommand
+from pyinfra.api.deploy import deploy
+
+from operations import apt_sources, files, packages, snapshot, system, templates
+from operations.engine import checks, daemon
+from operations.engine.state import DEFAULT_SOCKETS, Engine, plan
+from operations.operation import operation
+from toolkit.settings import Settings
+
+__all__ = ["checks", "configure", "current", "install"]
+
+
+@files.managed_paths
+def paths(settings: Settings) -> tuple[str, ...]:
+    return (apt_sources.SOURCE, apt_sources.KEY)
+
+
+def current() -> Engine:
+    """Return what the snapshot of the current host knows of its engine."""
+    return Engine.parse(snapshot.read().get("engine", ""))
+
+
+@deploy("Engine")
+def install(settings: Settings) -> None:
+    """Install Docker Engine, Compose v2 and BuildKit where they are missing, and start it."""
+    installed(name="Install and start Docker Engine", settings=settings)
+
+
+@deploy("Engine configuration")
+def configure(settings: Settings) -> None:
+    """Merge daemon.json and name the engine's users."""
+    configured(name="Merge daemon.json", settings=settings)
+    users_added(name="Add the engine's users to the docker group", users=settings.engine.users)
+
+
+@operation
+def installed(settings: Settings) -> Generator:
+    """Install the engine that the settings ask for, and make it run now and after a boot.
+
+    + settings: of the host
+
+    On a host without an engine, daemon.json is written first, so that the engine never runs
+    without it. What the engine has stored is kept when another source's packages replace it.
+    """
+    there = packages.current()
+    wanted = plan(settings, system.current(), current(), there)
+    if wanted.source == "existing":
+        host.noop("the engine that is there is used")
+        return
+    fresh = not current().installed
+    if fresh and _daemon_content(settings) is not None:
+        yield _write_daemon(settings)
+    if wanted.missing or there.interrupted:
+        if wanted.source == "official":
+            yield from _trust_docker(settings)
+        elif any(item.endswith("/trixie") for item in wanted.missing):
+            variables = {"source": apt_sources.TRIXIE_SOURCE, "pin": apt_sources.TRIXIE_PIN}
+            yield _script("engine/trixie.sh", **variables)
+        yield packages.install_command([*wanted.missing, *(f"{name}-" for name in wanted.removed)])
+    now = current()
+    if not now.running or not now.enabled:
+        yield _service("start")
+    elif not fresh and not wanted.missing and not there.interrupted:
+        host.noop("the engine is installed and runs")
+    if fresh and current().previous is not None:
+        yield _service("apply", "restart")
+
+
+@operation
+def configured(settings: Settings) -> Generator:
+    """Merge daemon.json; a running engine reloads, or restarts if it must, only if that changed it.
+
+    + settings: of the host
+    """
+    engine = current()
+    if settings.engine.socket not in DEFAULT_SOCKETS:
+        host.noop("the engine at another socket has its own configuration")
+        return
+    if any(argument.startswith("--config-file") for argument in engine.arguments):
+        host.noop("the engine was started with another configuration file")
+        return
+    if not engine.installed:
+        host.noop("daemon.json is written when the engine is installed")
+        return
+    content = _daemon_content(settings)
+    if content is None and engine.previous is None:
+        host.noop("daemon.json is as it should be")
+        return
+    before, after = _daemon_before(engine), _daemon_after(settings, engine)
+    if content is not None:
+        yield _write_daemon(settings)
+    yield _service("apply", daemon.activation(before, after))
+
+
+@operation
+def users_added(users: tuple[str, ...]) -> Generator:
+    """Add users to the docker group, which makes them root on the host.
+
+    + users: names of users that exist
+    """
+    missing = [user for user in users if user not in current().members]
+    if not missing:
+        host.noop("the docker group has the users that the settings name")
+    for user in missing:
+        yield StringCommand(f"groupadd -rf docker && usermod -aG docker {quote(user)}")
+
+
+def _trust_docker(settings: Settings) -> Generator:
+    if current().other_source:
+        return
+    key = settings.engine.repository_key
+    if key:
+        yield StringCommand("mkdir -p /etc/apt/keyrings")
+        yield files.write_command(files.File(apt_sources.KEY, Path(key).read_text()))
+    elif not files.found(apt_sources.KEY):
+        url = f"{apt_sources.repository(settings, system.current().distribution)}/gpg"
+        yield _script("engine/docker-key.sh", key=apt_sources.KEY, url=url)
+    source = apt_sources.docker(settings, system.current())
+    if files.differs(source):
+        files.show_difference(source)
+        yield files.write_command(source)
+
+
+def _daemon_before(engine: Engine) -> dict:
+    """Return what the engine last ran with: not what was written after it and never proved."""
+    which = "daemon" if engine.previous is None else "previous"
+    content = engine.daemon if engine.previous is None else engine.previous
+    if content and "://***@" in content:
+        path = daemon.PATH if which == "daemon" else daemon.PREVIOUS
+        content = snapshot.read_quietly(host, f"cat {path}")
+    return daemon.parse(content)
+
+
+def _daemon_after(settings: Settings, engine: Engine) -> dict:
+    return daemon.desired(settings, _daemon_before(engine), engine.arguments, engine.swarm)
+
+
+def _daemon_content(settings: Settings) -> str | None:
+    """Return the text that daemon.json needs; None if what is there says the same."""
+    engine = current()
+    there = engine.daemon
+    if there and "://***@" in there:
+        there = snapshot.read_quietly(host, f"cat {daemon.PATH}")
+    after = _daemon_after(settings, engine)
+    return None if there is not None and daemon.parse(there) == after else daemon.text(after)
+
+
+def _write_daemon(settings: Settings) -> StringCommand:
+    content = daemon.text(_daemon_after(settings, current()))
+    if "://" not in content or "@" not in content:
+        files.show_difference(files.File(daemon.PATH, content))
+    elif host.state.config.DIFF:
+        logger.info(f"{host.print_prefix}{daemon.PATH}: may hold passwords, difference not shown")
+    return _script("engine/daemon.sh", content=content)
+
+
+def _service(*words: str) -> StringCommand:
+    return _script("engine/service.sh", *words)
+
+
+def _script(template: str, *words: str, **variables: str) -> StringCommand:
+    return StringCommand("sh", "-s", "--", *words, _stdin=[templates.render(template, **variables)])

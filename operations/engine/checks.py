@@ -1,0 +1,96 @@
+"""What the preflight asks about the engine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from operations import preflight
+from operations.engine import daemon
+from operations.engine.state import DEFAULT_SOCKETS, Engine, Plan, plan
+from operations.packages import Packages
+from operations.preflight import Problem
+from operations.system import System
+from toolkit.settings import Settings
+
+
+@preflight.check
+def engine_problems(settings: Settings, answers: dict[str, str]) -> Iterable[Problem]:
+    if "engine" not in answers:
+        return
+    engine = Engine.parse(answers["engine"])
+    there = Packages.parse(answers.get("packages", ""))
+    wanted = plan(settings, System.parse(answers.get("system", "")), engine, there)
+    yield from {
+        "existing": existing_problems,
+        "official": official_problems,
+        "distro": distro_problems,
+    }[wanted.source](settings, engine, there, wanted)
+    for path, text in ((daemon.PATH, engine.daemon), (daemon.PREVIOUS, engine.previous)):
+        try:
+            daemon.parse(text)
+        except ValueError as error:
+            yield Problem(f"{path} is not valid JSON: {error}", "correct it; it is left as it is")
+    if engine.strangers:
+        yield Problem(
+            f"engine.users names {', '.join(engine.strangers)}, who is not a user of the host",
+            "create the user, or take the name out of engine.users",
+        )
+
+
+def existing_problems(
+    settings: Settings, engine: Engine, there: Packages, wanted: Plan
+) -> Iterable[Problem]:
+    """Yield what keeps the engine that is there from being used."""
+    socket = settings.engine.socket
+    if not engine.running:
+        yield Problem(
+            f"no Docker Engine answers on {socket}",
+            "start it, correct engine.socket, or set engine.source to auto, official or distro"
+            if socket in DEFAULT_SOCKETS
+            else "start it, or correct engine.socket",
+        )
+    elif engine.too_old():
+        yield Problem(
+            f"the engine that is there is not enough: {', '.join(engine.too_old())}",
+            "upgrade it; or remove it and set engine.source to official or distro",
+        )
+
+
+def official_problems(
+    settings: Settings, engine: Engine, there: Packages, wanted: Plan
+) -> Iterable[Problem]:
+    """Yield what keeps Docker's packages from being installed."""
+    if not wanted.missing:
+        return
+    url, key = settings.engine.repository_url, settings.engine.repository_key
+    if key and not Path(key).is_file():
+        yield Problem(f"engine.repository_key: {key} is not a file on this machine", "correct it")
+    if not key and not url.startswith("https://"):
+        yield Problem(
+            f"engine.repository_url is {url}: its signing key cannot be trusted without HTTPS",
+            "use an https:// address, or give the key as engine.repository_key",
+        )
+    if not engine.installed and engine.repository != "reachable":
+        yield Problem(
+            f"Docker's repository {url} cannot be reached: {engine.repository}",
+            "check network and engine.repository_url, or set engine.source to distro",
+        )
+    if wanted.removed:
+        stopping = f"; {engine.containers} running containers stop" if engine.containers else ""
+        yield Problem(
+            f"Docker's packages replace {', '.join(wanted.removed)}{stopping}",
+            "what is in /var/lib/docker stays",
+            stops=False,
+        )
+
+
+def distro_problems(
+    settings: Settings, engine: Engine, there: Packages, wanted: Plan
+) -> Iterable[Problem]:
+    """Yield what keeps the distribution's packages from being installed."""
+    if "docker-ce" in there.versions and wanted.missing:
+        yield Problem(
+            "engine.source is distro, but Docker's own packages are installed, which are newer",
+            "set engine.source to existing, official or auto; or remove docker-ce first",
+        )

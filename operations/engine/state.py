@@ -1,0 +1,198 @@
+"""What engine a host has, and which one the settings ask for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Literal
+
+from operations import apt_sources, packages, snapshot, templates
+from operations.engine import daemon
+from operations.packages import Packages
+from operations.system import System
+from toolkit.settings import Settings
+
+DEFAULT_SOCKETS = ("/var/run/docker.sock", "/run/docker.sock")
+MINIMUM = {"Docker Engine": "20.10", "Compose": "2.20", "buildx": "0.10"}
+"""The oldest that the toolkit runs with: Debian 12's engine, and Ubuntu 22.04's Compose."""
+
+OFFICIAL = (
+    "docker-ce",
+    "docker-ce-cli",
+    "containerd.io",
+    "docker-buildx-plugin",
+    "docker-compose-plugin",
+)
+# https://docs.docker.com/engine/install/debian/#uninstall-old-versions; the last three hold the
+# same files as Docker's packages, in the releases of Debian and Ubuntu that have them.
+CONFLICTING = (
+    "docker.io",
+    "docker-doc",
+    "docker-compose",
+    "podman-docker",
+    "containerd",
+    "runc",
+    "docker-cli",
+    "docker-buildx",
+    "docker-compose-v2",
+)
+DISTRIBUTION = {
+    ("debian", "12"): ("docker.io", "docker-compose/trixie", "docker-buildx/trixie"),
+    ("debian", "13"): ("docker.io", "docker-cli", "docker-compose", "docker-buildx"),
+    ("ubuntu", "22.04"): ("docker.io", "docker-compose-v2", "docker-buildx"),
+    ("ubuntu", "24.04"): ("docker.io", "docker-compose-v2", "docker-buildx"),
+}
+
+Source = Literal["existing", "official", "distro"]
+
+
+@packages.known
+def names(settings: Settings) -> Iterable[str]:
+    return (*OFFICIAL, *CONFLICTING, "apparmor")
+
+
+@dataclass(frozen=True)
+class Engine:
+    """The engine of a host; an empty version means that the part is not there or does not answer.
+
+    `daemon` and `previous` are the texts of daemon.json and of the one before it, the passwords
+    in addresses replaced by `***`; None: no such file. `previous` is there while the engine has
+    not yet been seen to run with `daemon`.
+    """
+
+    version: str = ""
+    compose: str = ""
+    buildx: str = ""
+    installed: bool = False
+    enabled: bool = False
+    live_restore: bool = False
+    swarm: bool = False
+    containers: int = 0
+    data_root: str = "/var/lib/docker"
+    arguments: tuple[str, ...] = ()
+    daemon: str | None = None
+    previous: str | None = None
+    members: tuple[str, ...] = ()
+    strangers: tuple[str, ...] = ()
+    repository: str = ""
+    other_source: str = ""
+
+    @property
+    def running(self) -> bool:
+        return bool(self.version)
+
+    @classmethod
+    def parse(cls, text: str) -> Engine:
+        facts: dict[str, str] = {}
+        files: dict[str, list[str]] = {}
+        strangers = []
+        for line in text.splitlines():
+            word, _, value = line.partition("=")
+            if word == "stranger":
+                strangers.append(value)
+            elif word in ("daemon", "previous"):
+                files.setdefault(word, []).append(value)
+            else:
+                facts[word] = value
+        return cls(
+            version=facts.get("server", ""),
+            compose=facts.get("compose", "").removeprefix("v"),
+            buildx=facts.get("buildx", "").removeprefix("v"),
+            installed="installed" in facts,
+            enabled=facts.get("enabled") in ("enabled", "no systemd"),
+            live_restore=facts.get("live-restore") == "true",
+            swarm=facts.get("swarm", "inactive") not in ("inactive", ""),
+            containers=int(facts.get("containers") or 0),
+            data_root=facts.get("data-root") or "/var/lib/docker",
+            arguments=tuple(facts.get("arguments", "").split()),
+            daemon="\n".join(files["daemon"][1:]) if "daemon" in files else None,
+            previous="\n".join(files["previous"][1:]) if "previous" in files else None,
+            members=tuple(filter(None, facts.get("members", "").split(","))),
+            strangers=tuple(strangers),
+            repository=facts.get("repository", ""),
+            other_source=facts.get("other-source", ""),
+        )
+
+    def too_old(self) -> list[str]:
+        """Return what is missing or below the minimum, each as `NAME VERSION (MINIMUM needed)`."""
+        there = {"Docker Engine": self.version, "Compose": self.compose, "buildx": self.buildx}
+        return [
+            f"{name} {version or 'missing'} ({MINIMUM[name]} or newer needed)"
+            for name, version in there.items()
+            if version_of(version) < version_of(MINIMUM[name])
+        ]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Where a host's engine comes from, and what apt is told to make it so."""
+
+    source: Source
+    missing: tuple[str, ...] = ()
+    removed: tuple[str, ...] = field(default=())
+
+
+def version_of(text: str) -> tuple[int, ...]:
+    """Return the leading numbers of a version, for comparison; of none, the empty tuple."""
+    found = re.match(r"v?(\d+(?:\.\d+)*)", text)
+    return tuple(int(part) for part in found[1].split(".")) if found else ()
+
+
+def plan(settings: Settings, system: System, engine: Engine, there: Packages) -> Plan:
+    """Decide from the settings and the state of the host what its engine is to be."""
+    source = _source(settings, engine, there)
+    if source == "existing":
+        return Plan(source)
+    if source == "official":
+        missing = tuple(name for name in OFFICIAL if name not in there.versions)
+        removed = tuple(name for name in CONFLICTING if name in there.versions)
+    else:
+        wanted = DISTRIBUTION.get((system.distribution, system.release), ())
+        missing = tuple(item for item in wanted if not _installed(item, there))
+        removed = ()
+    if system.apparmor and "apparmor" not in there.versions:
+        # An engine on a kernel with AppArmor cannot start containers without its parser.
+        missing += ("apparmor",)
+    return Plan(source, missing, removed)
+
+
+def _source(settings: Settings, engine: Engine, there: Packages) -> Source:
+    asked = settings.engine.source
+    if settings.engine.socket not in DEFAULT_SOCKETS:
+        return "existing"
+    if asked != "auto":
+        return asked
+    if engine.running and not engine.too_old():
+        return "existing"
+    if "docker-ce" in there.versions:
+        return "official"
+    if "docker.io" in there.versions:
+        return "distro"
+    if engine.running:
+        return "existing"
+    return "official" if engine.repository == "reachable" else "distro"
+
+
+def _installed(item: str, there: Packages) -> bool:
+    name, _, suite = item.partition("/")
+    version = there.versions.get(name)
+    if version is None:
+        return False
+    # Debian 12's own docker-compose is Compose v1.
+    return not (suite and name == "docker-compose" and version_of(version) < (2,))
+
+
+@snapshot.probe("engine")
+def engine_probe(settings: Settings) -> str:
+    return templates.render(
+        "engine/probe.sh",
+        socket=settings.engine.socket,
+        daemon=daemon.PATH,
+        previous=daemon.PREVIOUS,
+        users=settings.engine.users,
+        url=settings.engine.repository_url
+        if settings.engine.source in ("auto", "official")
+        else "",
+        source=apt_sources.SOURCE,
+    )

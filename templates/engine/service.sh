@@ -1,0 +1,86 @@
+# sh -s -- start            make the engine run, now and after a boot
+# sh -s -- apply reload|restart   make it run with the daemon.json that was just written
+# A daemon.json that keeps the engine from running is taken back: FILE.openclaw-previous is the one before.
+file=/etc/docker/daemon.json
+previous=$file.openclaw-previous
+pid_file=/var/run/docker.pid
+new_file_used() { [ -e $pid_file ] && [ $pid_file -nt $file ]; }
+
+main() {
+  case $1 in
+    start)
+      start
+      ready || fail 'Docker Engine does not start'
+      ;;
+    apply)
+      if ! running; then start
+      elif new_file_used; then :
+      elif [ "$2" = reload ]; then reload
+      else
+        # Containers survive a restart of the engine only if it has live-restore on before.
+        reload
+        live_restore
+        service_do restart
+      fi
+      ready || fail 'Docker Engine does not run with the new daemon.json'
+      rm -f $previous
+      ;;
+  esac
+}
+
+has_systemd() { [ -d /run/systemd/system ]; }
+running() { docker -H unix:///var/run/docker.sock version >/dev/null 2>&1; }
+
+service_do() {
+  if has_systemd; then
+    systemctl reset-failed docker.service 2>/dev/null
+    systemctl "$1" docker.service
+  elif [ -x /etc/init.d/docker ]; then
+    service docker "$1" >&2
+  else
+    echo 'neither systemd nor /etc/init.d/docker is there to manage the engine' >&2
+    exit 1
+  fi
+}
+
+start() {
+  if has_systemd; then systemctl -q enable docker.service; fi
+  service_do start || true
+}
+
+reload() { kill -HUP "$(cat $pid_file)"; }
+
+live_restore() {
+  grep -q '"live-restore": *true' $file || return 0
+  await 10 sh -c '[ "$(docker -H unix:///var/run/docker.sock info -f "{{ "{{.LiveRestoreEnabled}}" }}")" = true ]'
+}
+
+ready() { await 90 running; }
+
+# await SECONDS COMMAND...: until it succeeds, or systemd has given the engine up.
+await() {
+  end=$(($(date +%s) + $1)); shift
+  until "$@"; do
+    [ "$(date +%s)" -lt $end ] || return 1
+    if has_systemd && systemctl -q is-failed docker.service; then return 1; fi
+    sleep 0.2
+  done
+}
+
+fail() {
+  echo "$1" >&2
+  if has_systemd; then
+    journalctl --no-pager --quiet --output=cat --unit=docker.service --lines=15 >&2
+  else
+    tail -n 15 /var/log/docker.log >&2
+  fi
+  if [ -e $previous ]; then
+    if [ -s $previous ]; then mv -f $previous $file; else rm -f $file $previous; fi
+    service_do start
+    if ready; then echo "the daemon.json of before is back, and the engine runs" >&2
+    else echo "the daemon.json of before is back, but the engine does not run" >&2; fi
+  fi
+  exit 1
+}
+
+main "$@" </dev/null
