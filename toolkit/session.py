@@ -117,6 +117,8 @@ class Session:
 
     def _connect(self, host: Host) -> str | None:
         try:
+            if not targets.is_local(host):
+                make_known_hosts_directory(host)
             host.connect(show_errors=False, raise_exceptions=True)
         except Exception as error:  # pyinfra lets some of paramiko's and the key loader's through
             return str(error) or type(error).__name__
@@ -167,6 +169,12 @@ class Session:
 
         with self.display.suspended():
             return getpass(f"{host}: password for sudo: ")
+
+
+def make_known_hosts_directory(host: Host) -> None:
+    """Make ~/.ssh on a machine that never used SSH, as OpenSSH does; pyinfra fails without it."""
+    known_hosts = host.data.get("ssh_known_hosts_file") or "~/.ssh/known_hosts"
+    Path(known_hosts).expanduser().parent.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
 def disable_nagle(host: Host) -> None:
