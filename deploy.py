@@ -6,6 +6,7 @@
 from pyinfra import config, host
 
 from operations import (
+    activation,
     compose,
     configuration,
     directories,
@@ -27,7 +28,7 @@ engine.configure(settings)
 directories.create(settings)
 secrets.write(settings)
 images.build(settings)
-configuration.merge(settings)
 compose.configure(settings)
-compose.activate(settings)
+configuration.merge(settings)
+activation.activate(settings)
 verification.verify(settings)

@@ -1,19 +1,163 @@
-"""The compose project."""
+"""The compose project: its files, and the container that runs what they say."""
 
 from __future__ import annotations
 
+import hashlib
+import ipaddress
+from collections.abc import Generator, Iterable
+from typing import Any
+
+from pyinfra import host
+from pyinfra.api import StringCommand
 from pyinfra.api.deploy import deploy
 
+from operations import files, project, secrets, snapshot, templates
+from operations.operation import operation
 from toolkit.settings import Settings
+from toolkit.settings.types import memory_bytes, parse_mount
+
+CA_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
+_CA_VARIABLES = ("NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "GIT_SSL_CAINFO")
+
+
+@snapshot.probe("compose")
+def compose_probe(settings: Settings) -> str:
+    return f"[ -s {CA_BUNDLE} ] && echo ca-bundle"
+
+
+def base_file(settings: Settings) -> files.File:
+    """Return docker-compose.yml, labelled with the digest of everything that the container gets."""
+    return files.File(project.path(settings, project.BASE), _render(settings, inputs(settings)))
+
+
+def inputs(settings: Settings) -> str:
+    """Return the digest of everything that the container gets.
+
+    It changes with the user's override, the extra file and the values in `.env` too, so
+    that a container with the same label needs no recreation, and plain `docker compose up -d`
+    comes to the same conclusion.
+    """
+    unlabelled = _render(settings, inputs="")
+    extra = extra_file(settings)
+    override = files.found(project.path(settings, project.OVERRIDE))
+    environment = secrets.keyed_digest(secrets.plan(settings).text)
+    parts = [unlabelled, extra.content if extra else "", override.digest if override else "", environment]
+    return hashlib.sha256(repr(parts).encode()).hexdigest()
+
+
+def extra_file(settings: Settings) -> files.File | None:
+    """Return docker-compose.extra.yml for extra mounts and the home volume; None without them."""
+    if not project.has_extra(settings):
+        return None
+    mounts: list[dict[str, Any]] = []
+    home, volume = settings.home_volume, None
+    if home:
+        is_path = home.startswith("/")
+        volume = None if is_path else home
+        kind = "bind" if is_path else "volume"
+        mounts.append({"type": kind, "source": home, "target": "/home/node", "read_only": False})
+    for mount in map(parse_mount, settings.extra_mounts):
+        mounts.append(
+            {
+                "type": "bind",
+                "source": mount.source,
+                "target": mount.target,
+                "read_only": mount.read_only,
+            }
+        )
+    content = templates.render("compose/docker-compose.extra.yml.j2", mounts=mounts, volume=volume)
+    return files.File(project.path(settings, project.EXTRA), content)
+
+
+def published_address(settings: Settings) -> str:
+    address = ipaddress.ip_address(settings.gateway.address)
+    return f"[{address}]" if address.version == 6 else str(address)
+
+
+@operation
+def configured(settings: Settings) -> Generator:
+    """Write the compose files that differ, once Compose has accepted them all together.
+
+    + settings: the settings of the host
+    """
+    base, extra = base_file(settings), extra_file(settings)
+    changed = [file for file in (base, extra) if file and files.differs(file)]
+    stale = project.path(settings, project.EXTRA)
+    remove = extra is None and files.found(stale) is not None
+    if not changed and not remove:
+        host.noop("the compose files are as they should be")
+        return
+    for file in changed:
+        files.show_difference(file)
+    yield StringCommand("sh -s", _stdin=[_install_script(settings, changed, remove)])
 
 
 @deploy("Compose project")
 def configure(settings: Settings) -> None:
-    """Not there yet."""
+    """Write docker-compose.yml and, for extra mounts and a home volume, docker-compose.extra.yml."""
+    configured(name="Write the compose files", settings=settings)
 
 
-@deploy("Activation")
-def activate(settings: Settings) -> None:
-    """Not there yet."""
+def _render(settings: Settings, inputs: str) -> str:
+    gateway = settings.gateway
+    return templates.render(
+        "compose/docker-compose.yml.j2",
+        name=settings.name,
+        image=project.IMAGE,
+        environment=_environment(settings),
+        tmp_size=gateway.tmp_size,
+        # A home volume keeps ~/.cache as well.
+        cache_size=None if settings.home_volume else gateway.cache_size,
+        pids_limit=gateway.pids_limit,
+        memory=gateway.memory,
+        cpus=gateway.cpus,
+        log_max_size=settings.engine.log_max_size,
+        log_max_files=settings.engine.log_max_files,
+        mounts=_mounts(settings),
+        port=gateway.port,
+        published=published_address(settings),
+        inputs=inputs,
+    )
 
 
+def _mounts(settings: Settings) -> list[dict[str, Any]]:
+    state = "/home/node/.openclaw"
+    pairs = [
+        (settings.config_directory, state, False),
+        (settings.workspace_directory, f"{state}/workspace", False),
+        (settings.auth_directory, "/home/node/.config/openclaw", False),
+    ]
+    if _has_ca_bundle(settings):
+        pairs.append((CA_BUNDLE, CA_BUNDLE, True))
+    return [{"source": source, "target": target, "read_only": ro} for source, target, ro in pairs]
+
+
+def _environment(settings: Settings) -> dict[str, str]:
+    # Half of the limit for JavaScript; the rest is for native memory, the tmpfs and commands.
+    heap = memory_bytes(settings.gateway.memory) // 2 >> 20
+    variables = {
+        "HOME": "/home/node",
+        "TZ": settings.time_zone,
+        "NODE_OPTIONS": f"--max-old-space-size={heap}",
+        "OPENCLAW_GATEWAY_PORT": str(settings.gateway.port),
+    }
+    if _has_ca_bundle(settings):
+        variables |= dict.fromkeys(_CA_VARIABLES, CA_BUNDLE)
+    if settings.config_ownership == "managed":
+        variables["OPENCLAW_CONFIG_READONLY"] = "1"
+    return variables | settings.gateway.environment
+
+
+def _has_ca_bundle(settings: Settings) -> bool:
+    return settings.trust_host_cas and "ca-bundle" in snapshot.read().get("compose", "")
+
+
+def _install_script(settings: Settings, changed: Iterable[files.File], remove_extra: bool) -> str:
+    return templates.render(
+        "compose/install.sh.j2",
+        docker=project.shell_environment(settings),
+        project=settings.project_directory,
+        files=[(file.path.rpartition("/")[2], file.content) for file in changed],
+        names=project.compose_files(settings),
+        remove=project.EXTRA if remove_extra else "",
+    )

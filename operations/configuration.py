@@ -1,14 +1,174 @@
-"""openclaw.json: the keys that the toolkit owns."""
+"""openclaw.json: the keys that the toolkit owns, merged by OpenClaw's own CLI.
+
+OpenClaw and its users edit the file at run time; only the keys of `owned` are compared and
+written, with `openclaw config patch` and `openclaw config validate` of the release that will run
+(docs: cli/config). `OPENCLAW_CONFIG_READONLY=1` (`config_ownership: managed`) keeps OpenClaw
+itself from writing.
+"""
 
 from __future__ import annotations
 
+import ipaddress
+import json
+import re
+from collections.abc import Generator, Iterable, Mapping
+from typing import Any
+
+from pyinfra import host, logger
+from pyinfra.api import StringCommand
 from pyinfra.api.deploy import deploy
 
+from operations import preflight, private, project, templates
+from operations.operation import operation
+from operations.secrets import TOKEN
 from toolkit.settings import Settings
+
+_SECRET_KEY = re.compile(
+    r"token|key|secret|passw|credential|auth|cookie|headers?$|^env$|^vars$|url$|^args$", re.IGNORECASE
+)
+_ABSENT = object()
+
+
+def owned(settings: Settings) -> dict[str, Any]:
+    """Return the part of openclaw.json that the toolkit owns; a None means: absent.
+
+    Beside what a gateway in a container needs, these are the settings with which OpenClaw's
+    `security audit --deep` finds nothing; everything may be overridden under `openclaw`.
+    """
+    gateway: dict[str, Any] = {
+        "mode": "local",
+        "bind": "lan",
+        "port": settings.gateway.port,
+        "auth": {
+            "mode": "token",
+            "token": {"source": "env", "provider": "default", "id": TOKEN},
+            "rateLimit": {"maxAttempts": 10, "windowMs": 60_000, "lockoutMs": 300_000},
+        },
+        "controlUi": {"allowedOrigins": allowed_origins(settings)},
+        "terminal": {"enabled": False},
+    }
+    if settings.gateway.trusted_proxies:
+        gateway["trustedProxies"] = list(settings.gateway.trusted_proxies)
+    defaults = {
+        "gateway": gateway,
+        "discovery": {"mdns": {"mode": "off"}},
+        "skills": {"workshop": {"autonomous": {"mode": "off"}}},
+        "session": {"dmScope": "per-channel-peer"},
+        "tools": {"elevated": {"enabled": False}},
+    }
+    return _merged(defaults, settings.openclaw)
+
+
+def allowed_origins(settings: Settings) -> list[str]:
+    """Return the origins that may open the Control UI, with the published port."""
+    port, address = settings.gateway.port, ipaddress.ip_address(settings.gateway.address)
+    origins = [f"http://127.0.0.1:{port}", f"http://localhost:{port}"]
+    if not address.is_unspecified:
+        origins.append(f"http://{f'[{address}]' if address.version == 6 else address}:{port}")
+    return list(dict.fromkeys([*origins, *settings.gateway.allowed_origins]))
+
+
+def differences(wanted: Mapping[str, Any], there: object, path: str = "") -> Iterable[str]:
+    """Yield `key: old -> new` for each owned key that differs; secret-like values are hidden."""
+    for key, value in wanted.items():
+        current = there.get(key, _ABSENT) if isinstance(there, dict) else _ABSENT
+        dotted = f"{path}.{key}" if path else key
+        if isinstance(value, Mapping) and not _is_reference(value):
+            if not isinstance(current, dict) and not value:
+                yield f"{dotted}: {_shown(dotted, current)} -> {{}}"
+            yield from differences(value, current, dotted)
+        elif value is None and current is not _ABSENT:
+            yield f"{dotted}: {_shown(dotted, current)} -> absent"
+        elif value is not None and current != value:
+            yield f"{dotted}: {_shown(dotted, current)} -> {_shown(dotted, value)}"
+
+
+def pending(settings: Settings) -> list[str]:
+    """Return the differences of the current host's openclaw.json to the owned keys."""
+    return list(differences(owned(settings), private.read(settings).configuration()))
+
+
+@preflight.check
+def configuration_problems(
+    settings: Settings, answers: dict[str, str]
+) -> Iterable[preflight.Problem]:
+    path = private.config_path(settings)
+    try:
+        private.read(settings).configuration()
+    except private.UnreadableFile as error:
+        yield preflight.Problem(
+            f"{path}: {error}", f"mend it, or move the file away: mv {path} {path}.broken"
+        )
+
+
+@operation
+def merged(settings: Settings) -> Generator:
+    """Merge the owned keys into openclaw.json; the first time after OpenClaw's own onboarding.
+
+    + settings: the settings of the host
+
+    What OpenClaw's validator refuses is not written. OpenClaw's CLI writes strict JSON: comments
+    of a JSON5 file go, the file of before stays as `openclaw.json.bak`.
+    """
+    changes = pending(settings)
+    present = private.read(settings).config is not None
+    if present and not changes:
+        host.noop("the owned keys of openclaw.json are as they should be")
+        return
+    if host.state.is_executing or host.state.config.DIFF:
+        for change in changes if present else []:
+            logger.info(f"{host.print_prefix}openclaw.json: {change}")
+    yield StringCommand("sh -s", _stdin=[script(settings)])
+    if left := pending(settings):
+        logger.warning(
+            f"{host.print_prefix}OpenClaw keeps these keys of `openclaw` in another form; write "
+            f"them as `openclaw config get` shows them: {', '.join(x.split(':')[0] for x in left)}"
+        )
+
+
+def script(settings: Settings) -> str:
+    """Return the shell script that onboards, patches and validates on the host."""
+    return templates.render(
+        "openclaw/merge.sh.j2",
+        docker=project.shell_environment(settings),
+        project=settings.project_directory,
+        config=settings.config_directory,
+        image=project.IMAGE,
+        onboard=settings.onboarding.enabled,
+        auth_choice=settings.onboarding.auth_choice,
+        port=settings.gateway.port,
+        patch=owned(settings),
+    )
 
 
 @deploy("Gateway configuration")
 def merge(settings: Settings) -> None:
-    """Not there yet."""
+    """Onboard OpenClaw the first time, and keep the owned keys of openclaw.json."""
+    merged(name="Merge the owned keys into openclaw.json", settings=settings)
 
 
+def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    result = dict(base)
+    for key, value in over.items():
+        known = result.get(key)
+        both = isinstance(known, Mapping) and isinstance(value, Mapping)
+        result[key] = _merged(known, value) if both else value
+    return result
+
+
+def _is_reference(value: object) -> bool:
+    """Whether `value` is OpenClaw's reference to a secret, which is none itself (gateway/secrets)."""
+    return isinstance(value, Mapping) and {"source", "id"} <= value.keys() <= {"source", "provider", "id"}
+
+
+def _shown(dotted: str, value: object) -> str:
+    if value is _ABSENT:
+        return "absent"
+    if _is_reference(value):
+        return f"{value['source']}:{value['id']}"  # type: ignore[index]
+    scalar = value is None or isinstance(value, bool | int | float)
+    if not scalar and any(_SECRET_KEY.search(part) for part in dotted.split(".")[1:]):
+        return "(hidden)"
+    if isinstance(value, dict):
+        return "{...}"
+    return json.dumps(value, ensure_ascii=False)

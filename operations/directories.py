@@ -1,14 +1,117 @@
-"""Directories owned by the container's uid."""
+"""The directories of a deployment, owned by the container's uid before anything starts.
+
+OpenClaw's containers run as uid 1000 (`node`); its documentation wants the mounted directories
+owned by it (install/docker, "Permissions and EACCES"). Only the directories themselves are
+created or mended: nothing below them, and no parent of a path that the user chose.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Generator, Iterable
+from dataclasses import dataclass
+from shlex import quote
+
+from pyinfra import host
+from pyinfra.api import StringCommand
 from pyinfra.api.deploy import deploy
 
+from operations import files, preflight
+from operations.operation import operation
 from toolkit.settings import Settings
+
+OWNER = "1000:1000"
+
+
+@dataclass(frozen=True)
+class Directory:
+    """A directory with the octal modes that are accepted; the first one is what it is created with."""
+
+    path: str
+    owner: str
+    modes: tuple[str, ...]
+
+
+@files.managed_paths
+def paths(settings: Settings) -> Iterable[str]:
+    return [
+        *(directory.path for directory in wanted(settings)),
+        *sources(settings),
+        *([settings.home_volume] if home_is_a_path(settings) else []),
+    ]
+
+
+def wanted(settings: Settings) -> list[Directory]:
+    """Return the directories of a deployment, parents first."""
+    result = [Directory(settings.project_directory, "0:0", ("755", "750", "700"))]
+    chosen = settings.directories
+    if not (chosen.config and chosen.workspace and chosen.auth):
+        # Closed to everyone: a user of the host who happens to have uid 1000 stays out.
+        result.append(Directory(f"/var/lib/{settings.name}", "0:0", ("700",)))
+    return [
+        *result,
+        Directory(f"{settings.project_directory}/run", "0:0", ("700",)),
+        Directory(settings.config_directory, OWNER, ("700",)),
+        Directory(settings.workspace_directory, OWNER, ("755", "700", "750")),
+        Directory(settings.auth_directory, OWNER, ("700",)),
+    ]
+
+
+def sources(settings: Settings) -> list[str]:
+    return [mount.split(":")[0] for mount in settings.extra_mounts]
+
+
+def home_is_a_path(settings: Settings) -> bool:
+    return bool(settings.home_volume and settings.home_volume.startswith("/"))
+
+
+@preflight.check
+def directory_problems(settings: Settings, answers: dict[str, str]) -> Iterable[preflight.Problem]:
+    for directory in wanted(settings):
+        there = files.found(directory.path)
+        if there and there.kind != "directory":
+            yield preflight.Problem(
+                f"{directory.path} is a {there.kind}, not a directory",
+                "move it away, or set another path under directories",
+            )
+    for source in sources(settings):
+        if not files.found(source):
+            yield preflight.Problem(
+                f"extra_mounts: {source} does not exist on this host",
+                f"create it there, or correct the mount: mkdir -p {source}",
+            )
+
+
+@operation
+def created(settings: Settings) -> Generator:
+    """Create the directories of a deployment, or mend owner and mode of those that differ.
+
+    + settings: the settings of the host
+
+    A home directory that the user chose is created if absent and never mended.
+    """
+    commands = [_install(directory) for directory in wanted(settings) if _differs(directory)]
+    home = settings.home_volume or ""
+    if home_is_a_path(settings) and not files.found(home):
+        # The mount points inside belong to the container's user as well.
+        for path in (home, f"{home}/.openclaw", f"{home}/.config", f"{home}/.config/openclaw"):
+            commands.append(_install(Directory(path, OWNER, ("700",))))
+    if not commands:
+        host.noop("the directories are as they should be")
+        return
+    yield StringCommand(" && ".join(commands))
 
 
 @deploy("Directories")
 def create(settings: Settings) -> None:
-    """Not there yet."""
+    """Create the project, state, workspace and auth directories, or mend their owner and mode."""
+    created(name="Create the directories of the deployment", settings=settings)
 
 
+def _differs(directory: Directory) -> bool:
+    there = files.found(directory.path)
+    return not there or there.owner != directory.owner or there.mode not in directory.modes
+
+
+def _install(directory: Directory) -> str:
+    owner, group = directory.owner.split(":")
+    return f"install -d -o {owner} -g {group} -m {directory.modes[0]} {quote(directory.path)}"

@@ -1,14 +1,145 @@
-"""The gateway token and the credentials in .env."""
+"""`.env`: the gateway's token, the credentials of the settings, and what Compose must know."""
 
 from __future__ import annotations
 
+import hashlib
+import hmac
+from collections.abc import Generator, Iterable
+from dataclasses import dataclass
+from shlex import quote
+
+from pyinfra import host
+from pyinfra.api import StringCommand
 from pyinfra.api.deploy import deploy
 
+from operations import preflight, private, project, snapshot
+from operations.operation import operation
+from toolkit import credentials, dotenv
 from toolkit.settings import Settings
+
+TOKEN = "OPENCLAW_GATEWAY_TOKEN"
+SHORTEST_TOKEN = 24
+"""OpenClaw's `security audit` warns of shorter ones (`gateway.token_too_short`)."""
+COMPOSE_FILE = "COMPOSE_FILE"
+HEADER = "# Secrets of the OpenClaw gateway, read by Docker Compose. Your own lines stay.\n"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """`.env` as it should be; without the token's line when `make_token`: the host appends it."""
+
+    text: str
+    make_token: bool
+
+
+@preflight.check
+def secret_problems(settings: Settings, answers: dict[str, str]) -> Iterable[preflight.Problem]:
+    for message in credentials.read_all(settings)[1]:
+        yield preflight.Problem(message, "set it, or remove the credential from the settings")
+    if TOKEN in settings.credentials:
+        return
+    content, path = private.read(settings), private.environment_path(settings)
+    try:
+        there = content.variables()
+    except private.UnreadableFile as error:
+        yield preflight.Problem(
+            f"{path}: {error}", f"mend the line, or move the file away: mv {path} {path}.broken"
+        )
+        return
+    token = there.get(TOKEN)
+    if token is not None and len(token) < SHORTEST_TOKEN:
+        yield preflight.Problem(
+            f"{path}: {TOKEN} has {len(token)} characters; {SHORTEST_TOKEN} is the least",
+            "delete the line to have a token made, or set one: openssl rand -hex 32",
+        )
+    try:
+        configured = plaintext_token(content.configuration())
+    except private.UnreadableFile:
+        return  # reported with the gateway's configuration
+    if token and configured and token != configured:
+        yield preflight.Problem(
+            f"two different gateway tokens: {TOKEN} in {path} and gateway.auth.token in "
+            f"{private.config_path(settings)}",
+            "keep the one that your devices use and delete the other: the line in .env, or the "
+            "key in openclaw.json",
+        )
+    if not token and configured and len(configured) < SHORTEST_TOKEN:
+        yield preflight.Problem(
+            f"{private.config_path(settings)}: gateway.auth.token has {len(configured)} "
+            f"characters; {SHORTEST_TOKEN} is the least",
+            "delete the key to have a token made, or set a longer one",
+        )
+
+
+def plaintext_token(configuration: dict) -> str | None:
+    """Return `gateway.auth.token` if it is a token itself, not a reference to one."""
+    value: object = configuration
+    for key in ("gateway", "auth", "token"):
+        value = value.get(key) if isinstance(value, dict) else None
+    return value if isinstance(value, str) and value and "${" not in value else None
+
+
+def plan(settings: Settings) -> Plan:
+    """Return what `.env` on the current host should be.
+
+    A token found in `.env`, else as plaintext in openclaw.json, is kept; with neither, the host
+    makes one.
+    """
+    content = private.read(settings)
+    text = content.environment_text() or HEADER
+    wanted = dict(credentials.read_all(settings)[0])
+    there = dotenv.values(text)
+    adopted = there.get(TOKEN) or plaintext_token(content.configuration())
+    if TOKEN not in wanted and adopted:
+        wanted[TOKEN] = adopted
+    return Plan(_with_compose_file(settings, dotenv.edit(text, wanted)), TOKEN not in wanted)
+
+
+def keyed_digest(text: str) -> str:
+    """Return a digest of the variables in a `.env` text that does not help to guess them.
+
+    It is keyed with the gateway's token; comments, order and Compose's own variables do not count.
+    """
+    found = dotenv.values(text)
+    counted = sorted((key, value) for key, value in found.items() if not key.startswith("COMPOSE_"))
+    return hmac.new(found.get(TOKEN, "").encode(), repr(counted).encode(), hashlib.sha256).hexdigest()
+
+
+@operation
+def written(settings: Settings) -> Generator:
+    """Write `.env` with what is missing; what the user wrote there stays.
+
+    + settings: the settings of the host
+    """
+    path = private.environment_path(settings)
+    wanted = plan(settings)
+    current = private.read(settings).environment
+    good = private.states(snapshot.read())[0] == "regular file|600|0:0"
+    if not wanted.make_token and good and current == wanted.text.encode():
+        host.noop(f"{path} is as it should be")
+        return
+    temporary = f"{path}.openclaw-new"
+    # The token is made by the host and passes through no argument: printf is built in.
+    token = f"printf '{TOKEN}=%s\\n' \"$(od -An -N32 -v -tx1 /dev/urandom | tr -d ' \\n')\""
+    make = f"{{ cat && {token}; }}" if wanted.make_token else "cat"
+    yield StringCommand(
+        f"umask 077 && {make} > {quote(temporary)} && mv -f {quote(temporary)} {quote(path)}",
+        _stdin=[wanted.text],
+    )
 
 
 @deploy("Secrets")
 def write(settings: Settings) -> None:
-    """Not there yet."""
+    """Make the gateway's token once and put the credentials into `.env`."""
+    written(name="Write the token and the credentials to .env", settings=settings)
 
 
+def _with_compose_file(settings: Settings, text: str) -> str:
+    """Make plain `docker compose` commands in the project directory read the same files as ours."""
+    present = dotenv.values(text).get(COMPOSE_FILE)
+    ours = {project.BASE, project.OVERRIDE, project.EXTRA}
+    if present is not None and not set(present.split(":")) <= ours:
+        return text  # the user's own choice
+    if project.has_extra(settings):
+        return dotenv.edit(text, {COMPOSE_FILE: ":".join(project.compose_files(settings))})
+    return dotenv.edit(text, {}, unwanted=[COMPOSE_FILE])

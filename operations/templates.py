@@ -21,13 +21,17 @@ _environment = Environment(
 )
 _environment.filters["sh"] = lambda value: quote(str(value))
 _environment.filters["json"] = lambda value: json.dumps(value, ensure_ascii=False)
+_environment.filters["compose"] = lambda value: json.dumps(
+    str(value).replace("$", "$$"), ensure_ascii=False
+)
 
 
-def render(name: str, **variables: Any) -> str:
+def render(name: str, /, **variables: Any) -> str:
     """Return the template `name` (relative to `templates/`) rendered with `variables`.
 
     Filters beside Jinja2's own: `sh` quotes a word for a shell, `json` writes JSON, which is
-    also how a string is written safely into YAML.
+    also how a string is written safely into YAML; `compose` does so for a string in which
+    Compose must not interpolate variables.
 
     Raises:
         jinja2.UndefinedError: the template uses a name that was not given.

@@ -1,0 +1,153 @@
+"""The swap: what runs becomes what the compose files say, gated on readiness, with a way back.
+
+All of it is one script on the host (`templates/compose/activate.sh.j2`), so that a lost
+connection or a killed control process leaves it to finish by itself.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+from collections.abc import Generator
+from dataclasses import dataclass, field
+from shlex import quote
+from typing import Any
+
+from pyinfra import host
+from pyinfra.api import StringCommand
+from pyinfra.api.deploy import deploy
+
+from operations import compose, configuration, project, snapshot, templates
+from operations.operation import operation
+from toolkit.settings import Settings
+
+LABEL = "openclaw-pyinfra.project"
+RELOAD_SECONDS = 5
+"""OpenClaw takes up a changed openclaw.json within 2 s; a restart in the process begins by then."""
+
+
+@dataclass(frozen=True)
+class Running:
+    """The gateway's container and what it should run; empty values where there is nothing."""
+
+    image: str = ""
+    label: str = ""
+    status: str = ""
+    health: str = ""
+    started: str = ""
+    user: str = ""
+    host_config: dict[str, Any] = field(default_factory=dict)
+    ports: dict[str, Any] = field(default_factory=dict)
+    wanted_image: str = ""
+    unfinished: tuple[str, ...] = ()
+    probes: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def parse(cls, answer: str) -> Running:
+        values: dict[str, Any] = {}
+        for line in answer.splitlines():
+            key, _, value = line.partition(" ")
+            values[key] = value.strip()
+        return cls(
+            image=values.get("image", ""),
+            label=values.get("label", ""),
+            status=values.get("status", ""),
+            health=values.get("health", ""),
+            started=values.get("started", ""),
+            user=values.get("user", ""),
+            host_config=json.loads(values.get("host_config") or "{}"),
+            ports=json.loads(values.get("ports") or "{}") or {},
+            wanted_image=values.get("wanted_image", ""),
+            unfinished=tuple(values.get("unfinished", "").split()),
+            probes={key: values[key] for key in ("healthz", "startupz", "readyz") if key in values},
+        )
+
+
+@snapshot.probe("gateway")
+def gateway_probe(settings: Settings) -> str:
+    return templates.render(
+        "compose/probe.sh.j2",
+        docker=project.shell_environment(settings),
+        name=settings.name,
+        image=project.IMAGE,
+        label=LABEL,
+        project=settings.project_directory,
+        config=settings.config_directory,
+        url=url(settings),
+    )
+
+
+def running() -> Running:
+    """Return what the snapshot knows of the current host's gateway."""
+    return Running.parse(snapshot.read().get("gateway", ""))
+
+
+def url(settings: Settings) -> str:
+    """Return the gateway's address as the host itself reaches it."""
+    address = ipaddress.ip_address(settings.gateway.address)
+    if address.is_unspecified:
+        address = ipaddress.ip_address("::1" if address.version == 6 else "127.0.0.1")
+    shown = f"[{address}]" if address.version == 6 else str(address)
+    return f"http://{shown}:{settings.gateway.port}"
+
+
+def reasons(there: Running, wanted_label: str, configuration_changes: bool) -> list[str]:
+    """Return why the gateway must be started, swapped or looked at; empty: it is as it should be."""
+    found = []
+    if not there.status:
+        found.append("there is no gateway yet")
+    elif there.status != "running":
+        found.append(f"the gateway is {there.status}")
+    elif there.health == "unhealthy":
+        found.append("the gateway is unhealthy")
+    if there.status and there.label != wanted_label:
+        found.append("its compose inputs changed")
+    if there.status and there.image != there.wanted_image:
+        found.append("its image changed")
+    if there.unfinished:
+        found.append("an earlier run was interrupted")
+    if configuration_changes:
+        found.append("openclaw.json changed")
+    return found
+
+
+@operation
+def activated(settings: Settings) -> Generator:
+    """Start or swap the gateway and wait until it is ready; go back to the last good one if not.
+
+    + settings: the settings of the host
+
+    The same container goes on running when neither its compose inputs nor its image changed and
+    it is healthy.
+    """
+    changes = bool(configuration.pending(settings))
+    found = reasons(running(), compose.inputs(settings), changes)
+    if not found:
+        host.noop("the gateway runs what it should")
+        return
+    path = quote(f"{settings.project_directory}/run/activate.sh")
+    yield StringCommand(f"umask 077 && cat > {path} && sh {path}", _stdin=[script(settings)])
+
+
+@deploy("Activation")
+def activate(settings: Settings) -> None:
+    """Start what the compose files say, if it does not run already; go back if it fails."""
+    activated(name="Start the gateway and wait until it is ready", settings=settings)
+
+
+def script(settings: Settings) -> str:
+    """Return the script that swaps the gateway on the host."""
+    return templates.render(
+        "compose/activate.sh.j2",
+        docker=project.shell_environment(settings),
+        name=settings.name,
+        project=settings.project_directory,
+        config=settings.config_directory,
+        rollback=f"/var/lib/{settings.name}/rollback",
+        image=project.IMAGE,
+        url=url(settings),
+        timeout=settings.gateway.ready_timeout,
+        secrets=sorted(settings.credentials),
+        home=bool(settings.home_volume),
+        reload_seconds=RELOAD_SECONDS,
+    )

@@ -1,0 +1,128 @@
+"""The two files of a host that hold secrets, `.env` and `openclaw.json`: read quietly, never shown.
+
+The snapshot knows whether they exist, their mode and owner; their content is read in one further
+round trip, only where one of them exists, and kept exactly as long as the snapshot.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from dataclasses import dataclass
+from shlex import quote
+
+import json5
+from pyinfra import host
+
+from operations import snapshot
+from toolkit import dotenv
+from toolkit.settings import Settings
+
+_CACHE = "openclaw_private"
+
+
+class UnreadableFile(ValueError):
+    """A file on the host that the program it belongs to could not read either."""
+
+
+@dataclass(frozen=True)
+class Private:
+    """The content of both files; None: absent."""
+
+    environment: bytes | None
+    config: bytes | None
+
+    def variables(self) -> dict[str, str]:
+        """Return the values of `.env` by key; none if it is absent.
+
+        Raises:
+            UnreadableFile: Compose could not read it.
+        """
+        return dotenv.values(self.environment_text())
+
+    def environment_text(self) -> str:
+        """Return the text of `.env`, '' if it is absent; raises like `variables`."""
+        try:
+            text = dotenv.decode(self.environment or b"")
+            dotenv.parse(text)
+        except dotenv.DotenvError as error:
+            raise UnreadableFile(str(error)) from None
+        return text
+
+    def configuration(self) -> dict:
+        """Return what `openclaw.json` says; empty if it is absent or blank.
+
+        Raises:
+            UnreadableFile: it is not a JSON5 object.
+        """
+        if not (self.config or b"").strip():
+            return {}
+        try:
+            content = _parse((self.config or b"").decode("utf-8-sig"))
+        except UnicodeDecodeError:
+            raise UnreadableFile("it is not UTF-8") from None
+        except RecursionError:
+            raise UnreadableFile("it is nested too deeply") from None
+        if not isinstance(content, dict):
+            raise UnreadableFile("it is not an object")
+        return content
+
+
+@snapshot.probe("private")
+def private_probe(settings: Settings) -> str:
+    paths = f"{quote(environment_path(settings))} {quote(config_path(settings))}"
+    return f"""for path in {paths}; do
+  if [ -e "$path" ]; then stat -L -c '%F|%a|%u:%g' "$path"; else echo absent; fi
+done"""
+
+
+def environment_path(settings: Settings) -> str:
+    return f"{settings.project_directory}/.env"
+
+
+def config_path(settings: Settings) -> str:
+    return f"{settings.config_directory}/openclaw.json"
+
+
+def states(answers: dict[str, str]) -> tuple[str, str]:
+    """Return `kind|mode|uid:gid` of `.env` and of `openclaw.json`, or 'absent'."""
+    lines = answers.get("private", "").splitlines()
+    environment, config = lines if len(lines) == 2 else ("absent", "absent")
+    return environment, config
+
+
+def read(settings: Settings) -> Private:
+    """Return the content of both files on the current host."""
+    answers = snapshot.read()
+    cached = host.connector_data.get(_CACHE)
+    if cached and cached[0] is answers:
+        return cached[1]
+    content = Private(*_read(settings, answers))
+    host.connector_data[_CACHE] = (answers, content)
+    return content
+
+
+def _read(settings: Settings, answers: dict[str, str]) -> list[bytes | None]:
+    paths = [environment_path(settings), config_path(settings)]
+    there = [state.startswith("regular") for state in states(answers)]
+    if not any(there):
+        return [None, None]
+    # base64: a file that is not UTF-8 must not stop pyinfra from reading the answer.
+    encode = "; ".join(f"base64 -w0 {quote(path)} 2>/dev/null; echo ." for path in paths)
+    lines = snapshot.read_quietly(host, encode).splitlines()
+    decoded = [base64.b64decode(line.rstrip(".")) for line in lines]
+    return [content if present else None for content, present in zip(decoded, there, strict=True)]
+
+
+def _parse(text: str) -> object:
+    try:
+        return json.loads(text)  # what OpenClaw writes; the JSON5 parser takes 50 times as long
+    except ValueError:
+        pass
+    try:
+        return json5.loads(text)
+    except ValueError as error:
+        place = re.search(r":(\d+) Unexpected .* at column (\d+)", str(error))
+        where = f" at line {place[1]}, column {place[2]}" if place else ""
+        raise UnreadableFile(f"it is not JSON5: unexpected text{where}") from None
