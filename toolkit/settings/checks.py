@@ -21,7 +21,7 @@ INCONSISTENT = "inconsistent_settings"
 
 SECRET_NAME = re.compile(r"(token|secret|password|passwd|credential|api[_-]?key)s?$", re.IGNORECASE)
 
-_OWNED_CONFIGURATION = {
+OWNED_CONFIGURATION = {
     "gateway.mode": "always local",
     "gateway.bind": "always lan inside the container; set gateway.address",
     "gateway.port": "set gateway.port of the toolkit, outside of `openclaw`",
@@ -54,7 +54,7 @@ def problems(settings: Settings) -> Iterator[Inconsistency]:
     yield from _gateway(settings)
     yield from paths.problems(settings)
     yield from _environment(settings)
-    yield from _owned("openclaw", settings.openclaw, _OWNED_CONFIGURATION)
+    yield from _owned("openclaw", settings.openclaw, OWNED_CONFIGURATION)
     yield from _owned("engine.daemon", settings.engine.daemon, _OWNED_DAEMON)
 
 

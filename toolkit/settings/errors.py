@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 from pyinfra.api.exceptions import PyinfraError
 
 from toolkit.settings import checks, describe
-from toolkit.settings.layers import Merged, connector_keys
+from toolkit.settings.layers import Merged, connector_types
 from toolkit.settings.model import Settings
 
 Location = tuple[str | int, ...]
@@ -40,9 +40,14 @@ class Problem:
 class SettingsError(PyinfraError):
     """Every error of every host's settings, in one report; `problems` has them one by one."""
 
-    def __init__(self, problems: Sequence[Problem]) -> None:
+    def __init__(self, report: str, problems: Sequence[Problem] = ()) -> None:
         self.problems = tuple(problems)
-        super().__init__(_report(self.problems))
+        super().__init__(report)
+
+    @classmethod
+    def of(cls, problems: Sequence[Problem]) -> SettingsError:
+        """Return the error whose report has one line for each of `problems`."""
+        return cls(_report(problems), problems)
 
 
 def validate(host: str, merged: Merged) -> tuple[Settings | None, list[Problem]]:
@@ -87,7 +92,7 @@ def dotted(location: Iterable[str | int]) -> str:
 def given(value: Any, location: Location = ()) -> str:
     """Return `value` as it may be shown: no secrets, one line."""
     if any(location[: len(hidden)] == hidden for hidden in _HIDDEN):
-        return f"{_kind(value)} (hidden)"
+        return f"{kind(value)} (hidden)"
     if isinstance(value, str):
         shown = repr(re.sub(r"//[^/\s]*@", "//***@", value))
         return shown if len(shown) <= 120 else f"{shown[:100]}... ({len(value)} characters)"
@@ -95,10 +100,11 @@ def given(value: Any, location: Location = ()) -> str:
         return str(value).lower()
     if isinstance(value, (int, float)):
         return f"the number {value!r}"
-    return _kind(value)
+    return kind(value)
 
 
-def _kind(value: Any) -> str:
+def kind(value: Any) -> str:
+    """Return what sort of value `value` is, for values that must not be shown."""
     kinds: tuple[tuple[Any, str], ...] = (
         (type(None), "nothing"),
         (bool, "true or false"),
@@ -140,7 +146,7 @@ def _suggestion(location: Location) -> str:
         return f"did you mean {prefix}{close[0]}?"
     if same_name:
         return f"did you mean {same_name[0]}?"
-    if not parents and (close := get_close_matches(wanted, connector_keys(), n=1, cutoff=0.8)):
+    if not parents and (close := get_close_matches(wanted, connector_types(), n=1, cutoff=0.8)):
         return f"did you mean {close[0]}?"
     leaves = {name.split(".")[-1]: name for name in reversed(names)}
     if close := get_close_matches(wanted, leaves, n=1, cutoff=0.7):

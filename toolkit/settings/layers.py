@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any
+from typing import Any, get_origin, get_type_hints
 
 from pyinfra.api.connectors import get_all_connectors
 from pyinfra.api.host import Host
@@ -33,6 +33,16 @@ class Located(dict[str, Any]):
         return f"{self.file} line {self.lines[key]}"
 
 
+TYPE_NAMES: dict[Any, str] = {
+    str: "text",
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    dict: "a mapping",
+    object: "anything",
+}
+
+
 @dataclass(frozen=True)
 class Layer:
     """The settings of one source; `origin` says which, in words."""
@@ -40,6 +50,10 @@ class Layer:
     origin: str
     data: Mapping[str, Any]
     origins: Mapping[Path, str] = field(default_factory=dict)
+
+    def where(self, key: str) -> str:
+        """Return in words where the top-level `key` comes from."""
+        return self.data.where(key) if isinstance(self.data, Located) else self.origin
 
 
 @dataclass
@@ -58,15 +72,20 @@ class Merged:
 
 
 @cache
-def connector_keys() -> frozenset[str]:
-    """Return the host data keys that pyinfra's connectors read, such as `ssh_port`."""
-    declared = (connector.data_meta for connector in get_all_connectors().values())
-    return frozenset(_UNDECLARED_CONNECTOR_KEYS).union(*declared)
+def connector_types() -> dict[str, Any]:
+    """Return the host data keys that pyinfra's connectors read, such as `ssh_port`, typed."""
+    types: dict[str, Any] = dict.fromkeys(_UNDECLARED_CONNECTOR_KEYS, str)
+    for connector in get_all_connectors().values():
+        hints = get_type_hints(connector.data_cls)
+        for key in connector.data_meta:
+            accepted = get_origin(hints.get(key)) or hints.get(key)
+            types[key] = accepted if accepted in TYPE_NAMES else object
+    return types
 
 
 def belongs_to_pyinfra(key: str) -> bool:
     """Return whether a key of host data is pyinfra's: a connector's, or with a leading `_`."""
-    return key.startswith("_") or key in connector_keys()
+    return key.startswith("_") or key in connector_types()
 
 
 def inventory_layers(host: Host) -> list[Layer]:

@@ -18,7 +18,7 @@ WORKSPACE = f"{STATE}/workspace"
 AUTH = "/home/node/.config/openclaw"
 
 # Mounted over, the container has no system, no application or not OpenClaw's own mounts.
-_TAKEN_TARGETS = {
+TAKEN_TARGETS = {
     **dict.fromkeys(
         (
             "/",
@@ -171,7 +171,7 @@ def _mounts(settings: Settings) -> Iterator[Inconsistency]:
     targets: dict[str, str] = {}
     for mount in settings.extra_mounts:
         parts = parse_mount(mount)
-        reason = _TAKEN_TARGETS.get(parts.target)
+        reason = TAKEN_TARGETS.get(parts.target)
         if any(_inside(parts.target, tree) for tree in _TAKEN_TARGET_TREES):
             reason = reason or "it would hide the container's own files"
         if reason:

@@ -7,7 +7,7 @@ Docker set-up; the inventory, host over groups over all; the defaults of the mod
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -17,8 +17,16 @@ from pyinfra.api.host import Host
 from pyinfra.api.inventory import Inventory
 
 from toolkit.settings import checks, environment
-from toolkit.settings.errors import Problem, SettingsError, validate
-from toolkit.settings.layers import inventory_layers, merge, override_layer
+from toolkit.settings.errors import Problem, SettingsError, kind, validate
+from toolkit.settings.layers import (
+    OVERRIDE,
+    TYPE_NAMES,
+    Layer,
+    connector_types,
+    inventory_layers,
+    merge,
+    override_layer,
+)
 from toolkit.settings.model import Settings
 
 __all__ = [
@@ -83,11 +91,11 @@ def resolved(settings: Settings) -> dict[str, Any]:
     for values in (data["gateway"]["environment"], data["build"]["arguments"]):
         values.update(dict.fromkeys(values, HIDDEN))
     for reference in data["credentials"].values():
-        for kind, value in list(reference.items()):
+        for key, value in list(reference.items()):
             if value is None:
-                del reference[kind]
-            elif kind == "command":
-                reference[kind] = HIDDEN
+                del reference[key]
+            elif key == "command":
+                reference[key] = HIDDEN
     data["openclaw"] = _hide(data["openclaw"])
     data["engine"]["daemon"] = _hide(data["engine"]["daemon"])
     return data
@@ -121,14 +129,30 @@ def _validated(inventory: Inventory, variables: Mapping[str, str]) -> dict[str, 
     problems: list[Problem] = list(from_environment.problems)
     found: dict[str, _Known] = {}
     for host in inventory:
+        problems.extend(_connector_problems(host))
         merged = merge([*inventory_layers(host), from_environment.layer, overrides])
         settings, wrong = validate(host.name, merged)
         problems.extend(wrong)
         if settings:
             found[host.name] = _Known(settings, sources)
     if problems:
-        raise SettingsError(problems)
+        raise SettingsError.of(problems)
     return found
+
+
+def _connector_problems(host: Host) -> Iterator[Problem]:
+    """Yield connection data of the wrong type, which pyinfra would find when it connects."""
+    layers = [*inventory_layers(host), Layer(OVERRIDE, host.inventory.get_override_data())]
+    for layer in layers:
+        for key, accepted in connector_types().items():
+            value = layer.data.get(key)
+            fits = isinstance(value, (int, float) if accepted is float else accepted)
+            if value is not None and (not fits or (isinstance(value, bool) and accepted is int)):
+                yield Problem(
+                    host.name,
+                    key,
+                    f"given {kind(value)} ({layer.where(key)}); accepted: {TYPE_NAMES[accepted]}",
+                )
 
 
 def _warn(found: Mapping[str, _Known]) -> None:

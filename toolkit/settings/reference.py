@@ -1,0 +1,184 @@
+"""The settings reference and the JSON Schema of YAML inventories, written from the model.
+
+python -m toolkit.settings.reference [--check]
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from pyinfra.api.arguments import all_argument_meta
+from pyinfra.connectors.ssh import connector_data_meta
+
+from toolkit.settings import checks, describe, environment, inventory, paths
+from toolkit.settings.layers import connector_types
+from toolkit.settings.model import Section, Settings
+
+DOCUMENTATION = Path(__file__).resolve().parents[2] / "docs"
+_JSON_TYPES = {
+    str: "string",
+    int: "integer",
+    float: "number",
+    bool: "boolean",
+    dict: "object",
+}
+
+
+def documents() -> dict[Path, str]:
+    """Return the generated files and what they have to contain."""
+    return {
+        DOCUMENTATION / "settings.md": reference(),
+        DOCUMENTATION / "inventory.schema.json": json.dumps(schema(), indent=2) + "\n",
+    }
+
+
+def reference() -> str:
+    """Return `docs/settings.md`."""
+    sections: dict[str, list[describe.Key]] = {"": []}
+    for key in describe.all_keys():
+        section = key.name.rpartition(".")[0]
+        sections.setdefault(section, []).append(key)
+    templates = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    templates.filters["one_line"] = _one_line
+    templates.filters["cell"] = lambda text: _one_line(text).replace("|", "\\|")
+    return templates.get_template("settings.md.j2").render(
+        sections=sections,
+        about={name: _section_meaning(name) for name in sections},
+        default=_default,
+        variables=environment.VARIABLES,
+        owned=checks.OWNED_CONFIGURATION,
+        targets=paths.TAKEN_TARGETS,
+    )
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON Schema of YAML inventories."""
+    settings = _tidy(Settings.model_json_schema())
+    definitions = settings.pop("$defs", {})
+    settings["description"] = "Settings of one deployment on one host."
+    settings.pop("title", None)
+    connection = {
+        key: {
+            **({"type": _JSON_TYPES[kind]} if kind in _JSON_TYPES else {}),
+            **(
+                {"description": connector_data_meta[key].description}
+                if key in connector_data_meta
+                else {}
+            ),
+        }
+        for key, kind in sorted(connector_types().items())
+        if not key.startswith("fake_")
+    }
+    host = {
+        "type": ["object", "null"],
+        "description": "Connection data of pyinfra and settings.",
+        "properties": {**connection, **settings["properties"]},
+        "patternProperties": {
+            f"^({'|'.join(sorted(all_argument_meta))})$": {
+                "description": "A global argument of pyinfra's operations."
+            }
+        },
+        "additionalProperties": False,
+    }
+    group = {
+        "type": ["object", "null"],
+        "properties": {
+            "hosts": {
+                "type": ["array", "null"],
+                "items": {"type": "string"},
+                "description": "Names of hosts that are under `hosts`.",
+            },
+            "settings": {"$ref": "#/$defs/Host"},
+        },
+        "additionalProperties": False,
+    }
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Inventory of openclaw-pyinfra",
+        "type": "object",
+        "properties": {
+            "all": {"$ref": "#/$defs/Host", "description": "For every host."},
+            "groups": {
+                "type": ["object", "null"],
+                "description": "For some hosts; a host may be in several, the last one wins.",
+                "propertyNames": {"pattern": f"^(?!all$){inventory.GROUP_NAME}$"},
+                "additionalProperties": {"$ref": "#/$defs/Group"},
+            },
+            "hosts": {
+                "type": "object",
+                "description": "The hosts by name, and what is for one of them alone.",
+                "minProperties": 1,
+                "additionalProperties": {"$ref": "#/$defs/Host"},
+            },
+        },
+        "required": ["hosts"],
+        "additionalProperties": False,
+        "$defs": {**definitions, "Group": group, "Host": host},
+    }
+
+
+def main(arguments: list[str]) -> int:
+    """Write the generated files, or with `--check` return 1 if one of them is not current."""
+    if arguments not in ([], ["--check"]):
+        print("usage: python -m toolkit.settings.reference [--check]", file=sys.stderr)
+        return 2
+    stale = [
+        path
+        for path, text in documents().items()
+        if not path.is_file() or path.read_text(encoding="utf-8") != text
+    ]
+    if arguments and stale:
+        names = ", ".join(f"docs/{path.name}" for path in stale)
+        print(f"stale: {names}; run: python -m toolkit.settings.reference", file=sys.stderr)
+        return 1
+    for path in stale:
+        path.write_text(documents()[path], encoding="utf-8")
+    return 0
+
+
+def _section_meaning(name: str) -> str:
+    if not name:
+        return ""
+    section: type[Section] = describe.type_at(name.split(".")).base  # type: ignore[union-attr]
+    return _one_line(section.__doc__ or "")
+
+
+def _default(key: describe.Key) -> str:
+    value = key.field.get_default(call_default_factory=True)
+    if value is None:
+        return "none"
+    if value in ((), {}):
+        return "empty"
+    return f"`{json.dumps(value)}`" if isinstance(value, (bool, int, float)) else f"`{value}`"
+
+
+def _tidy(node: Any) -> Any:
+    """Drop pydantic's titles and join the lines of descriptions."""
+    if isinstance(node, list):
+        return [_tidy(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    return {
+        key: _one_line(value) if key == "description" and isinstance(value, str) else _tidy(value)
+        for key, value in node.items()
+        if not (key == "title" and isinstance(value, str))
+    }
+
+
+def _one_line(text: str) -> str:
+    return re.sub(r"\s+", " ", text).strip()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
