@@ -128,7 +128,7 @@ def _run(host: Host, text: str) -> str:
         print_output=False,
         print_input=False,
         _stdin=[text],
-        _sudo=snapshot.needs_sudo(host),
+        **snapshot.privileges(host),
     )
     if not succeeded:
         raise PyinfraError(f"{host.name}: deploy lock: {output.stderr or output.stdout}")

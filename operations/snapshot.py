@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from pyinfra import host as current_host
 from pyinfra.api import FactBase, StringCommand
@@ -21,6 +22,7 @@ from toolkit.settings import Settings, settings_for
 
 MARK = "\x1e"
 STALE_AFTER_SECONDS = 30
+PROBE_TIMEOUT_SECONDS = 120
 _CACHE = "openclaw_snapshot"
 _SUDO = "openclaw_sudo"
 
@@ -100,7 +102,10 @@ def read(host: Host | None = None) -> dict[str, str]:
     if taken and (not target.state.is_executing or time.monotonic() - taken[0] < STALE_AFTER_SECONDS):
         return taken[1]
     answers = target.get_fact(
-        HostSnapshot, script=Script(script(settings_for(target))), _sudo=needs_sudo(target)
+        HostSnapshot,
+        script=Script(script(settings_for(target))),
+        _sudo=needs_sudo(target),
+        _timeout=PROBE_TIMEOUT_SECONDS,
     )
     if not answers:
         raise PyinfraError(f"{target.name}: the host did not answer the probe script")
@@ -123,6 +128,13 @@ def needs_sudo(host: Host) -> bool:
     return host.connector_data[_SUDO]
 
 
+def privileges(host: Host) -> dict[str, Any]:
+    """Return what `host.run_shell_command` takes to run a command as root on `host`."""
+    if not needs_sudo(host):
+        return {}
+    return {"_sudo": True, "_sudo_password": getattr(host.data, "_sudo_password", None)}
+
+
 def read_quietly(host: Host, command: str) -> str:
     """Return the output of a read-only command without pyinfra printing it at any verbosity.
 
@@ -132,7 +144,7 @@ def read_quietly(host: Host, command: str) -> str:
         PyinfraError: the command failed.
     """
     succeeded, output = host.run_shell_command(
-        StringCommand(command), print_output=False, print_input=False, _sudo=needs_sudo(host)
+        StringCommand(command), print_output=False, print_input=False, **privileges(host)
     )
     if not succeeded:
         raise PyinfraError(f"{host.name}: {command}: {output.stderr}")

@@ -27,7 +27,7 @@ IMAGE_SPACE = {"npm": 6 * GIB, "image": 4 * GIB, "git": 12 * GIB}
 """Disk for engine, images and build cache of a first deploy, by `gateway.source`."""
 UPDATE_SPACE, UPDATE_STATE_SPACE = 2 * GIB, GIB >> 2
 """The same, once the gateway runs."""
-IMAGES = "/var/lib/docker"
+IMAGES = "images"
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,9 @@ class System:
 def system_probe(settings: Settings) -> str:
     return templates.render(
         "system/probe.sh",
-        paths=(*_state_paths(settings), IMAGES),
+        paths=_state_paths(settings),
+        images=IMAGES,
+        data_root=settings.engine.daemon.get("data-root", ""),
         socket=settings.engine.socket,
         project=settings.name,
         port=settings.gateway.port,

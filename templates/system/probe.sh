@@ -15,12 +15,18 @@ own=
 ps="docker -H unix://{{ socket }} ps -q --filter label=com.docker.compose.project={{ project }}"
 if [ -S {{ socket | sh }} ]; then own=$($ps); fi
 [ -n "$own" ] && echo deployed=
-for path in {% for path in paths %}{{ path | sh }} {% endfor %}; do
-  there=$path
+disk() {
+  there=$2
   while [ ! -e "$there" ]; do there=${there%/*}; there=${there:-/}; done
   df -PkT "$there" |
-    awk -v path="$path" 'NR == 2 { print "disk=" path "|" $1 "|" $2 "|" $5 "|" $7 }'
-done
+    awk -v what="$1" 'NR == 2 { print "disk=" what "|" $1 "|" $2 "|" $5 "|" $7 }'
+}
+{% for path in paths %}
+disk {{ path | sh }} {{ path | sh }}
+{% endfor %}
+root={{ data_root | sh }}
+root=${root:-$(sed -n 's/.*"data-root": *"\([^"]*\)".*/\1/p' /etc/docker/daemon.json)}
+disk {{ images }} "${root:-/var/lib/docker}"
 
 # Who listens on the gateway's port, unless it is our own container.
 [ -n "$own" ] && [ -n "$($ps --filter publish={{ port }})" ] && exit 0
