@@ -94,6 +94,9 @@ def type_of(annotation: Any, metadata: Sequence[Any] = ()) -> Type:
 def type_at(path: Sequence[str | int], model: type[BaseModel] = Settings) -> Type | None:
     """Return the type of the setting at `path`, or nothing if the model has no such key."""
     found = Type(model)
+    if path and path[-1] == "[key]":  # pydantic's word for the name of an item of a mapping
+        mapping = type_at(path[:-2], model)
+        return type_of(get_args(mapping.base)[0]) if mapping else None
     for part in path:
         arguments = get_args(found.base)
         if _is_model(found.base):
@@ -104,9 +107,7 @@ def type_at(path: Sequence[str | int], model: type[BaseModel] = Settings) -> Typ
         elif get_origin(found.base) is tuple:
             found = type_of(arguments[0])
         elif get_origin(found.base) is dict:
-            found = type_of(arguments[0 if part == "[key]" else 1])
-        elif part == "[key]":
-            continue
+            found = type_of(arguments[1])
         else:
             return Type(Any) if found.base is Any else None
     return found

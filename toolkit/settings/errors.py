@@ -124,6 +124,8 @@ def _message(error: Any, merged: Merged) -> str:
         return f"unknown key{where}; {_suggestion(location)}"
     expected = describe.type_at(location)
     accepted = expected.words if expected else "a known value"
+    if location[-1] == "[key]":
+        return f"not a name that may stand here{where}; accepted: {accepted}"
     reason = ""
     if error["type"] == "value_error":
         reason = f": {error['ctx']['error']}"

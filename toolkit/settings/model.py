@@ -14,6 +14,7 @@ from pydantic_core import PydanticCustomError
 
 from toolkit.settings import checks
 from toolkit.settings.types import (
+    NOT_A_BOOLEAN,
     AbsolutePath,
     AptPackage,
     AuthChoice,
@@ -35,14 +36,12 @@ from toolkit.settings.types import (
     Port,
     ProjectName,
     RegistryPath,
-    Seconds,
     TimeZone,
     Unit,
     Url,
     UserName,
     Version,
     VolumeName,
-    WholeNumber,
 )
 
 
@@ -70,7 +69,7 @@ class Engine(Section):
     """Mirrors of Docker Hub, in the order in which they are asked."""
     log_max_size: Memory = "10m"
     """Size at which a container's log file is rotated."""
-    log_max_files: Annotated[WholeNumber, Unit("files")] = Field(default=3, ge=1, le=100)
+    log_max_files: Annotated[int, Field(ge=1, le=100), NOT_A_BOOLEAN, Unit("files")] = 3
     """Rotated log files kept for each container."""
     daemon: JsonObject = Field(default_factory=dict)
     """Further keys of `/etc/docker/daemon.json` (address pools, proxies, ...), merged over
@@ -122,13 +121,13 @@ class Gateway(Section):
     """Memory limit; below 2g OpenClaw's own commands are killed, so less is refused."""
     cpus: CpuCount | None = None
     """CPU limit, in cores; none: no limit."""
-    pids_limit: Annotated[WholeNumber, Unit("processes")] = Field(default=512, ge=64, le=32768)
+    pids_limit: Annotated[int, Field(ge=64, le=32768), NOT_A_BOOLEAN, Unit("processes")] = 512
     """Limit of processes and threads."""
     tmp_size: Memory = "256m"
     """Size of the container's `/tmp` (tmpfs; counts against the memory limit)."""
     cache_size: Memory = "512m"
     """Size of `~/.cache` (tmpfs); OpenClaw keeps database snapshots there."""
-    ready_timeout: Seconds = Field(default=300, ge=10, le=3600)
+    ready_timeout: Annotated[int, Field(ge=10, le=3600), NOT_A_BOOLEAN, Unit("seconds")] = 300
     """Seconds to wait for `/readyz` before a new gateway counts as failed."""
     environment: dict[EnvironmentName, EnvironmentValue] = Field(default_factory=dict)
     """Further environment variables of both services; secrets belong in `credentials`."""

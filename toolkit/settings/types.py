@@ -59,6 +59,9 @@ def _pattern(pattern: str) -> StringConstraints:
     return StringConstraints(pattern=f"^(?:{pattern})$")
 
 
+# Python takes True for 1. Stands after the limits of a number, or the schema loses them.
+NOT_A_BOOLEAN = BeforeValidator(validators.not_a_boolean)
+
 _IMAGE_PATH = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _REGISTRY_HOST = r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9a-fA-F:]+\])(?::[0-9]{1,5})?"
 
@@ -78,8 +81,8 @@ AuthChoice = Annotated[
 Boolean = Annotated[bool, Accepts("true or false")]
 CpuCount = Annotated[
     float,
-    BeforeValidator(validators.not_a_boolean),
     Field(gt=0, le=1024),
+    NOT_A_BOOLEAN,
     AfterValidator(float),
     Accepts("a number above 0, at most 1024"),
     Unit("cores"),
@@ -145,8 +148,8 @@ PipRequirement = Annotated[
 ]
 Port = Annotated[
     int,
-    BeforeValidator(validators.not_a_boolean),
     Field(ge=1, le=65535),
+    NOT_A_BOOLEAN,
     Accepts("a port from 1 to 65535"),
 ]
 ProjectName = Annotated[
@@ -182,8 +185,6 @@ VolumeName = Annotated[
     AfterValidator(validators.volume),
     Accepts("a volume name (letters, digits, '_', '.', '-') or an absolute path"),
 ]
-WholeNumber = Annotated[int, BeforeValidator(validators.not_a_boolean)]
-Seconds = Annotated[int, BeforeValidator(validators.not_a_boolean), Unit("seconds")]
 LocalText = Annotated[str, StringConstraints(min_length=1), AfterValidator(validators.plain_text)]
 
 

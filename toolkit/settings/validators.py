@@ -43,7 +43,7 @@ def absolute_path(value: str) -> str:
         raise ValueError("'..' is not allowed")
     if found := next((character for character in ":," if character in value), None):
         raise ValueError(f"{found} is not allowed in a path")
-    return posixpath.normpath(re.sub("/+", "/", value))
+    return plain_text(posixpath.normpath(re.sub("/+", "/", value)))
 
 
 def mount(value: str) -> str:
