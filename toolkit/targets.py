@@ -13,6 +13,8 @@ from pyinfra.api.host import Host
 from pyinfra.api.inventory import Inventory
 from pyinfra_cli.inventory import make_inventory
 
+from toolkit.settings.layers import connector_value
+
 ROOT = Path(__file__).resolve().parent.parent
 LOCAL = "@local"
 ACCEPTED = (
@@ -77,7 +79,7 @@ def parse_assignments(pairs: tuple[str, ...]) -> dict[str, Any]:
             except ValueError as error:
                 raise TargetError(f"--set {key}: {value} is not JSON: {error}") from None
         else:
-            data[key] = value
+            data[key] = connector_value(key, value)
     return data
 
 

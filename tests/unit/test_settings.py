@@ -8,6 +8,7 @@ from pydantic import TypeAdapter, ValidationError
 from pyinfra.api.inventory import Inventory
 
 from toolkit.settings import Settings, settings_for
+from toolkit.settings.layers import connector_value
 from toolkit.settings.sources import (
     SettingsError,
     resolved,
@@ -160,6 +161,21 @@ def test_environment_variables_of_openclaws_own_setup(variables, key, expected):
     for part in key.split("."):
         value = getattr(value, part)
     assert value == expected
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "value"),
+    [
+        ("ssh_port", "2222", 2222),
+        ("ssh_port", "x", "x"),
+        ("ssh_password", "2222", "2222"),
+        ("ssh_allow_agent", "false", False),
+        ("ssh_connect_retry_min_delay", "1", 1),
+        ("gateway.version", "2026.10", "2026.10"),
+    ],
+)
+def test_connection_data_of_set_is_typed(key, text, value):
+    assert connector_value(key, text) == value
 
 
 def test_a_published_address_of_the_inventory_survives_bind_lan():

@@ -30,7 +30,8 @@ class Located(dict[str, Any]):
 
     def where(self, key: str) -> str:
         """Return `FILE line N` for `key`."""
-        return f"{self.file} line {self.lines[key]}"
+        line = self.lines.get(key)  # none: added by a connector
+        return f"{self.file} line {line}" if line else self.file
 
 
 TYPE_NAMES: dict[Any, str] = {
@@ -81,6 +82,18 @@ def connector_types() -> dict[str, Any]:
             accepted = get_origin(hints.get(key)) or hints.get(key)
             types[key] = accepted if accepted in TYPE_NAMES else object
     return types
+
+
+def connector_value(key: str, text: str) -> Any:
+    """Return the `text` of `--set KEY=TEXT` as the connector's key wants it, if it can be."""
+    accepted = connector_types().get(key, str)
+    if accepted is str:
+        return text
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return text
+    return value if type(value) in (accepted, int if accepted is float else accepted) else text
 
 
 def belongs_to_pyinfra(key: str) -> bool:
