@@ -4,34 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import click
 import gevent.socket
 from rich.console import Console
 
-from toolkit import targets
+from toolkit import commands, targets
 from toolkit.display import Display, LiveDisplay
+from toolkit.options import ERRORS, TARGET_HELP, leave, overrides, target_options
 from toolkit.reports import Report
-from toolkit.results import FAILED, RunResult
+from toolkit.results import INTERRUPTED, RunResult
 from toolkit.runner import Runner
 from toolkit.session import Options
 
 ROOT = targets.ROOT
-TARGET_HELP = """
-
-\b
-TARGET is one of
-  (nothing)              this machine
-  root@203.0.113.7       a host over SSH; also USER@HOST:PORT, [IPV6]:PORT,
-                         a name from ~/.ssh/config
-  inventories/fleet.yml  an inventory, YAML or Python
-"""
 
 
 def main() -> None:
@@ -40,7 +29,11 @@ def main() -> None:
     sys.path.append(str(Path.cwd()))
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
-    cli(prog_name="./claw")
+    arguments, after = sys.argv[1:], tuple[str, ...]()
+    if arguments[:1] in (["cli"], ["onboard"]) and "--" in arguments:
+        place = arguments.index("--")
+        arguments, after = arguments[:place], tuple(arguments[place + 1 :])
+    cli(arguments, prog_name="./claw", obj=after)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -49,28 +42,6 @@ def cli() -> None:
 
     Start with `./claw up` (this machine) or `./claw up root@HOST`.
     """
-
-
-def target_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add what every verb about hosts takes."""
-    for decorate in (
-        click.option(
-            "-v", "--verbose", count=True, help="Notes; -vv: commands; -vvv: their output."
-        ),
-        click.option(
-            "--limit", multiple=True, metavar="HOST[,HOST]", help="Only these hosts or groups."
-        ),
-        click.option(
-            "--set",
-            "assignments",
-            multiple=True,
-            metavar="KEY=VALUE",
-            help="Override a setting, for example --set gateway.port=19000 (repeatable).",
-        ),
-        click.argument("target", required=False),
-    ):
-        function = decorate(function)
-    return function
 
 
 @cli.command(epilog=TARGET_HELP)
@@ -108,9 +79,8 @@ def up(
     130 interrupted.
     """
     stdout = Console(soft_wrap=True, highlight=False)
-    stderr = Console(stderr=True, soft_wrap=True, highlight=False)
-    console = stderr if as_json else stdout
-    report = Report(console, stderr, target)
+    console = ERRORS if as_json else stdout
+    report = Report(console, ERRORS, target)
     ask = not yes and not as_json and sys.stdin.isatty() and sys.stdout.isatty()
 
     def confirm(result: RunResult) -> bool:
@@ -121,7 +91,7 @@ def up(
 
     display = (LiveDisplay if console.is_terminal else Display)(console, verbose)
     with contextlib.redirect_stdout(sys.stderr if as_json else sys.stdout):
-        options = Options(target, _assignments(assignments), limit, verbose, diff, interactive=ask)
+        options = Options(target, overrides(assignments), limit, verbose, diff, interactive=ask)
         runner = Runner(Path(deploy).resolve(), options, display, dry, confirm, wait_lock)
         result = runner.run()
     if as_json:
@@ -131,27 +101,22 @@ def up(
     elif result.error is None and not result.declined and result.interrupted is None:
         report.summary(result, runner.session.hosts)
     if result.declined:
-        stderr.print("Nothing was changed.")
+        ERRORS.print("Nothing was changed.")
     elif result.interrupted is not None:
         report.interruption(result)
     report.failures(result)
-    _exit(result.exit_code)
+    leave(result.exit_code)
 
 
 @cli.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def test(arguments: tuple[str, ...]) -> None:
     """Run the tests; arguments go to pytest (try: ./claw test tests/unit)."""
-    command = [sys.executable, "-m", "pytest", *(arguments or ("tests",))]
-    _exit(subprocess.run(command, cwd=ROOT, check=False).returncode)
-
-
-def _assignments(pairs: tuple[str, ...]) -> dict[str, Any]:
+    command = [sys.executable, "-m", "pytest", *arguments]
     try:
-        return targets.parse_assignments(pairs)
-    except targets.TargetError as error:
-        Console(stderr=True, soft_wrap=True, highlight=False).print(f"Error: {error}", markup=False)
-        _exit(FAILED)
+        leave(subprocess.run(command, cwd=ROOT, check=False).returncode)
+    except KeyboardInterrupt:
+        leave(INTERRUPTED)
 
 
 def _confirmed() -> bool:
@@ -160,8 +125,5 @@ def _confirmed() -> bool:
     return sys.stdin.readline().strip().lower() in ("", "y", "yes")
 
 
-def _exit(code: int) -> Any:
-    """Leave without waiting for what still hangs (a dead connection, a greenlet)."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
+for command in commands.ALL:
+    cli.add_command(command)

@@ -219,6 +219,8 @@ class LogHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         host, text = split_prefix(record.getMessage(), self.display.hosts)
+        if text.startswith("Error: executed "):  # pyinfra's count of commands tells nobody anything
+            return
         say = partial(self.display.for_host, host) if host else self.display.say
         if record.levelno >= logging.ERROR and host in self.display.running:
             self.display.output(host, text)

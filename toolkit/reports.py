@@ -6,12 +6,14 @@ import shlex
 
 from pyinfra.api.host import Host
 from rich.console import Console
+from rich.table import Table
 from rich.text import Text
 
 from toolkit import targets
 from toolkit.display import duration
 from toolkit.results import RunResult, split_name
 from toolkit.settings import Settings, settings_for
+from toolkit.verbs import Answer
 
 LOOPBACK = ("127.0.0.1", "::1")
 
@@ -56,7 +58,7 @@ class Report:
             for problem in host.problems:
                 self._error(f"    {problem['what']}", "red")
                 self._error(f"        fix: {problem['fix']}")
-            for line in host.output:
+            for line in () if result.interrupted is not None else host.output:
                 self._error(f"    | {line}", "dim")
         failed = [name for name, host in result.hosts.items() if host.failed]
         untouched = not any(host.operations for host in result.hosts.values())
@@ -112,6 +114,51 @@ class Report:
 
     def _error(self, text: str, style: str = "") -> None:
         self.errors.print(Text(text, style=style), soft_wrap=True)
+
+
+def status_table(answers: dict[str, Answer]) -> Table:
+    """Return the table of `./claw status`: a row for each host, or one host's as a column."""
+    rows = {name: _status_row(answer) for name, answer in answers.items()}
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    if len(rows) == 1:
+        ((name, row),) = rows.items()
+        table.add_column("Host")
+        table.add_column(name, overflow="fold")
+        for key, value in row.items():
+            table.add_row(key, value)
+        return table
+    columns = list(dict.fromkeys(key for row in rows.values() for key in row))
+    for column in ("Host", *columns):
+        table.add_column(column, overflow="fold")
+    for name, row in rows.items():
+        table.add_row(name, *(row.get(column, "") for column in columns))
+    return table
+
+
+def _status_row(answer: Answer) -> dict[str, str | Text]:
+    if answer.error:
+        return {"Gateway": Text(answer.error, style="red")}
+    one = answer.value
+    state = one["state"] or ("stopped" if one["deployed"] else "not deployed")
+    since = f", since {one['started'][:19]}Z" if one["state"] == "running" else ""
+    health = f" ({one['health']})" if one["health"] else ""
+    ready = {True: Text("yes", "green"), False: Text("no", "red"), None: Text("no", "yellow")}
+    return {
+        "Gateway": f"{state}{health}{since}",
+        "Ready": ready[one["ready"]],
+        "OpenClaw": one["openclaw"] or "",
+        "Deployment": one["deployment"],
+        "Published": ", ".join(one["ports"]),
+        "Image": short_digest(one["image"], one["image_digest"]),
+        "Docker": f"{one['engine'] or 'none'}, Compose {one['compose'] or 'none'}",
+    }
+
+
+def short_digest(image: str | None, digest: str | None) -> str:
+    """Return `image` with the first twelve digits of its digest."""
+    if not image or not digest:
+        return image or ""
+    return f"{image} {digest.rpartition('sha256:')[2][:12]}"
 
 
 def _is_inventory(target: str) -> bool:

@@ -217,6 +217,8 @@ class Runner:
             result.operations.append(OperationResult(name, time.monotonic() - started, changed))
             if not succeeded:
                 result.failed = result.failed or name
+                if self.result.interrupted is not None:
+                    result.failed = f"interrupted in: {name}"
                 result.output = tail
                 state.failed_hosts.add(host)
                 state.active_hosts.discard(host)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import time
@@ -85,6 +86,8 @@ class Session:
     def connect(self) -> None:
         """Connect to all hosts at once; those that fail are in `unreachable` afterwards."""
         self.state.set_stage(StateStage.Connect)
+        if any(not host.name.startswith("@") for host in self.hosts):
+            _make_known_hosts()
         for host, error in self.on_each(self.hosts, self._connect).items():
             if error is None:
                 self.state.activate_host(host)
@@ -154,8 +157,9 @@ class Session:
         self.state.print_input = self.state.print_fact_input = level >= 2
         self.state.print_fact_output = level >= 3
         self.state.print_output = True  # feeds the display, which shows it with -vvv
-        connector_util.Popen = partial(Popen, start_new_session=True)
-        connector_util.getpass = self._ask_password
+        vars(connector_util).update(
+            Popen=partial(Popen, start_new_session=True), getpass=self._ask_password
+        )
 
     def _echo(self, message: object = "", **_: object) -> None:
         host, text = split_prefix(str(message), self.display.hosts)
@@ -175,6 +179,14 @@ def make_known_hosts_directory(host: Host) -> None:
     """Make ~/.ssh on a machine that never used SSH, as OpenSSH does; pyinfra fails without it."""
     known_hosts = host.data.get("ssh_known_hosts_file") or "~/.ssh/known_hosts"
     Path(known_hosts).expanduser().parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+def _make_known_hosts() -> None:
+    """Make ~/.ssh/known_hosts as ssh does; pyinfra fails to note a new host's key without it."""
+    known_hosts = Path.home() / ".ssh" / "known_hosts"
+    with contextlib.suppress(OSError):
+        known_hosts.parent.mkdir(mode=0o700, exist_ok=True)
+        known_hosts.touch(mode=0o600)
 
 
 def disable_nagle(host: Host) -> None:

@@ -18,10 +18,10 @@ connection() {
   done
 }
 
-# commands ID: "pid name" of the commands of a run that still run. Daemons it started are not commands.
+# commands ID: "pid name" of the commands of a run that still run: the shell that exports the id has it in
+# its arguments, what that shell runs in its environment. Daemons that the run started are not commands.
 commands() {
-  for file in $(grep -lszx "$variable=$1" /proc/[0-9]*/environ 2>/dev/null); do
-    pid=${file#/proc/} pid=${pid%/environ}
+  for pid in $(grep -lsz "$variable=$1" /proc/[0-9]*/environ /proc/[0-9]*/cmdline 2>/dev/null | cut -d/ -f3 | sort -u); do
     name=$(cat "/proc/$pid/comm" 2>/dev/null) || continue
     case $name in dockerd | containerd* | docker-proxy | docker-init | sshd) ;; *) echo "$pid $name" ;; esac
   done
@@ -47,7 +47,13 @@ stoppable() {
     }'
 }
 
-# stop ID: interrupt the commands of a run, terminate what ignores that, and wait until all are gone.
+# Whether a process ignores SIGINT, as what was started in the background does: to be awaited, not ended.
+ignores_interrupt() {
+  case $(sed -n 's/^SigIgn://p' "/proc/$1/status" 2>/dev/null) in *[2367abefABEF]) return 0 ;; esac
+  return 1
+}
+
+# stop ID: interrupt the commands of a run, terminate what does not end of that, and wait until all are gone.
 stop() {
   begin=$(date +%s) sent=
   while [ -n "$(commands "$1")" ]; do
@@ -55,6 +61,7 @@ stop() {
     [ "$elapsed" -lt {{ limit }} ] || return 0
     [ "$elapsed" -lt 15 ] && signal=INT || signal=TERM
     for pid in $(stoppable "$1"); do
+      ignores_interrupt "$pid" && continue
       case " $sent " in *" $pid/$signal "*) ;; *) kill -"$signal" "$pid" 2>/dev/null; sent="$sent $pid/$signal" ;; esac
     done
     sleep 0.2

@@ -1,0 +1,203 @@
+"""The verbs on hosts that are deployed: what is printed and with which exit code."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import click
+import yaml
+from pyinfra.api.host import Host
+from pyinfra.api.output import set_echo
+from rich.console import Console
+
+from operations import project
+from toolkit import targets, verbs
+from toolkit.display import Display, split_prefix
+from toolkit.options import (
+    ERRORS,
+    TARGET_HELP,
+    fail,
+    has_terminal,
+    leave,
+    overrides,
+    target_options,
+)
+from toolkit.reports import status_table
+from toolkit.results import FAILED
+from toolkit.runner import explain
+from toolkit.session import Options, Session
+from toolkit.settings import Settings, settings_for
+from toolkit.settings.sources import resolved, sources_in_use
+
+
+@click.command(epilog=TARGET_HELP)
+@target_options
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
+def status(target: str | None, as_json: bool, **options: Any) -> None:
+    """Show what runs: versions, container, image, ports, readiness.
+
+    Exit code 0 if the gateway of every host is ready, else 1.
+    """
+    answers = _ask(target, verbs.status, as_json=as_json, **options)
+    if as_json:
+        hosts = {name: answer.value or {"error": answer.error} for name, answer in answers.items()}
+        sys.stdout.write(json.dumps({"hosts": hosts}, indent=2) + "\n")
+    else:
+        wide = None if sys.stdout.isatty() else 240  # nothing to fold for
+        Console(highlight=False, width=wide).print(status_table(answers))
+    leave(FAILED if any(not (one.value or {}).get("ready") for one in answers.values()) else 0)
+
+
+@click.command(epilog=TARGET_HELP)
+@target_options
+def token(target: str | None, **options: Any) -> None:
+    """Print the gateway's token (with several hosts: HOST, a tab, TOKEN)."""
+    answers = _ask(target, verbs.token, **options)
+    for name, answer in answers.items():
+        if answer.value:
+            print(f"{name}\t{answer.value}" if len(answers) > 1 else answer.value)
+    _report_errors(answers)
+
+
+@click.command(epilog=TARGET_HELP)
+@target_options
+@click.option("-f", "--follow", is_flag=True, help="Go on with what comes (Ctrl-C ends it).")
+@click.option("--tail", default=100, metavar="LINES", help="How much of the past (default 100).")
+def logs(target: str | None, follow: bool, tail: int, **options: Any) -> None:
+    """Print the gateway's log."""
+    words = ["logs", "--no-log-prefix", "--tail", str(tail), *(["-f"] if follow else [])]
+
+    def command(settings: Settings) -> str:
+        return verbs.compose_command(settings, *words, project.GATEWAY)
+
+    _run_command(target, command, hang_up=follow, **options)
+
+
+@click.command("cli", epilog=TARGET_HELP)
+@target_options
+def openclaw_cli(target: str | None, **options: Any) -> None:
+    """Run OpenClaw's own CLI: ./claw cli [TARGET] -- ARGS.
+
+    \b
+    ./claw cli -- devices list
+    ./claw cli root@203.0.113.7 -- channels add --channel telegram --token BOT_TOKEN
+    """
+    arguments = _after_dashes()
+    if not arguments:
+        raise click.UsageError("say what to run after --, for example: ./claw cli -- devices list")
+    terminal = has_terminal()
+
+    def command(settings: Settings) -> str:
+        return verbs.cli_command(settings, arguments, terminal)
+
+    _run_command(target, command, terminal=terminal, **options)
+
+
+@click.command(epilog=TARGET_HELP)
+@target_options
+def onboard(target: str | None, **options: Any) -> None:
+    """Run OpenClaw's set-up wizard on one host: [TARGET] [-- ARGS]. Needs a terminal."""
+    if not has_terminal():
+        raise click.UsageError("the wizard needs a terminal; ./claw up sets up without questions")
+    arguments = _after_dashes()
+
+    def command(settings: Settings) -> str:
+        return verbs.onboard_command(settings, arguments)
+
+    _run_command(target, command, terminal=True, **options)
+
+
+@click.command(epilog=TARGET_HELP)
+@target_options
+@click.option("--json", "as_json", is_flag=True, help="As JSON instead of YAML.")
+def settings(target: str | None, as_json: bool, **options: Any) -> None:
+    """Print the settings of every host after all sources; secrets are hidden."""
+    session = _opened(target, **options)
+    document = {host.name: resolved(settings_for(host)) for host in session.hosts}
+    sources = sources_in_use(session.hosts[0])
+    if as_json:
+        sys.stdout.write(json.dumps(document, indent=2) + "\n")
+    else:
+        sys.stdout.write(yaml.safe_dump(document, sort_keys=False, allow_unicode=True))
+    if sources:
+        ERRORS.print(f"From the environment: {', '.join(sources)}", markup=False)
+    leave(0)
+
+
+def _opened(
+    target: str | None, assignments: tuple[str, ...], limit: tuple[str, ...], verbose: int
+) -> Session:
+    display = Display(ERRORS, verbose)
+    session = Session(
+        Options(target, overrides(assignments), limit, verbose, interactive=has_terminal()), display
+    )
+    try:
+        session.open()
+    except Exception as error:
+        fail(explain(error))
+    return session
+
+
+def _ask(
+    target: str | None, question: Callable[[Host], Any], as_json: bool = False, **options: Any
+) -> dict[str, verbs.Answer]:
+    with contextlib.redirect_stdout(sys.stderr):
+        return verbs.ask(_opened(target, **options), question)
+
+
+def _run_command(
+    target: str | None,
+    command: Callable[[Settings], str],
+    terminal: bool = False,
+    hang_up: bool = False,
+    **options: Any,
+) -> None:
+    """Run a shell command on the hosts and exit as it does.
+
+    One host gets our terminal (or, on this machine, our pipes); several are asked at once, each
+    line with its host's name. `hang_up`: end the command when the connection ends.
+    """
+    session = _opened(target, **options)
+    if terminal and len(session.hosts) > 1:
+        fail("a terminal is for one host; choose it with --limit HOST")
+    first = session.hosts[0]
+    if len(session.hosts) == 1 and (terminal or targets.is_local(first)):
+        verbs.hand_over(first, command(settings_for(first)))
+    set_echo(_write_line(session))
+
+    def run(host: Host) -> int:
+        return verbs.stream(host, command(settings_for(host)), terminal=hang_up)
+
+    answers = verbs.ask(session, run)
+    _report_errors(answers, exit_code=max(answer.value or 0 for answer in answers.values()))
+
+
+def _write_line(session: Session) -> Callable[..., None]:
+    several = len(session.hosts) > 1
+
+    def write(message: object = "", **_: object) -> None:
+        host, text = split_prefix(str(message), session.display.hosts)
+        if not text.startswith(verbs.EXIT_MARK):
+            print(f"[{host}] {text}" if several else text.rstrip("\r"))
+
+    return write
+
+
+def _report_errors(answers: dict[str, verbs.Answer], exit_code: int = 0) -> None:
+    """Print what hosts could not answer, and exit."""
+    for name, answer in answers.items():
+        if answer.error:
+            ERRORS.print(f"{name}: {answer.error}", style="red", markup=False)
+            exit_code = exit_code or FAILED
+    leave(exit_code)
+
+
+def _after_dashes() -> tuple[str, ...]:
+    return click.get_current_context().obj or ()
+
+
+ALL = (status, token, logs, openclaw_cli, onboard, settings)

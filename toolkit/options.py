@@ -1,0 +1,70 @@
+"""What the verbs share: options, the way out, and where errors go."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+import click
+from rich.console import Console
+
+from toolkit import targets
+from toolkit.results import FAILED
+
+ERRORS = Console(stderr=True, soft_wrap=True, highlight=False)
+TARGET_HELP = """
+
+\b
+TARGET is one of
+  (nothing)              this machine
+  root@203.0.113.7       a host over SSH; also USER@HOST:PORT, [IPV6]:PORT,
+                         a name from ~/.ssh/config
+  inventories/fleet.yml  an inventory, YAML or Python
+"""
+
+
+def target_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add what every verb about hosts takes."""
+    for decorate in (
+        click.option(
+            "-v", "--verbose", count=True, help="Notes; -vv: commands; -vvv: their output."
+        ),
+        click.option(
+            "--limit", multiple=True, metavar="HOST[,HOST]", help="Only these hosts or groups."
+        ),
+        click.option(
+            "--set",
+            "assignments",
+            multiple=True,
+            metavar="KEY=VALUE",
+            help="Override a setting, for example --set gateway.port=19000 (repeatable).",
+        ),
+        click.argument("target", required=False),
+    ):
+        function = decorate(function)
+    return function
+
+
+def has_terminal() -> bool:
+    return sys.stdin.isatty() and sys.stdout.isatty()
+
+
+def overrides(pairs: tuple[str, ...]) -> dict[str, Any]:
+    try:
+        return targets.parse_assignments(pairs)
+    except targets.TargetError as error:
+        fail(str(error))
+
+
+def fail(message: str) -> NoReturn:
+    ERRORS.print(f"Error: {message}", style="bold red", markup=False)
+    leave(FAILED)
+
+
+def leave(code: int) -> NoReturn:
+    """Leave without waiting for what still hangs (a dead connection, a greenlet)."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)

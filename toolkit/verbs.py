@@ -1,0 +1,192 @@
+"""The verbs on hosts that are deployed: they read, or hand the user over to OpenClaw's own CLI."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from pyinfra.api import StringCommand
+from pyinfra.api.exceptions import PyinfraError
+from pyinfra.api.host import Host
+
+from operations import private, project, secrets, snapshot, templates
+from toolkit import dotenv, targets
+from toolkit.session import Session
+from toolkit.settings import Settings, settings_for
+
+EXIT_MARK = "\x1eexit "
+
+
+class VerbError(PyinfraError):
+    """A verb cannot do what it is for on a host; the message does not name the host."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a host answered, or why it did not."""
+
+    value: Any = None
+    error: str | None = None
+
+
+def ask(session: Session, question: Callable[[Host], Any]) -> dict[str, Answer]:
+    """Connect to the hosts of an opened session and ask all at once; answers by host name."""
+    session.connect()
+    answers = {
+        name: Answer(error=f"cannot connect: {why}") for name, why in session.unreachable.items()
+    }
+
+    def one(host: Host) -> Answer:
+        try:
+            return Answer(question(host))
+        except Exception as error:
+            return Answer(error=str(error).removeprefix(f"{host.name}: ") or type(error).__name__)
+
+    answers |= {host.name: answer for host, answer in session.on_each(session.active, one).items()}
+    return {host.name: answers[host.name] for host in session.hosts}
+
+
+def token(host: Host) -> str:
+    """Return the gateway's token; raises `VerbError` if the host has none."""
+    settings = settings_for(host)
+    path = private.environment_path(settings)
+    text = snapshot.read_quietly(host, f"cat {shlex.quote(path)} 2>/dev/null || true")
+    value = dotenv.values(text).get(secrets.TOKEN)
+    if not value:
+        raise VerbError(f"there is no {secrets.TOKEN} in {path}; ./claw up makes it")
+    return value
+
+
+def status(host: Host) -> dict[str, Any]:
+    """Return what runs on a host: versions, the container, its image, its ports, readiness."""
+    settings = settings_for(host)
+    address = settings.gateway.address
+    if address in ("0.0.0.0", "::"):
+        address = "127.0.0.1"
+    script = templates.render(
+        "deploy/status.sh",
+        docker=project.shell_environment(settings),
+        project=settings.project_directory,
+        deployment=settings.name,
+        url=f"http://{f'[{address}]' if ':' in address else address}:{settings.gateway.port}",
+    )
+    found = dict(line.partition("=")[::2] for line in run_script(host, script).splitlines())
+    digests = json.loads(found.get("digests") or "null") or []
+    return {
+        "deployment": settings.name,
+        "deployed": found.get("deployed") == "yes",
+        "engine": found.get("engine") or None,
+        "compose": found.get("compose") or None,
+        "openclaw": _given(found.get("version")),
+        "state": found.get("state"),
+        "health": found.get("health") or None,
+        "started": found.get("started"),
+        "restarts": int(found.get("restarts") or 0),
+        "image": found.get("image"),
+        "image_digest": digests[0] if digests else found.get("image_id"),
+        "image_inputs": _given(found.get("inputs")),
+        "ports": published(json.loads(found.get("ports") or "null") or {}),
+        "ready": found.get("readyz") == "200" if found.get("readyz") else None,
+    }
+
+
+def published(ports: dict[str, list[dict[str, str]] | None]) -> list[str]:
+    """Return Docker's map of ports as `ADDRESS:PORT->PORT/PROTOCOL`."""
+    return [
+        f"{binding['HostIp']}:{binding['HostPort']}->{inside}"
+        for inside, bindings in sorted(ports.items())
+        for binding in bindings or ()
+    ]
+
+
+def run_script(host: Host, script: str) -> str:
+    """Return the output of a script that only reads; pyinfra prints none of it."""
+    succeeded, output = host.run_shell_command(
+        StringCommand("sh", "-s"),
+        print_output=False,
+        print_input=False,
+        _stdin=[script],
+        _sudo=snapshot.needs_sudo(host),
+    )
+    if not succeeded:
+        raise VerbError(output.stderr or output.stdout or "the command failed")
+    return output.stdout
+
+
+def compose_command(settings: Settings, *words: str) -> str:
+    """Return the shell line that runs `docker compose` in the deployment's project."""
+    directory = shlex.quote(settings.project_directory)
+    missing = f"no deployment in {settings.project_directory}; ./claw up makes it"
+    return (
+        f"{project.shell_environment(settings)}\n"
+        f"[ -e {directory}/docker-compose.yml ] || {{ echo {shlex.quote(missing)} >&2; exit 1; }}\n"
+        f"cd {directory} && exec docker compose {shlex.join(words)}"
+    )
+
+
+def cli_command(settings: Settings, arguments: tuple[str, ...], terminal: bool) -> str:
+    """Return the shell line that runs OpenClaw's CLI beside the gateway."""
+    mode = () if terminal else ("-T",)
+    return compose_command(settings, "run", "--rm", "--no-deps", *mode, "openclaw-cli", *arguments)
+
+
+def onboard_command(settings: Settings, arguments: tuple[str, ...]) -> str:
+    """Return the shell line that runs OpenClaw's wizard; without a gateway too.
+
+    `--no-install-daemon`: in a container it is Docker that keeps the gateway running.
+    """
+    words = ("onboard", "--no-install-daemon", *arguments)
+    beside = compose_command(settings, "run", "--rm", "--no-deps", "openclaw-cli", *words)
+    alone = compose_command(
+        settings, "run", "--rm", "--no-deps", "--entrypoint", "openclaw", project.GATEWAY, *words
+    )
+    running = compose_command(settings, "ps", "-q", "--status", "running", project.GATEWAY)
+    return f'if [ -n "$({running})" ]; then\n{beside}\nelse\n{alone}\nfi'
+
+
+def as_root(command: str) -> str:
+    """Return a shell line that runs `command` as root, by sudo where that is needed."""
+    quoted = shlex.quote(command)
+    return f'if [ "$(id -u)" = 0 ]; then exec sh -c {quoted}; else exec sudo sh -c {quoted}; fi'
+
+
+def hand_over(host: Host, command: str) -> None:
+    """Replace this process by a command on the host that has our terminal (or our pipes).
+
+    On this machine a shell, elsewhere the system's `ssh -t`; its exit code becomes ours.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if targets.is_local(host):
+        os.execvp("sh", ["sh", "-c", as_root(command)])
+    if not isinstance(getattr(host.connector, "client", None), object) or host.name.startswith("@"):
+        raise VerbError("a terminal needs SSH or this machine")
+    os.execvp("ssh", ["ssh", "-t", *targets.ssh_options(host), as_root(command)])
+
+
+def stream(host: Host, command: str, terminal: bool = False) -> int:
+    """Run a command on a connected host, its lines going where `set_echo` says; its exit code.
+
+    With `terminal` the command ends when the connection does.
+    """
+    shown = f"sh -c {shlex.quote(command)}; echo {shlex.quote(EXIT_MARK)}$? >&2"
+    _, output = host.run_shell_command(
+        StringCommand(shown),
+        print_output=True,
+        print_input=False,
+        _get_pty=terminal,
+        _sudo=snapshot.needs_sudo(host),
+    )
+    for line in reversed(output.output_lines):
+        if line.startswith(EXIT_MARK):
+            return int(line.removeprefix(EXIT_MARK))
+    return 1
+
+
+def _given(value: str | None) -> str | None:
+    return None if value in (None, "", "<no value>") else value
