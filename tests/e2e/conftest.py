@@ -138,5 +138,6 @@ def _local(make: MakeDeployment, settings: dict[str, Any]) -> Deployment:
 
 
 def _up(one: Deployment) -> Deployment:
+    one.kept = bool(one.sh(f"test ! -e /opt/{one.name} || echo there"))
     one.first = one.claw("up", "--json")
     return one

@@ -23,6 +23,18 @@ ROOT = Path(__file__).resolve().parents[2]
 ARTIFACTS = ROOT / "artifacts" / "e2e"
 _numbers = count(1)
 
+FINGERPRINT = """
+find / /tmp /run/lock -xdev \\( -path /proc -o -path /sys -o -path /dev -o -path /run/systemd \\
+  -o -path /var/log -o -path /var/lib/{name}/config -o -path /var/lib/systemd \\) -prune \\
+  -o -type d -printf '%p %y %m %U:%G\\n' -o -printf '%p %y %s %m %U:%G %C@\\n'
+sha256sum /var/lib/{name}/config/openclaw.json 2>/dev/null
+dpkg-query -W
+systemctl list-units --type=service --state=running --plain --no-legend | cut -d' ' -f1
+for kind in container image network volume; do
+  docker $kind ls -q --no-trunc $([ $kind = container ] && echo -a) 2>/dev/null | sed "s/^/$kind /"
+done
+"""
+
 
 @dataclass(frozen=True)
 class Result:
@@ -144,10 +156,18 @@ class Deployment:
     settings: dict[str, Any] = field(default_factory=dict)
     first: Result | None = None
     """The run that made it, for the deployments that the session shares."""
+    kept: bool = False
+    """Whether it was there before that run (`--keep-lab`)."""
 
     @property
     def name(self) -> str:
         return str(self.settings.get("name", "openclaw"))
+
+    @property
+    def vps(self) -> lab.Host:
+        """The lab host, for a deployment that is on one."""
+        assert self.host
+        return self.host
 
     @property
     def port(self) -> int:
@@ -180,10 +200,27 @@ class Deployment:
         filters = f"{label}.project={self.name} {label}.service={service}"
         return dict(json.loads(self.sh(f"docker inspect $(docker ps -aq {filters})"))[0])
 
+    def token(self) -> str:
+        """The gateway's token as the host has it."""
+        found = self.sh(f"sed -n 's/^OPENCLAW_GATEWAY_TOKEN=//p' /opt/{self.name}/.env")
+        return found.strip().strip("'\"")
+
+    def in_gateway(self, command: str) -> str:
+        """Run a shell command in the gateway's container; its standard output."""
+        return self.sh(f"docker exec {self.container()['Id']} sh -c {shlex.quote(command)}")
+
     def http(self, path: str = "/readyz") -> int:
         """Status of a GET on the published port, asked on the host; 0 when nobody answers."""
         url = f"http://127.0.0.1:{self.port}{path}"
         return int(self.sh(f"curl -s -o /dev/null -m 10 -w '%{{http_code}}' {url}", None) or 0)
+
+    def fingerprint(self) -> set[str]:
+        """What is on a lab host: every file with its time of change, packages, running services,
+        containers, images. Left out is what changes by itself: logs, and the state that a running
+        gateway writes, but for openclaw.json.
+        """
+        assert self.vps
+        return set(self.sh(FINGERPRINT.format(name=self.name)).splitlines())
 
     def remove(self) -> None:
         """Take away all a deployment on this machine has left; lab hosts are thrown away whole."""
