@@ -13,6 +13,7 @@ what is neither a fact nor a change, and no word for "stop, another run is here"
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import gevent
@@ -60,8 +61,15 @@ def script(
     )
 
 
-def acquire(host: Host, name: str, holder: Holder, wait: float = 0) -> None:
-    """Take the lock of the deployment `name`, waiting up to `wait` seconds for its holder.
+def acquire(
+    host: Host,
+    name: str,
+    holder: Holder,
+    wait: float = 0,
+    waiting: Callable[[str], None] = lambda message: None,
+) -> None:
+    """Take the lock of the deployment `name`, waiting up to `wait` seconds for its holder, whom
+    `waiting` is told once.
 
     Raises:
         LockedError: another run holds it, or commands of a dead one do not end.
@@ -74,7 +82,11 @@ def acquire(host: Host, name: str, holder: Holder, wait: float = 0) -> None:
         if answer.get("state") == ["acquired"]:
             break
         if time.monotonic() >= deadline:
-            raise LockedError(held(answer))
+            raise LockedError(
+                f"{held(answer)}; wait for it (--wait-lock SECONDS), or end that run"
+            )
+        waiting(held(answer))
+        waiting = _silently
         gevent.sleep(min(POLL_SECONDS, max(0.1, deadline - time.monotonic())))
     if left := answer.get("left"):
         release(host, name, holder.id)
@@ -117,9 +129,12 @@ def held(answer: dict[str, list[str]]) -> str:
     process = (first("process").split() or ["?"])[0]
     return (
         f"{first('owner') or 'somebody'} is changing this host since {when} ({age} s ago): "
-        f"{first('message')}; wait for it (--wait-lock SECONDS), or end that run "
-        f"(on this host it is process {process})"
+        f"{first('message')} (process {process} on the host)"
     )
+
+
+def _silently(message: str) -> None:
+    """For the second time a holder is met."""
 
 
 def _run(host: Host, text: str) -> str:

@@ -110,6 +110,7 @@ class Display:
     def end(self, host: str, changed: bool, failed: bool = False) -> list[str]:
         """The operation of a host has ended; return the tail of its output."""
         current = self.running.pop(host, None)
+        self._changed()
         if not current:
             return []
         if failed:
@@ -128,11 +129,15 @@ class Display:
             yield
         finally:
             self.running.pop("", None)
+            self._changed()
 
     @contextmanager
     def suspended(self) -> Iterator[None]:
         """Leave the terminal to a question."""
         yield
+
+    def _changed(self) -> None:
+        """Something ended."""
 
     def _build_step(self, host: str, current: Running, line: str) -> None:
         step = _BUILD_STEP.match(line)
@@ -183,6 +188,9 @@ class LiveDisplay(Display):
             yield
         finally:
             self._live.start()
+
+    def _changed(self) -> None:
+        self._live.update(self._view())
 
     def _announce(self, host: str, current: Running) -> None:
         current.announced = True  # the moving part shows it

@@ -32,7 +32,7 @@ from pyinfra_cli.util import load_deploy_file
 from operations import deploy_lock, snapshot
 from operations.preflight import PreflightError
 from toolkit.display import Display
-from toolkit.results import HostResult, OperationResult, RunResult
+from toolkit.results import INTERRUPTED, HostResult, OperationResult, RunResult
 from toolkit.session import Interrupted, Options, Session, timed
 from toolkit.settings import settings_for
 
@@ -154,9 +154,13 @@ class Runner:
 
         def take(host: Host) -> str | None:
             name = settings_for(host).name
+
+            def waiting(holder: str) -> None:
+                self.display.for_host(host.name, f"waiting: {holder}", "yellow")
+
             try:
                 self._locked[host] = name  # also when it fails half-way: releasing is harmless
-                deploy_lock.acquire(host, name, holder, self.wait_lock)
+                deploy_lock.acquire(host, name, holder, self.wait_lock, waiting)
             except PyinfraError as error:
                 del self._locked[host]
                 return str(error)
@@ -247,7 +251,8 @@ class Runner:
 
     def _interrupt(self) -> None:
         if self.result.interrupted is not None:
-            os._exit(130)  # asked twice; the locks end with the connections
+            self.display.__exit__()
+            os._exit(INTERRUPTED)  # asked twice; the locks end with the connections
         self._note_interruption()
         if not self._executing:
             gevent.kill(self._main, Interrupted())
