@@ -9,8 +9,11 @@ from toolkit.settings import Settings
 
 KEY = "/etc/apt/keyrings/docker.asc"
 SOURCE = "/etc/apt/sources.list.d/docker.sources"
-TRIXIE_SOURCE = "/etc/apt/sources.list.d/openclaw-trixie.sources"
-TRIXIE_PIN = "/etc/apt/preferences.d/openclaw-trixie"
+TRIXIE_FILES = (
+    "/etc/apt/sources.list.d/openclaw-trixie.sources",
+    "/etc/apt/preferences.d/openclaw-trixie",
+)
+"""The source of Debian 13 on Debian 12, and the pin that lets two packages come from it."""
 
 
 def repository(settings: Settings, distribution: str) -> str:

@@ -149,13 +149,13 @@ def system_problems(settings: Settings, answers: dict[str, str]) -> Iterable[Pro
         )
     yield from memory_problems(settings, system)
     yield from disk_problems(settings, system)
-    for listener in system.listeners:
-        if conflicts(settings.gateway.address, listener.address):
-            yield Problem(
-                f"gateway.port {settings.gateway.port} is in use on {listener.address} by"
-                f" {listener.process or 'another process'}",
-                "stop that process, or set another gateway.port",
-            )
+    taken = [one for one in system.listeners if conflicts(settings.gateway.address, one.address)]
+    if taken:
+        yield Problem(
+            f"gateway.port {settings.gateway.port} is in use on {taken[0].address} by"
+            f" {taken[0].process or 'another process'}",
+            "stop that process, or set another gateway.port",
+        )
     if not system.memory_limits:
         yield Problem(
             "the kernel has no memory controller for containers, so gateway.memory limits nothing",

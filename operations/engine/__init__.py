@@ -21,7 +21,7 @@ __all__ = ["checks", "configure", "current", "install"]
 
 @files.managed_paths
 def paths(settings: Settings) -> tuple[str, ...]:
-    return (apt_sources.SOURCE, apt_sources.KEY)
+    return (apt_sources.SOURCE, apt_sources.KEY, *apt_sources.TRIXIE_FILES)
 
 
 def current() -> Engine:
@@ -32,6 +32,7 @@ def current() -> Engine:
 @deploy("Engine")
 def install(settings: Settings) -> None:
     """Install Docker Engine, Compose v2 and BuildKit where they are missing, and start it."""
+    trixie_source_removed(name="Remove the Debian 13 source that only Debian 12 needs")
     installed(name="Install and start Docker Engine", settings=settings)
 
 
@@ -51,28 +52,36 @@ def installed(settings: Settings) -> Generator:
     On a host without an engine, daemon.json is written first, so that the engine never runs
     without it. What the engine has stored is kept when another source's packages replace it.
     """
-    there = packages.current()
-    wanted = plan(settings, system.current(), current(), there)
+    wanted = plan(settings, system.current(), current(), packages.current())
     if wanted.source == "existing":
         host.noop("the engine that is there is used")
         return
     fresh = not current().installed
     if fresh and _daemon_content(settings) is not None:
         yield _write_daemon(settings)
-    if wanted.missing or there.interrupted:
+    if wanted.missing:
         if wanted.source == "official":
             yield from _trust_docker(settings)
         elif any(item.endswith("/trixie") for item in wanted.missing):
-            variables = {"source": apt_sources.TRIXIE_SOURCE, "pin": apt_sources.TRIXIE_PIN}
-            yield _script("engine/trixie.sh", **variables)
+            source, pin = apt_sources.TRIXIE_FILES
+            yield _script("engine/trixie.sh", source=source, pin=pin)
         yield packages.install_command([*wanted.missing, *(f"{name}-" for name in wanted.removed)])
     now = current()
     if not now.running or not now.enabled:
         yield _service("start")
-    elif not fresh and not wanted.missing and not there.interrupted:
+    elif not fresh and not wanted.missing:
         host.noop("the engine is installed and runs")
     if fresh and current().previous is not None:
         yield _service("apply", "restart")
+
+
+@operation
+def trixie_source_removed() -> Generator:
+    """Remove the pinned source from a host that has become Debian 13, which it would hold back."""
+    if system.current().codename == "bookworm":
+        host.noop("the host is Debian 12")
+    else:
+        yield from files.absent._inner(paths=apt_sources.TRIXIE_FILES)
 
 
 @operation

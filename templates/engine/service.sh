@@ -35,13 +35,21 @@ service_do() {
   if has_systemd; then
     systemctl reset-failed docker.service 2>/dev/null
     systemctl "$1" docker.service
-  elif [ -x /etc/init.d/docker ]; then
-    service docker "$1" >&2
   else
-    echo 'neither systemd nor /etc/init.d/docker is there to manage the engine' >&2
-    exit 1
+    if [ "$1" = restart ]; then service docker stop >/dev/null 2>&1; fi
+    service docker start >/dev/null 2>&1 || start_as_the_script_does
   fi
 }
+
+# /etc/init.d/docker gives up where it may not raise its limits, as in a container. The same
+# pid files, so that its stop and status work.
+start_as_the_script_does() (
+  if [ -f /etc/default/docker ]; then . /etc/default/docker; fi
+  # shellcheck disable=SC2086
+  start-stop-daemon --start --oknodo --background --no-close --exec "$(command -v dockerd)" \
+    --pidfile /var/run/docker-ssd.pid --make-pidfile -- -p $pid_file $DOCKER_OPTS \
+    >>/var/log/docker.log 2>&1
+)
 
 start() {
   if has_systemd; then systemctl -q enable docker.service; fi
