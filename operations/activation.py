@@ -18,10 +18,13 @@ from pyinfra.api import StringCommand
 from pyinfra.api.deploy import deploy
 
 from operations import compose, configuration, project, snapshot, templates
+from operations.images import identity
 from operations.operation import operation
 from toolkit.settings import Settings
 
 LABEL = "openclaw-pyinfra.project"
+CHANGED = "openclaw_changed"
+"""Key of `host.connector_data`, set once this run has changed what the gateway runs or reads."""
 RELOAD_SECONDS = 5
 """OpenClaw takes up a changed openclaw.json within 2 s; a restart in the process begins by then."""
 
@@ -69,7 +72,7 @@ def gateway_probe(settings: Settings) -> str:
         "compose/probe.sh.j2",
         docker=project.shell_environment(settings),
         name=settings.name,
-        image=project.IMAGE,
+        image=identity.tag(settings),
         label=LABEL,
         project=settings.project_directory,
         config=settings.config_directory,
@@ -127,6 +130,7 @@ def activated(settings: Settings) -> Generator:
         return
     path = quote(f"{settings.project_directory}/run/activate.sh")
     yield StringCommand(f"umask 077 && cat > {path} && sh {path}", _stdin=[script(settings)])
+    host.connector_data[CHANGED] = True
 
 
 @deploy("Activation")
@@ -144,7 +148,7 @@ def script(settings: Settings) -> str:
         project=settings.project_directory,
         config=settings.config_directory,
         rollback=f"/var/lib/{settings.name}/rollback",
-        image=project.IMAGE,
+        image=identity.tag(settings),
         url=url(settings),
         timeout=settings.gateway.ready_timeout,
         secrets=sorted(settings.credentials),

@@ -12,6 +12,7 @@ from pyinfra.api import StringCommand
 from pyinfra.api.deploy import deploy
 
 from operations import files, project, secrets, snapshot, templates
+from operations.images import identity
 from operations.operation import operation
 from toolkit.settings import Settings
 from toolkit.settings.types import memory_bytes, parse_mount
@@ -41,7 +42,12 @@ def inputs(settings: Settings) -> str:
     extra = extra_file(settings)
     override = files.found(project.path(settings, project.OVERRIDE))
     environment = secrets.keyed_digest(secrets.plan(settings).text)
-    parts = [unlabelled, extra.content if extra else "", override.digest if override else "", environment]
+    parts = [
+        unlabelled,
+        extra.content if extra else "",
+        override.digest if override else "",
+        environment,
+    ]
     return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
@@ -103,7 +109,7 @@ def _render(settings: Settings, inputs: str) -> str:
     return templates.render(
         "compose/docker-compose.yml.j2",
         name=settings.name,
-        image=project.IMAGE,
+        image=identity.tag(settings),
         environment=_environment(settings),
         tmp_size=gateway.tmp_size,
         # A home volume keeps ~/.cache as well.

@@ -19,12 +19,14 @@ from pyinfra.api import StringCommand
 from pyinfra.api.deploy import deploy
 
 from operations import preflight, private, project, templates
+from operations.images import identity
 from operations.operation import operation
 from operations.secrets import TOKEN
 from toolkit.settings import Settings
 
 _SECRET_KEY = re.compile(
-    r"token|key|secret|passw|credential|auth|cookie|headers?$|^env$|^vars$|url$|^args$", re.IGNORECASE
+    r"token|key|secret|passw|credential|auth|cookie|headers?$|^env$|^vars$|url$|^args$",
+    re.IGNORECASE,
 )
 _ABSENT = object()
 
@@ -133,7 +135,7 @@ def script(settings: Settings) -> str:
         docker=project.shell_environment(settings),
         project=settings.project_directory,
         config=settings.config_directory,
-        image=project.IMAGE,
+        image=identity.tag(settings),
         onboard=settings.onboarding.enabled,
         auth_choice=settings.onboarding.auth_choice,
         port=settings.gateway.port,
@@ -158,7 +160,11 @@ def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 
 def _is_reference(value: object) -> bool:
     """Whether `value` is OpenClaw's reference to a secret, which is none itself (gateway/secrets)."""
-    return isinstance(value, Mapping) and {"source", "id"} <= value.keys() <= {"source", "provider", "id"}
+    return isinstance(value, Mapping) and {"source", "id"} <= value.keys() <= {
+        "source",
+        "provider",
+        "id",
+    }
 
 
 def _shown(dotted: str, value: object) -> str:

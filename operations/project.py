@@ -14,7 +14,6 @@ BASE, OVERRIDE, EXTRA = (
     "docker-compose.extra.yml",
 )
 GATEWAY = "openclaw-gateway"
-IMAGE = "openclaw:local"
 
 
 @files.managed_paths

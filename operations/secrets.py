@@ -102,7 +102,9 @@ def keyed_digest(text: str) -> str:
     """
     found = dotenv.values(text)
     counted = sorted((key, value) for key, value in found.items() if not key.startswith("COMPOSE_"))
-    return hmac.new(found.get(TOKEN, "").encode(), repr(counted).encode(), hashlib.sha256).hexdigest()
+    return hmac.new(
+        found.get(TOKEN, "").encode(), repr(counted).encode(), hashlib.sha256
+    ).hexdigest()
 
 
 @operation

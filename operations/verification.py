@@ -1,14 +1,183 @@
-"""Proof that the gateway is healthy and closed."""
+"""Proof that the gateway is what was asked for; reads only and never counts as a change.
+
+On a host where nothing changed, what the snapshot knows is enough. After a change the gateway is
+also asked from outside and from inside, with OpenClaw's own judges (`config validate`,
+`security audit --deep`, `doctor`; docs: gateway/security). The results are left in
+`host.connector_data[RESULTS]` for the summary.
+"""
 
 from __future__ import annotations
 
+import ipaddress
+import json
+from collections.abc import Generator, Iterable
+from dataclasses import dataclass
+from shlex import quote
+from typing import Any, Literal
+
+from pyinfra import host
+from pyinfra.api import StringCommand
 from pyinfra.api.deploy import deploy
 
+from operations import activation, project, snapshot, templates
+from operations.operation import operation
 from toolkit.settings import Settings
+from toolkit.settings.types import memory_bytes
+
+RESULTS = "openclaw_verification"
+FATAL = frozenset({"closed", "token"})
+"""Checks whose failure ends the run: the gateway would be open to strangers."""
+EXPECTED_DOCTOR = frozenset({"gateway.bind_network_accessible"})
+"""What `doctor` says of every gateway in a container: it binds to lan, and only the host's
+published port decides who can reach it."""
+
+Outcome = Literal["ok", "failed", "unknown"]
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was looked at; `detail` is a sentence for the summary, without secrets."""
+
+    name: str
+    outcome: Outcome
+    detail: str = ""
+
+
+def hardening(there: activation.Running, settings: Settings) -> Iterable[Check]:
+    """Compare a container as the engine describes it with what the compose file asked for."""
+    found = there.host_config
+    memory = memory_bytes(settings.gateway.memory)
+    expected: dict[str, tuple[Any, Any]] = {
+        "user": (there.user, "1000:1000"),
+        "cap_drop": (found.get("CapDrop"), ["ALL"]),
+        "cap_add": (found.get("CapAdd") or [], []),
+        "privileged": (found.get("Privileged"), False),
+        "read_only": (found.get("ReadonlyRootfs"), True),
+        "no-new-privileges": (
+            any(
+                option.startswith("no-new-privileges") for option in found.get("SecurityOpt") or []
+            ),
+            True,
+        ),
+        "pids_limit": (found.get("PidsLimit"), settings.gateway.pids_limit),
+        "mem_limit": (found.get("Memory"), memory),
+        "memswap_limit": (found.get("MemorySwap"), memory),
+        "published": (_published(there), [(settings.gateway.address, str(settings.gateway.port))]),
+    }
+    wrong = [
+        f"{name} is {is_now!r}, not {wanted!r}"
+        for name, (is_now, wanted) in expected.items()
+        if is_now != wanted
+    ]
+    yield Check("hardening", "failed" if wrong else "ok", "; ".join(wrong))
+
+
+def from_snapshot(settings: Settings) -> list[Check]:
+    """Return what can be said without asking the host again."""
+    there = activation.running()
+    if there.status != "running":
+        return [Check("container", "failed", f"the gateway is {there.status or 'absent'}")]
+    probes = [
+        Check(name, "ok" if code == "200" else "failed", "" if code == "200" else f"HTTP {code}")
+        for name, code in there.probes.items()
+    ]
+    return [*hardening(there, settings), *probes]
+
+
+def parse(answer: str) -> list[Check]:
+    """Return the checks of the script's answer."""
+    checks = []
+    judges = {"config_validate": _config_validate, "audit": _audit, "doctor": _doctor}
+    for line in answer.splitlines():
+        name, _, rest = line.strip().partition(" ")
+        if name in judges:
+            checks.append(_judged(name, rest, judges[name]))
+        elif name:
+            outcome, _, detail = rest.partition(" ")
+            known: Outcome = (
+                "ok" if outcome == "ok" else "failed" if outcome == "failed" else "unknown"
+            )
+            checks.append(Check(name, known, detail))
+    return checks
+
+
+@operation
+def verified(settings: Settings) -> Generator:
+    """Look at the running gateway and keep the results; fails if it is open to strangers.
+
+    + settings: the settings of the host
+    """
+    if not host.state.is_executing:
+        host.noop("verified after the run")
+        return
+    checks = from_snapshot(settings)
+    if host.connector_data.get(activation.CHANGED):
+        answer = snapshot.read_quietly(host, f"sh -c {quote(script(settings))}")
+        asked = parse(answer)
+        names = {check.name for check in asked}
+        checks = [check for check in checks if check.name not in names] + asked
+    host.connector_data[RESULTS] = checks
+    open_to_strangers = [
+        f"{check.name}: {check.detail}"
+        for check in checks
+        if check.outcome == "failed" and check.name in FATAL
+    ]
+    if open_to_strangers:
+        yield StringCommand(f"echo {quote('; '.join(open_to_strangers))} >&2; exit 1")
+    host.noop("the gateway was looked at")
+
+
+def script(settings: Settings) -> str:
+    """Return the script that looks at the gateway on the host."""
+    address = ipaddress.ip_address(settings.gateway.address)
+    return templates.render(
+        "openclaw/verify.sh.j2",
+        docker=project.shell_environment(settings),
+        name=settings.name,
+        url=activation.url(settings),
+        port=settings.gateway.port,
+        address=str(address),
+        only_address=not address.is_unspecified,
+    )
 
 
 @deploy("Verification")
 def verify(settings: Settings) -> None:
-    """Not there yet."""
+    """Prove what was deployed."""
+    verified(name="Verify the gateway", settings=settings)
 
 
+def _published(there: activation.Running) -> list[tuple[str, str]]:
+    bindings = [binding for found in there.ports.values() for binding in found or []]
+    return [(binding.get("HostIp", ""), binding.get("HostPort", "")) for binding in bindings]
+
+
+def _judged(name: str, answer: str, judge: Any) -> Check:
+    try:
+        return Check(name, *judge(json.loads(answer)))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return Check(name, "unknown", "OpenClaw gave no answer that can be read")
+
+
+def _config_validate(answer: dict[str, Any]) -> tuple[Outcome, str]:
+    said = [f"{item.get('path')}: {item.get('message')}" for item in answer.get("issues") or []]
+    return ("ok", "") if answer["valid"] else ("failed", "; ".join(said) or "not valid")
+
+
+def _audit(answer: dict[str, Any]) -> tuple[Outcome, str]:
+    findings = [item for item in answer["findings"] if item["severity"] in ("critical", "warn")]
+    if not findings and not (answer["summary"]["critical"] or answer["summary"]["warn"]):
+        return "ok", "0 critical, 0 warn"
+    said = [f"{item['severity']} {item['checkId']}: {item.get('title', '')}" for item in findings]
+    return "failed", "; ".join(said)
+
+
+def _doctor(answer: dict[str, Any]) -> tuple[Outcome, str]:
+    findings = [
+        item
+        for item in answer["findings"]
+        if item.get("severity") in ("warning", "error")
+        and item.get("requirement") not in EXPECTED_DOCTOR
+    ]
+    said = [str(item.get("message", "")).partition("\n")[0] for item in findings]
+    return ("failed", "; ".join(said)) if findings else ("ok", "")
