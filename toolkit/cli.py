@@ -96,7 +96,7 @@ def up(
         result = runner.run()
     if as_json:
         sys.stdout.write(json.dumps(result.document(), indent=2) + "\n")
-    elif dry:
+    elif dry and result.error is None:
         report.plan(result)
     elif result.error is None and not result.declined and result.interrupted is None:
         report.summary(result, runner.session.hosts)
