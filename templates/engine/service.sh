@@ -65,22 +65,27 @@ live_restore() {
 
 ready() { await 90 running; }
 
-# await SECONDS COMMAND...: until it succeeds, or systemd has given the engine up.
+# await SECONDS COMMAND...: until it succeeds, or the engine has ended.
 await() {
   end=$(($(date +%s) + $1)); shift
   until "$@"; do
     [ "$(date +%s)" -lt $end ] || return 1
-    if has_systemd && systemctl -q is-failed docker.service; then return 1; fi
+    ended && return 1
     sleep 0.2
   done
+}
+
+ended() {
+  if has_systemd; then systemctl -q is-failed docker.service
+  else pid=$(cat /var/run/docker-ssd.pid 2>/dev/null) && ! kill -0 "$pid" 2>/dev/null; fi
 }
 
 fail() {
   echo "$1" >&2
   if has_systemd; then
-    journalctl --no-pager --quiet --output=cat --unit=docker.service --lines=15 >&2
+    journalctl --no-pager --quiet --output=cat --lines=5 _SYSTEMD_UNIT=docker.service >&2
   else
-    tail -n 15 /var/log/docker.log >&2
+    tail -n 50 /var/log/docker.log | grep -E 'level=(error|fatal)|ail|nable' | tail -n 5 >&2
   fi
   if [ -e $previous ]; then
     if [ -s $previous ]; then mv -f $previous $file; else rm -f $file $previous; fi
