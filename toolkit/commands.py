@@ -69,7 +69,14 @@ def token(target: str | None, **options: Any) -> None:
 @click.option("--tail", default=100, metavar="LINES", help="How much of the past (default 100).")
 def logs(target: str | None, follow: bool, tail: int, **options: Any) -> None:
     """Print the gateway's log."""
-    words = ["logs", "--no-log-prefix", "--tail", str(tail), *(["-f"] if follow else [])]
+    words = [
+        "logs",
+        "--no-color",
+        "--no-log-prefix",
+        "--tail",
+        str(tail),
+        *(["-f"] if follow else []),
+    ]
 
     def command(settings: Settings) -> str:
         return verbs.compose_command(settings, *words, project.GATEWAY)

@@ -86,8 +86,6 @@ class Session:
     def connect(self) -> None:
         """Connect to all hosts at once; those that fail are in `unreachable` afterwards."""
         self.state.set_stage(StateStage.Connect)
-        if any(not host.name.startswith("@") for host in self.hosts):
-            _make_known_hosts()
         for host, error in self.on_each(self.hosts, self._connect).items():
             if error is None:
                 self.state.activate_host(host)
@@ -121,7 +119,7 @@ class Session:
     def _connect(self, host: Host) -> str | None:
         try:
             if not targets.is_local(host):
-                make_known_hosts_directory(host)
+                make_known_hosts(host)
             host.connect(show_errors=False, raise_exceptions=True)
         except Exception as error:  # pyinfra lets some of paramiko's and the key loader's through
             return str(error) or type(error).__name__
@@ -175,18 +173,12 @@ class Session:
             return getpass(f"{host}: password for sudo: ")
 
 
-def make_known_hosts_directory(host: Host) -> None:
-    """Make ~/.ssh on a machine that never used SSH, as OpenSSH does; pyinfra fails without it."""
-    known_hosts = host.data.get("ssh_known_hosts_file") or "~/.ssh/known_hosts"
-    Path(known_hosts).expanduser().parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-
-
-def _make_known_hosts() -> None:
-    """Make ~/.ssh/known_hosts as ssh does; pyinfra fails to note a new host's key without it."""
-    known_hosts = Path.home() / ".ssh" / "known_hosts"
-    with contextlib.suppress(OSError):
-        known_hosts.parent.mkdir(mode=0o700, exist_ok=True)
-        known_hosts.touch(mode=0o600)
+def make_known_hosts(host: Host) -> None:
+    """Make ~/.ssh/known_hosts on a machine that never used SSH; pyinfra fails without it."""
+    path = Path(host.data.get("ssh_known_hosts_file") or "~/.ssh/known_hosts").expanduser()
+    with contextlib.suppress(OSError):  # the connection itself will say what is wrong
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.touch(mode=0o600)
 
 
 def disable_nagle(host: Host) -> None:

@@ -82,7 +82,7 @@ def status(host: Host) -> dict[str, Any]:
         "deployed": found.get("deployed") == "yes",
         "engine": found.get("engine") or None,
         "compose": found.get("compose") or None,
-        "openclaw": _given(found.get("version")),
+        "openclaw": _given(found.get("package")) or _given(found.get("version")),
         "state": found.get("state"),
         "health": found.get("health") or None,
         "started": found.get("started"),

@@ -23,6 +23,7 @@ version={{index .Config.Labels "org.opencontainers.image.version"}}' "$container
 image=$(docker inspect -f '{{.Image}}' "$container")
 docker image inspect -f 'digests={{json .RepoDigests}}
 inputs={{index .Config.Labels "openclaw-pyinfra.inputs"}}' "$image"
+docker exec "$container" sed -n 's/^  "version": "\(.*\)",$/package=\1/p' package.json 2>/dev/null
 command -v curl >/dev/null && say readyz "$(curl -s -o /dev/null --noproxy '*' -m 5 -w '%{http_code}' "$url/readyz")"
 exit 0
 {% endraw %}
