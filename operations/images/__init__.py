@@ -1,0 +1,91 @@
+"""The gateway's image: its base, its build, and the removal of what it supersedes.
+
+An image is known again by the digest of everything it is made from (`identity`), kept as a
+label; the same digest is not built twice. Other modules use:
+
+- `tag(settings)`: the tag under which the gateway's image runs;
+- `pending(settings)`: whether `build` is about to move that tag on the current host;
+- `build(settings)` and `prune(settings)`: the deploys.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable
+from shlex import quote
+
+from pyinfra import host
+from pyinfra.api import StringCommand
+from pyinfra.api.deploy import deploy
+
+from operations import files, preflight
+from operations.images import gateway, state
+from operations.images.identity import tag
+from operations.images.plan import context_files, paths, pending, plan
+from operations.operation import operation
+from operations.preflight import Problem
+from toolkit import lock, releases
+from toolkit.lock import LockError
+from toolkit.releases import ReleaseError
+from toolkit.settings import Settings
+
+__all__ = ["build", "paths", "pending", "prune", "pruned", "tag"]
+
+
+@preflight.check
+def release_problems(settings: Settings, answers: dict[str, str]) -> Iterable[Problem]:
+    try:
+        known = lock.read()
+        version = settings.gateway.version
+        if settings.gateway.source == "npm" and version not in known.releases:
+            releases.resolve(version)
+    except ReleaseError as error:
+        yield Problem(error.what, error.fix)
+    except LockError as error:
+        yield Problem(str(error), "mend the file, or remove it: what it held is then resolved anew")
+
+
+@deploy("Images")
+def build(settings: Settings) -> None:
+    """Build what the gateway runs; nothing that runs is touched."""
+    wanted = plan(settings)
+    files.directories(
+        name="Create the directories of the build contexts",
+        paths=[f"{settings.project_directory}/images", state.directory(settings)],
+    )
+    files.write(name="Write the gateway's build context", files=context_files(settings, wanted))
+    gateway.base_made(name="Make the Debian base image", settings=settings)
+    gateway.built(name="Build the gateway image", settings=settings)
+
+
+@operation
+def pruned(settings: Settings) -> Generator:
+    """Remove the deployment's images that nothing needs any more.
+
+    + settings: the settings of the host
+
+    Images with a tag (what runs, and the last good one for a rollback) and images of any
+    container stay. Call it after the new gateway has proved healthy.
+    """
+    there = state.current()
+    old = there.superseded(settings.name)
+    supersedes = not host.state.is_executing and there.tagged(tag(settings)) and pending(settings)
+    if not old and not supersedes:
+        host.noop("no image is superseded")
+        return
+    kept = {image.base for image in there.images if image not in old}
+    bases = {image.base for image in old} - kept
+    # A base from a registry goes by its digest; where it has another name it stays under that.
+    names = [
+        f"{base.rpartition('@')[0].rpartition(':')[0]}@{base.rpartition('@')[2]}" for base in bases
+    ]
+    words = " ".join([image.id for image in old] + [quote(n) for n in names if "@sha256:" in n])
+    yield StringCommand(
+        f"export DOCKER_HOST=unix://{quote(settings.engine.socket)}; "
+        f'for image in {words}; do docker image rm "$image" || :; done'
+    )
+
+
+@deploy("Superseded images")
+def prune(settings: Settings) -> None:
+    """Remove superseded images; to be called after a healthy start."""
+    pruned(name="Remove superseded images", settings=settings)

