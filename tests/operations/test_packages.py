@@ -1,0 +1,31 @@
+"""Facts in, commands out: packages."""
+
+from __future__ import annotations
+
+from operations import packages
+from tests.operations.hosts import commands
+from toolkit.settings import Settings
+
+
+def test_only_missing_packages_are_installed() -> None:
+    there = {"packages": "installed curl 7.88"}
+    done = commands(packages.installed, there, names=["curl", "ca-certificates"])
+    assert done == ["sh -s -- ca-certificates"]
+
+
+def test_installed_packages_are_left_alone() -> None:
+    there = {"packages": "installed curl 7.88\ninstalled ca-certificates 2025"}
+    assert commands(packages.installed, there, names=["curl", "ca-certificates"]) == []
+
+
+def test_interrupted_dpkg_is_mended_though_nothing_is_missing() -> None:
+    there = {"packages": "installed curl 7.88\ninterrupted"}
+    assert commands(packages.installed, there, names=["curl"]) == ["sh -s -- curl"]
+
+
+def test_unreachable_mirror_is_a_problem_and_names_it() -> None:
+    text = "mirror http://mirror.example/debian/\nmirror-problem Could not resolve"
+    problems = list(packages.mirror_problems(Settings(), {"packages": text}))
+    assert [problem.what for problem in problems] == [
+        "the Debian mirror http://mirror.example/debian/ cannot be reached: Could not resolve"
+    ]

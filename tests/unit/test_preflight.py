@@ -1,0 +1,148 @@
+"""The preflight's judgement of what the probes answer."""
+
+from __future__ import annotations
+
+import pytest
+
+from operations import preflight, system
+from operations.engine import checks
+from operations.preflight import Problem
+from toolkit.settings import Settings
+
+HOST = (
+    "id=debian\nrelease=12\ncodename=bookworm\ntitle=Debian GNU/Linux 12 (bookworm)\n"
+    "machine=x86_64\nmemory=8000000\nmemory-limits=\ndisk=images|/dev/sda1|ext4|50000000|/\n"
+)
+
+
+def settings(**values: object) -> Settings:
+    return Settings.model_validate(values)
+
+
+def judged(text: str, **values: object) -> list[str]:
+    found = system.system_problems(settings(**values), {"system": text})
+    return [f"{'' if problem.stops else 'warning: '}{problem.what}" for problem in found]
+
+
+def test_a_good_host_has_no_problem() -> None:
+    assert judged(HOST) == []
+
+
+@pytest.mark.parametrize(
+    ("given", "instead", "problem"),
+    [
+        ("release=12", "release=11", "Debian GNU/Linux 12 (bookworm) is not supported"),
+        ("x86_64", "armv7l", "architecture armv7l is not supported"),
+        (
+            "memory=8000000",
+            "memory=2000000",
+            "gateway.memory is 3g, but the host has 1.9 GiB of memory",
+        ),
+        ("|50000000|", "|1000000|", "/ has 1.0 GiB free; 6.0 GiB needed for images"),
+        (
+            "memory-limits=\n",
+            "",
+            "warning: the kernel has no memory controller for containers, so gateway.memory limits"
+            " nothing",
+        ),
+        ("|ext4|", "|overlay|", "warning: images is on an overlay file system, which makes the"),
+    ],
+)
+def test_what_is_wrong_is_said_with_numbers(given: str, instead: str, problem: str) -> None:
+    assert given in HOST
+    assert [text[: len(problem)] for text in judged(HOST.replace(given, instead))] == [problem]
+
+
+def test_ubuntu_is_allowed_with_a_warning() -> None:
+    ubuntu = HOST.replace("id=debian\nrelease=12", "id=ubuntu\nrelease=24.04")
+    assert [text.split(":")[0] for text in judged(ubuntu)] == ["warning"]
+
+
+def test_a_host_sold_as_2_gib_may_run_a_gateway_of_2_gib() -> None:
+    assert judged(HOST.replace("8000000", "2015000"), gateway={"memory": "2g"}) == []
+
+
+def test_state_and_images_on_one_file_system_add_up() -> None:
+    text = HOST.replace("50000000", "6500000") + "disk=/opt/openclaw|/dev/sda1|ext4|6500000|/\n"
+    assert judged(text) == ["/ has 6.2 GiB free; 7.0 GiB needed for images, /opt/openclaw"]
+
+
+def test_a_running_gateway_needs_less_disk() -> None:
+    assert judged(HOST.replace("50000000", "3000000") + "deployed=\n") == []
+
+
+@pytest.mark.parametrize(
+    ("address", "listener", "taken"),
+    [
+        ("127.0.0.1", "0100007F:4965", True),
+        ("127.0.0.1", "00000000:4965", True),
+        ("127.0.0.1", "00000000000000000000000000000000:4965", True),
+        ("127.0.0.1", "0200007F:4965", False),
+        ("0.0.0.0", "0200007F:4965", True),
+        ("::1", "00000000000000000000000001000000:4965", True),
+        ("::1", "00000000:4965", False),
+    ],
+)
+def test_port_in_use(address: str, listener: str, taken: bool) -> None:
+    text = f"{HOST}listener={listener} nginx (pid 7)\n"
+    problems = judged(text, gateway={"address": address})
+    assert bool(problems) is taken
+    assert all("18789 is in use" in problem and "nginx (pid 7)" in problem for problem in problems)
+
+
+@pytest.mark.parametrize(
+    ("skew", "said"), [(0, []), (250, []), (-250, []), (3600, ["ahead"]), (-3600, ["behind"])]
+)
+def test_clock(skew: int, said: list[str]) -> None:
+    problems = preflight.clock_problems({"system": f"time={100_000 + skew}"}, 100_000.5, 100_003.0)
+    assert [problem.what.split()[5] for problem in problems] == said
+
+
+def engine_problems(text: str, packages: str = "", **engine: object) -> list[Problem]:
+    answers = {"engine": text, "packages": packages, "system": HOST}
+    return list(checks.engine_problems(settings(engine=engine), answers))
+
+
+def test_existing_engine_must_answer_and_be_new_enough() -> None:
+    (silent,) = engine_problems("enabled=not-found", source="existing")
+    assert silent.what == "no Docker Engine answers on /var/run/docker.sock"
+    (old,) = engine_problems("server=19.03.5\ncompose=2.30.0", source="existing")
+    assert "Docker Engine 19.03.5 (20.10 or newer needed)" in old.what
+    assert "buildx missing (0.10 or newer needed)" in old.what
+    assert "Compose" not in old.what
+    enough = "server=20.10.24+dfsg1\ncompose=v2.39.1-desktop.1\nbuildx=v0.13.1"
+    assert engine_problems(enough, source="existing") == []
+
+
+def test_broken_daemon_json_is_named_by_line() -> None:
+    broken = 'server=26.1\ncompose=2.26\nbuildx=0.13\ndaemon=\ndaemon={\ndaemon=  "debug" true'
+    (problem,) = engine_problems(broken)
+    assert problem.what.startswith("/etc/docker/daemon.json is not valid JSON: line 2, column 11")
+
+
+def test_official_repository_must_be_reachable_and_trusted() -> None:
+    (problem,) = engine_problems("repository=Could not resolve", source="official")
+    assert "https://download.docker.com/linux cannot be reached: Could not resolve" in problem.what
+    (problem,) = engine_problems(
+        "repository=reachable", source="official", repository_url="http://127.0.0.1:1/linux"
+    )
+    assert "signing key" in problem.what
+
+
+def test_replacing_packages_is_announced_and_does_not_stop() -> None:
+    there = "installed docker.io 20.10\ninstalled runc 1.1"
+    (warning,) = engine_problems("installed=\nserver=20.10\ncontainers=2", there, source="official")
+    assert not warning.stops
+    assert warning.what == "Docker's packages replace docker.io, runc; 2 running containers stop"
+
+
+def test_distribution_s_engine_does_not_replace_a_newer_one() -> None:
+    (problem,) = engine_problems(
+        "installed=\nserver=28.1", "installed docker-ce 28", source="distro"
+    )
+    assert problem.stops
+
+
+def test_unknown_user_is_named() -> None:
+    (problem,) = engine_problems("server=26\ncompose=2.26\nbuildx=0.13\nstranger=carol")
+    assert "carol" in problem.what
