@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import json
+import signal
 import sys
 from collections.abc import Callable
 from typing import Any
 
 import click
+import gevent
 import yaml
 from pyinfra.api.host import Host
-from pyinfra.api.output import set_echo
+from pyinfra.api.output import set_echo, set_formatter
 from rich.console import Console
 
-from operations import project
 from toolkit import targets, verbs
 from toolkit.display import Display, split_prefix
 from toolkit.options import (
@@ -27,11 +28,13 @@ from toolkit.options import (
     target_options,
 )
 from toolkit.reports import status_table
-from toolkit.results import FAILED
+from toolkit.results import FAILED, INTERRUPTED
 from toolkit.runner import explain
 from toolkit.session import Options, Session
 from toolkit.settings import Settings, settings_for
 from toolkit.settings.sources import resolved, sources_in_use
+
+ERROR_MARK = "\x1f"
 
 
 @click.command(epilog=TARGET_HELP)
@@ -69,17 +72,9 @@ def token(target: str | None, **options: Any) -> None:
 @click.option("--tail", default=100, metavar="LINES", help="How much of the past (default 100).")
 def logs(target: str | None, follow: bool, tail: int, **options: Any) -> None:
     """Print the gateway's log."""
-    words = [
-        "logs",
-        "--no-color",
-        "--no-log-prefix",
-        "--tail",
-        str(tail),
-        *(["-f"] if follow else []),
-    ]
 
     def command(settings: Settings) -> str:
-        return verbs.compose_command(settings, *words, project.GATEWAY)
+        return verbs.log_command(settings, follow, tail)
 
     _run_command(target, command, hang_up=follow, **options)
 
@@ -142,6 +137,7 @@ def _opened(
     session = Session(
         Options(target, overrides(assignments), limit, verbose, interactive=has_terminal()), display
     )
+    gevent.signal_handler(signal.SIGINT, leave, INTERRUPTED)
     try:
         session.open()
     except Exception as error:
@@ -175,6 +171,7 @@ def _run_command(
     if len(session.hosts) == 1 and (terminal or targets.is_local(first)):
         verbs.hand_over(first, command(settings_for(first)))
     set_echo(_write_line(session))
+    set_formatter(_mark_errors)
 
     def run(host: Host) -> int:
         return verbs.stream(host, command(settings_for(host)), terminal=hang_up)
@@ -188,10 +185,17 @@ def _write_line(session: Session) -> Callable[..., None]:
 
     def write(message: object = "", **_: object) -> None:
         host, text = split_prefix(str(message), session.display.hosts)
+        stream = sys.stderr if text.startswith(ERROR_MARK) else sys.stdout
+        text = text.removeprefix(ERROR_MARK).rstrip("\r")
         if not text.startswith(verbs.EXIT_MARK):
-            print(f"[{host}] {text}" if several else text.rstrip("\r"))
+            print(f"[{host}] {text}" if several else text, file=stream)
 
     return write
+
+
+def _mark_errors(text: str, *style: str, **_: object) -> str:
+    """pyinfra tells standard error from standard output by its colour alone."""
+    return f"{ERROR_MARK}{text}" if style == ("red",) else text
 
 
 def _report_errors(answers: dict[str, verbs.Answer], exit_code: int = 0) -> None:

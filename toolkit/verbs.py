@@ -120,12 +120,30 @@ def run_script(host: Host, script: str) -> str:
 
 def compose_command(settings: Settings, *words: str) -> str:
     """Return the shell line that runs `docker compose` in the deployment's project."""
+    return f"{_in_project(settings)}\nexec docker compose {shlex.join(words)}"
+
+
+def log_command(settings: Settings, follow: bool, tail: int) -> str:
+    """Return the shell line that prints the gateway's log as it is.
+
+    Not `docker compose logs`, which puts a control sequence before each line even in a pipe.
+    """
+    words = shlex.join(["docker", "logs", "--tail", str(tail), *(["-f"] if follow else [])])
+    return (
+        f"{_in_project(settings)}\n"
+        f'id=$(docker compose ps -aq {project.GATEWAY}) && [ -n "$id" ] || '
+        f'{{ echo "there is no gateway container" >&2; exit 1; }}\n'
+        f'exec {words} "$id"'
+    )
+
+
+def _in_project(settings: Settings) -> str:
     directory = shlex.quote(settings.project_directory)
     missing = f"no deployment in {settings.project_directory}; ./claw up makes it"
     return (
         f"{project.shell_environment(settings)}\n"
         f"[ -e {directory}/docker-compose.yml ] || {{ echo {shlex.quote(missing)} >&2; exit 1; }}\n"
-        f"cd {directory} && exec docker compose {shlex.join(words)}"
+        f"cd {directory} || exit 1"
     )
 
 
