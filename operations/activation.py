@@ -17,16 +17,15 @@ from pyinfra import host
 from pyinfra.api import StringCommand
 from pyinfra.api.deploy import deploy
 
-from operations import compose, configuration, project, snapshot, templates
-from operations.images import identity
+from operations import compose, configuration, images, project, snapshot, templates
 from operations.operation import operation
 from toolkit.settings import Settings
 
 LABEL = "openclaw-pyinfra.project"
 CHANGED = "openclaw_changed"
 """Key of `host.connector_data`, set once this run has changed what the gateway runs or reads."""
-RELOAD_SECONDS = 5
-"""OpenClaw takes up a changed openclaw.json within 2 s; a restart in the process begins by then."""
+RELOAD_SECONDS = 15
+"""OpenClaw takes up a changed openclaw.json within 2 s on an idle machine."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +71,7 @@ def gateway_probe(settings: Settings) -> str:
         "compose/probe.sh.j2",
         docker=project.shell_environment(settings),
         name=settings.name,
-        image=identity.tag(settings),
+        image=images.tag(settings),
         label=LABEL,
         project=settings.project_directory,
         config=settings.config_directory,
@@ -94,8 +93,10 @@ def url(settings: Settings) -> str:
     return f"http://{shown}:{settings.gateway.port}"
 
 
-def reasons(there: Running, wanted_label: str, configuration_changes: bool) -> list[str]:
-    """Return why the gateway must be started, swapped or looked at; empty: it is as it should be."""
+def reasons(
+    there: Running, wanted_label: str, configuration_changes: bool, image_changes: bool
+) -> list[str]:
+    """Return why the gateway must be started, swapped or looked at; none: it is as it should be."""
     found = []
     if not there.status:
         found.append("there is no gateway yet")
@@ -105,7 +106,7 @@ def reasons(there: Running, wanted_label: str, configuration_changes: bool) -> l
         found.append("the gateway is unhealthy")
     if there.status and there.label != wanted_label:
         found.append("its compose inputs changed")
-    if there.status and there.image != there.wanted_image:
+    if there.status and (image_changes or there.image != there.wanted_image):
         found.append("its image changed")
     if there.unfinished:
         found.append("an earlier run was interrupted")
@@ -124,7 +125,7 @@ def activated(settings: Settings) -> Generator:
     it is healthy.
     """
     changes = bool(configuration.pending(settings))
-    found = reasons(running(), compose.inputs(settings), changes)
+    found = reasons(running(), compose.inputs(settings), changes, images.pending(settings))
     if not found:
         host.noop("the gateway runs what it should")
         return
@@ -148,7 +149,7 @@ def script(settings: Settings) -> str:
         project=settings.project_directory,
         config=settings.config_directory,
         rollback=f"/var/lib/{settings.name}/rollback",
-        image=identity.tag(settings),
+        image=images.tag(settings),
         url=url(settings),
         timeout=settings.gateway.ready_timeout,
         secrets=sorted(settings.credentials),

@@ -11,8 +11,7 @@ from pyinfra import host
 from pyinfra.api import StringCommand
 from pyinfra.api.deploy import deploy
 
-from operations import files, project, secrets, snapshot, templates
-from operations.images import identity
+from operations import files, images, project, secrets, snapshot, templates
 from operations.operation import operation
 from toolkit.settings import Settings
 from toolkit.settings.types import memory_bytes, parse_mount
@@ -100,7 +99,7 @@ def configured(settings: Settings) -> Generator:
 
 @deploy("Compose project")
 def configure(settings: Settings) -> None:
-    """Write docker-compose.yml and, for extra mounts and a home volume, docker-compose.extra.yml."""
+    """Write docker-compose.yml and, for mounts and a home volume, docker-compose.extra.yml."""
     configured(name="Write the compose files", settings=settings)
 
 
@@ -109,7 +108,7 @@ def _render(settings: Settings, inputs: str) -> str:
     return templates.render(
         "compose/docker-compose.yml.j2",
         name=settings.name,
-        image=identity.tag(settings),
+        image=images.tag(settings),
         environment=_environment(settings),
         tmp_size=gateway.tmp_size,
         # A home volume keeps ~/.cache as well.

@@ -18,8 +18,7 @@ from pyinfra import host, logger
 from pyinfra.api import StringCommand
 from pyinfra.api.deploy import deploy
 
-from operations import preflight, private, project, templates
-from operations.images import identity
+from operations import images, preflight, private, project, templates
 from operations.operation import operation
 from operations.secrets import TOKEN
 from toolkit.settings import Settings
@@ -135,7 +134,7 @@ def script(settings: Settings) -> str:
         docker=project.shell_environment(settings),
         project=settings.project_directory,
         config=settings.config_directory,
-        image=identity.tag(settings),
+        image=images.tag(settings),
         onboard=settings.onboarding.enabled,
         auth_choice=settings.onboarding.auth_choice,
         port=settings.gateway.port,
@@ -159,7 +158,7 @@ def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _is_reference(value: object) -> bool:
-    """Whether `value` is OpenClaw's reference to a secret, which is none itself (gateway/secrets)."""
+    """Whether `value` is a reference to a secret, which is none itself (docs: gateway/secrets)."""
     return isinstance(value, Mapping) and {"source", "id"} <= value.keys() <= {
         "source",
         "provider",

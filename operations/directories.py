@@ -24,11 +24,16 @@ OWNER = "1000:1000"
 
 @dataclass(frozen=True)
 class Directory:
-    """A directory with the octal modes that are accepted; the first one is what it is created with."""
+    """A directory with the octal modes that are accepted; it is created with the first one.
+
+    One that is inside a directory of the container's user is created, never mended: what stands
+    there may be a link that was planted for root to follow.
+    """
 
     path: str
     owner: str
     modes: tuple[str, ...]
+    mended: bool = True
 
 
 @files.managed_paths
@@ -42,16 +47,20 @@ def paths(settings: Settings) -> Iterable[str]:
 
 def wanted(settings: Settings) -> list[Directory]:
     """Return the directories of a deployment, parents first."""
-    result = [Directory(settings.project_directory, "0:0", ("755", "750", "700"))]
-    chosen = settings.directories
-    if not (chosen.config and chosen.workspace and chosen.auth):
+    config, workspace = settings.config_directory, settings.workspace_directory
+    result = [
+        Directory(settings.project_directory, "0:0", ("755", "750", "700")),
+        Directory(f"{settings.project_directory}/run", "0:0", ("700",)),
         # Closed to everyone: a user of the host who happens to have uid 1000 stays out.
-        result.append(Directory(f"/var/lib/{settings.name}", "0:0", ("700",)))
+        Directory(f"/var/lib/{settings.name}", "0:0", ("700",)),
+        Directory(config, OWNER, ("700",)),
+    ]
+    mount_point = f"{config}/workspace"
+    if workspace != mount_point:  # else the engine makes it, as root
+        result.append(Directory(mount_point, OWNER, ("755",), mended=False))
     return [
         *result,
-        Directory(f"{settings.project_directory}/run", "0:0", ("700",)),
-        Directory(settings.config_directory, OWNER, ("700",)),
-        Directory(settings.workspace_directory, OWNER, ("755", "700", "750")),
+        Directory(workspace, OWNER, ("755", "700", "750"), not workspace.startswith(f"{config}/")),
         Directory(settings.auth_directory, OWNER, ("700",)),
     ]
 
@@ -109,7 +118,9 @@ def create(settings: Settings) -> None:
 
 def _differs(directory: Directory) -> bool:
     there = files.found(directory.path)
-    return not there or there.owner != directory.owner or there.mode not in directory.modes
+    if not there or not directory.mended:
+        return not there
+    return there.owner != directory.owner or there.mode not in directory.modes
 
 
 def _install(directory: Directory) -> str:

@@ -64,7 +64,8 @@ def parse(text: str) -> list[Binding]:
         earlier = bindings.setdefault(binding.key, binding)
         if earlier.value != binding.value:
             raise DotenvError(
-                f"{binding.key} has two different values, in lines {earlier.line} and {binding.line}"
+                f"{binding.key} has two different values, in lines {earlier.line} "
+                f"and {binding.line}"
             )
     return found
 
