@@ -24,6 +24,8 @@ Names = Callable[[Settings], Iterable[str]]
 _required: list[Names] = []
 _known: list[Names] = []
 _OWN = ("ca-certificates", "curl")
+IMAGE_SUITE = "bookworm"
+"""The Debian release of the gateway's image."""
 
 
 @dataclass(frozen=True)
@@ -34,16 +36,20 @@ class Packages:
     interrupted: bool = False
     mirror: str = ""
     mirror_problem: str = ""
+    unknown: tuple[str, ...] = ()
 
     @classmethod
     def parse(cls, text: str) -> Packages:
         versions: dict[str, str] = {}
         facts: dict[str, str] = {}
+        unknown = []
         for line in text.splitlines():
             word, _, rest = line.partition(" ")
             if word == "installed":
                 name, _, version = rest.partition(" ")
                 versions[name] = version
+            elif word == "unknown":
+                unknown.append(rest)
             else:
                 facts[word] = rest
         return cls(
@@ -51,6 +57,7 @@ class Packages:
             "interrupted" in facts,
             facts.get("mirror", ""),
             facts.get("mirror-problem", ""),
+            tuple(unknown),
         )
 
 
@@ -81,6 +88,8 @@ def packages_probe(settings: Settings) -> str:
         known=sorted({name for function in _known for name in function(settings)}),
         required=_needed(settings),
         engine=settings.engine.source != "existing",
+        image_packages=_image_packages(settings),
+        image_suite=IMAGE_SUITE,
     )
 
 
@@ -117,7 +126,7 @@ def install(settings: Settings) -> None:
 
 
 @preflight.check
-def mirror_problems(settings: Settings, answers: dict[str, str]) -> Iterable[Problem]:
+def package_problems(settings: Settings, answers: dict[str, str]) -> Iterable[Problem]:
     if "packages" not in answers:
         return
     state = Packages.parse(answers["packages"])
@@ -126,6 +135,18 @@ def mirror_problems(settings: Settings, answers: dict[str, str]) -> Iterable[Pro
             f"the Debian mirror {state.mirror} cannot be reached: {state.mirror_problem}",
             "check the host's network, its apt sources and its apt proxy",
         )
+    if state.unknown:
+        yield Problem(
+            f"gateway.apt_packages: no such package in Debian {IMAGE_SUITE}:"
+            f" {', '.join(state.unknown)}",
+            "correct the name; `apt-cache search` on a Debian host finds it",
+        )
+
+
+def _image_packages(settings: Settings) -> list[str]:
+    if settings.gateway.source == "image":
+        return []
+    return [item.partition("=")[0] for item in settings.gateway.apt_packages]
 
 
 def _needed(settings: Settings) -> list[str]:

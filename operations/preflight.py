@@ -8,6 +8,7 @@ may become root, and its clock.
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -149,6 +150,10 @@ def root_problem(host: Host) -> Problem | None:
         return None
     fix = "log in as root or as a user with sudo"
     if "password is required" in said or "authentication is required" in said:
+        if sys.stdin.isatty():  # pyinfra asks for the password, and keeps it for the run
+            succeeded, _ = host.run_shell_command(StringCommand("true"), _sudo=True)
+            if succeeded:
+                return None
         what = "root is needed, and sudo wants a password (or the user may not use it)"
         fix = "set _sudo_password in the inventory, allow sudo without one, or log in as root"
     elif "not found" in said:

@@ -10,6 +10,18 @@ facts=$(dpkg-query -W -f '${db:Status-Abbrev} ${Package} ${Version}\n' |
 echo "$facts"
 find /var/lib/dpkg/updates -name '[0-9]*' | sed -n '1s/.*/interrupted/p'
 
+{% if image_packages %}
+# Whether the image's packages exist can be told only by the lists of its own Debian release.
+. /etc/os-release
+if [ "$VERSION_CODENAME" = {{ image_suite }} ] &&
+  [ -n "$(find /var/lib/apt/lists -maxdepth 1 -name '*Packages*' -print -quit)" ]; then
+  known=$(apt-cache policy {{ image_packages | join(" ") }} | sed -n 's/^\([^ ]*\):$/\1/p' | tr '\n' ' ')
+  for name in {{ image_packages | join(" ") }}; do
+    case " $known" in *" $name "*) ;; *) echo "unknown $name" ;; esac
+  done
+fi
+{% endif %}
+
 # The mirror is asked only when something must come from it.
 missing=$(echo "$facts" | grep missing)
 {% if engine %}

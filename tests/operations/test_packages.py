@@ -25,7 +25,14 @@ def test_interrupted_dpkg_is_mended_though_nothing_is_missing() -> None:
 
 def test_unreachable_mirror_is_a_problem_and_names_it() -> None:
     text = "mirror http://mirror.example/debian/\nmirror-problem Could not resolve"
-    problems = list(packages.mirror_problems(Settings(), {"packages": text}))
+    problems = list(packages.package_problems(Settings(), {"packages": text}))
     assert [problem.what for problem in problems] == [
         "the Debian mirror http://mirror.example/debian/ cannot be reached: Could not resolve"
+    ]
+
+
+def test_package_that_the_image_s_release_does_not_have_is_named() -> None:
+    problems = list(packages.package_problems(Settings(), {"packages": "unknown jqq"}))
+    assert [problem.what for problem in problems] == [
+        "gateway.apt_packages: no such package in Debian bookworm: jqq"
     ]
