@@ -9,10 +9,9 @@ import sys
 from pathlib import Path
 
 import click
-import gevent.socket
 from rich.console import Console
 
-from toolkit import commands, targets
+from toolkit import commands, targets, terminal
 from toolkit.display import Display, LiveDisplay
 from toolkit.options import ERRORS, TARGET_HELP, leave, overrides, target_options
 from toolkit.reports import Report
@@ -120,9 +119,7 @@ def test(arguments: tuple[str, ...]) -> None:
 
 
 def _confirmed() -> bool:
-    print("Make these changes? [Y/n] ", end="", flush=True)
-    gevent.socket.wait_read(sys.stdin.fileno())  # so that Ctrl-C is seen
-    return sys.stdin.readline().strip().lower() in ("", "y", "yes")
+    return terminal.ask("Make these changes? [Y/n] ").strip().lower() in ("", "y", "yes")
 
 
 for command in commands.ALL:

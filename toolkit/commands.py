@@ -169,7 +169,10 @@ def _run_command(
         fail("a terminal is for one host; choose it with --limit HOST")
     first = session.hosts[0]
     if len(session.hosts) == 1 and (terminal or targets.is_local(first)):
-        verbs.hand_over(first, command(settings_for(first)))
+        try:
+            verbs.hand_over(first, command(settings_for(first)))
+        except verbs.VerbError as error:
+            fail(f"{first.name}: {error}")
     set_echo(_write_line(session))
     set_formatter(_mark_errors)
 

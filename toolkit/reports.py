@@ -97,7 +97,9 @@ class Report:
     def _next_steps(self, host: Host, settings: Settings) -> None:
         port, address = settings.gateway.port, settings.gateway.address
         local = targets.is_local(host)
-        at = LOOPBACK[0] if address in (*LOOPBACK, "0.0.0.0", "::") else address
+        at = address
+        if address in ("0.0.0.0", "::"):
+            at = LOOPBACK[0] if local else host.data.get("ssh_hostname") or host.name
         only = _limit([host.name]) if self.target and _is_inventory(self.target) else []
         if address in LOOPBACK and not local:
             tunnel = ["ssh", "-N", "-L", f"{port}:127.0.0.1:{port}", *targets.ssh_options(host)]

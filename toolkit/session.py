@@ -19,15 +19,17 @@ import pyinfra
 from gevent.pool import Pool
 from gevent.subprocess import Popen
 from pyinfra import logger
+from pyinfra.api.command import StringCommand
 from pyinfra.api.config import Config
 from pyinfra.api.host import Host
 from pyinfra.api.inventory import Inventory
 from pyinfra.api.output import set_echo
 from pyinfra.api.state import State, StateStage
 from pyinfra.connectors import util as connector_util
+from pyinfra.connectors.util import SUDO_PASSWORD_REQUIRED_LINES
 from pyinfra.context import ctx_config, ctx_inventory, ctx_state
 
-from toolkit import targets
+from toolkit import targets, terminal
 from toolkit.display import Display, LogHandler, split_prefix
 from toolkit.settings import settings_for
 
@@ -92,10 +94,14 @@ class Session:
             else:
                 self.unreachable[host.name] = error
                 self.state.failed_hosts.add(host)
+        if self.options.interactive:
+            self._ask_for_passwords()
 
     def close(self) -> None:
         """Disconnect from all hosts."""
         for host in self.state.activated_hosts if self.state.initialised else ():
+            # Takes away the helper on the host that sudo with a password needs.
+            gevent.with_timeout(5, host.disconnect, timeout_value=None)
             if client := getattr(host.connector, "client", None):
                 client.close()
         logger.removeHandler(self._handler)
@@ -125,6 +131,21 @@ class Session:
             return str(error) or type(error).__name__
         disable_nagle(host)
         return None
+
+    def _ask_for_passwords(self) -> None:
+        """Ask for what sudo wants on hosts where it wants it; preflight reports what is missing."""
+
+        def wanted(host: Host) -> bool:
+            if host.data.get("_sudo_password"):
+                return False
+            probe = '[ "$(id -u)" = 0 ] || LC_ALL=C sudo -n true 2>&1; true'
+            _, output = host.run_shell_command(StringCommand(probe), print_output=False)
+            return any(line in output.stdout for line in SUDO_PASSWORD_REQUIRED_LINES)
+
+        for host, asks in self.on_each(self.active, wanted).items():
+            if asks:
+                with self.display.suspended():
+                    host.data._sudo_password = terminal.ask(f"{host}: password for sudo: ", True)
 
     def _limited(self, inventory: Inventory) -> list[Host] | None:
         if not self.options.limit:
@@ -156,21 +177,13 @@ class Session:
         self.state.print_fact_output = level >= 3
         self.state.print_output = True  # feeds the display, which shows it with -vvv
         vars(connector_util).update(
-            Popen=partial(Popen, start_new_session=True), getpass=self._ask_password
+            Popen=partial(Popen, start_new_session=True),
+            getpass=lambda prompt: "",  # asked by us, before anything starts
         )
 
     def _echo(self, message: object = "", **_: object) -> None:
         host, text = split_prefix(str(message), self.display.hosts)
         self.display.output(host, text)
-
-    def _ask_password(self, prompt: str) -> str:
-        host, _ = split_prefix(prompt, self.display.hosts)
-        if not self.options.interactive:
-            return ""  # sudo refuses again, and preflight reports it
-        from getpass import getpass
-
-        with self.display.suspended():
-            return getpass(f"{host}: password for sudo: ")
 
 
 def make_known_hosts(host: Host) -> None:

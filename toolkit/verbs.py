@@ -13,6 +13,7 @@ from typing import Any
 from pyinfra.api import StringCommand
 from pyinfra.api.exceptions import PyinfraError
 from pyinfra.api.host import Host
+from pyinfra.connectors.ssh import SSHConnector
 
 from operations import private, project, secrets, snapshot, templates
 from toolkit import dotenv, targets
@@ -48,6 +49,7 @@ def ask(session: Session, question: Callable[[Host], Any]) -> dict[str, Answer]:
             return Answer(error=str(error).removeprefix(f"{host.name}: ") or type(error).__name__)
 
     answers |= {host.name: answer for host, answer in session.on_each(session.active, one).items()}
+    session.close()
     return {host.name: answers[host.name] for host in session.hosts}
 
 
@@ -111,7 +113,7 @@ def run_script(host: Host, script: str) -> str:
         print_output=False,
         print_input=False,
         _stdin=[script],
-        _sudo=snapshot.needs_sudo(host),
+        **snapshot.privileges(host),
     )
     if not succeeded:
         raise VerbError(output.stderr or output.stdout or "the command failed")
@@ -182,7 +184,7 @@ def hand_over(host: Host, command: str) -> None:
     sys.stderr.flush()
     if targets.is_local(host):
         os.execvp("sh", ["sh", "-c", as_root(command)])
-    if not isinstance(getattr(host.connector, "client", None), object) or host.name.startswith("@"):
+    if not isinstance(host.connector, SSHConnector):
         raise VerbError("a terminal needs SSH or this machine")
     os.execvp("ssh", ["ssh", "-t", *targets.ssh_options(host), as_root(command)])
 
@@ -198,7 +200,7 @@ def stream(host: Host, command: str, terminal: bool = False) -> int:
         print_output=True,
         print_input=False,
         _get_pty=terminal,
-        _sudo=snapshot.needs_sudo(host),
+        **snapshot.privileges(host),
     )
     for line in reversed(output.output_lines):
         if line.startswith(EXIT_MARK):
