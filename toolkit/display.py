@@ -87,7 +87,7 @@ class Display:
 
     def for_host(self, host: str, text: str, style: str = "") -> None:
         """Print a line about a host, named when there are several."""
-        self.say(f"[{host}] {text}" if len(self.hosts) > 1 else text, style)
+        self.say(f"[{host}] {text}" if host and len(self.hosts) > 1 else text, style)
 
     def begin(self, host: str, name: str) -> None:
         """An operation starts on a host."""

@@ -61,14 +61,13 @@ class Report:
             for line in () if result.interrupted is not None else host.output:
                 self._error(f"    | {line}", "dim")
         failed = [name for name, host in result.hosts.items() if host.failed]
-        untouched = not any(host.operations for host in result.hosts.values())
-        if (failed or result.error) and untouched and result.interrupted is None:
+        if (failed or result.error) and result.untouched and result.interrupted is None:
             self._error("Nothing was changed on any host.")
         if failed and len(result.hosts) > 1:
             done = [name for name, host in result.hosts.items() if not host.failed]
             self._error(f"Failed: {', '.join(failed)} ({len(failed)} of {len(result.hosts)} hosts)")
             self._error(f"Try just those again: {self.command('up', *_limit(failed))}")
-            if untouched and done:
+            if result.untouched and done:
                 self._error(f"Go on without them: {self.command('up', *_limit(done))}")
 
     def interruption(self, result: RunResult) -> None:
@@ -79,9 +78,10 @@ class Report:
 
     def summary(self, result: RunResult, hosts: list[Host]) -> None:
         """Print what changed and where to go next."""
+        stopped = result.untouched and any(host.failed for host in result.hosts.values())
         for host in hosts:
             own = result.hosts[host.name]
-            if own.failed:
+            if own.failed or stopped:
                 continue
             total = result.phases.get("total", 0.0)
             if own.changed:

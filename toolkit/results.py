@@ -50,6 +50,11 @@ class RunResult:
     interrupted: list[str] | None = None
 
     @property
+    def untouched(self) -> bool:
+        """Whether no operation ran on any host."""
+        return not any(host.operations for host in self.hosts.values())
+
+    @property
     def exit_code(self) -> int:
         """0 nothing to do or done, 1 failed, 2 (`--dry`) changes pending, 130 interrupted."""
         if self.interrupted is not None:

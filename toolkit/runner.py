@@ -109,7 +109,7 @@ class Runner:
         with timed(phases, "connect"), self.display.phase("Connecting"):
             session.connect()
         for name, reason in session.unreachable.items():
-            self.result.hosts[name].failed = f"cannot connect: {reason}"
+            self.result.hosts[name].failed = reason
         if session.active:
             with timed(phases, "plan"), self.display.phase("Checking"):
                 session.state.set_stage(StateStage.Prepare)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import socket
 import time
 from collections.abc import Iterable, Iterator
@@ -26,6 +27,7 @@ from pyinfra.api.inventory import Inventory
 from pyinfra.api.output import set_echo
 from pyinfra.api.state import State, StateStage
 from pyinfra.connectors import util as connector_util
+from pyinfra.connectors.ssh import SSHConnector
 from pyinfra.connectors.util import SUDO_PASSWORD_REQUIRED_LINES
 from pyinfra.context import ctx_config, ctx_inventory, ctx_state
 
@@ -128,7 +130,11 @@ class Session:
                 make_known_hosts(host)
             host.connect(show_errors=False, raise_exceptions=True)
         except Exception as error:  # pyinfra lets some of paramiko's and the key loader's through
-            return str(error) or type(error).__name__
+            reason = str(error) or type(error).__name__
+            if isinstance(host.connector, SSHConnector):
+                words = shlex.join(["ssh", *targets.ssh_options(host), "true"])
+                reason += f"; this must work first: {words}"
+            return f"cannot connect: {reason}"
         disable_nagle(host)
         return None
 

@@ -38,9 +38,7 @@ class Answer:
 def ask(session: Session, question: Callable[[Host], Any]) -> dict[str, Answer]:
     """Connect to the hosts of an opened session and ask all at once; answers by host name."""
     session.connect()
-    answers = {
-        name: Answer(error=f"cannot connect: {why}") for name, why in session.unreachable.items()
-    }
+    answers = {name: Answer(error=reason) for name, reason in session.unreachable.items()}
 
     def one(host: Host) -> Answer:
         try:

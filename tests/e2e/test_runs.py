@@ -185,6 +185,7 @@ def test_an_unreachable_host_stops_the_run_for_all(job: Job) -> None:
     assert "down1: cannot connect" in failed.stderr
     assert "down2: cannot connect" in failed.stderr
     assert "Nothing was changed on any host." in failed.stderr
+    assert "nothing to change" not in failed.output
     assert f"./claw up {fleet} --limit down1,down2" in failed.stderr
     assert not (job.directory / "one").exists()
     assert job.run(str(fleet), "--limit", "@local", "--json").json["changed"] is True
