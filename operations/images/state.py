@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from shlex import quote
 
@@ -48,9 +49,10 @@ class Images:
             word, _, rest = line.partition(" ")
             if word == "image":
                 identifier, tags, *labels = rest.split("|")
-                images.append(Image(identifier, tuple(filter(None, tags.split(","))), *labels))
+                known = ["" if label == "<no value>" else label for label in labels]
+                images.append(Image(identifier, tuple(json.loads(tags) or ()), *known))
             elif word == "pulled":
-                pulled += [name.rpartition("@")[2] for name in rest.split(",") if name]
+                pulled += [name.rpartition("@")[2] for name in json.loads(rest) or ()]
             elif word == "used":
                 used.add(rest)
             elif word == "commit":
@@ -73,7 +75,7 @@ class Images:
 @snapshot.probe("images")
 def images_probe(settings: Settings) -> str:
     labels = (identity.INPUTS, identity.BASE, identity.DEPLOYMENT)
-    columns = ["{{.Id}}", '{{join .RepoTags ","}}']
+    columns = ["{{.Id}}", "{{json .RepoTags}}"]
     columns += [f'{{{{index .Config.Labels "{label}"}}}}' for label in labels]
     reference = base_reference(settings)
     lines = [
@@ -89,8 +91,8 @@ def images_probe(settings: Settings) -> str:
         "fi",
     ]
     if reference:
-        pulled = """'pulled {{join .RepoDigests ","}}'"""
-        lines.append(f"docker image inspect --format {pulled} {quote(reference)}")
+        pulled = "docker image inspect --format 'pulled {{json .RepoDigests}}'"
+        lines.append(f"{pulled} {quote(reference)}")
     return "\n".join(lines)
 
 
