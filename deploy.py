@@ -12,6 +12,7 @@ from operations import (
     directories,
     engine,
     images,
+    network,
     packages,
     preflight,
     secrets,
@@ -30,5 +31,6 @@ secrets.write(settings)
 images.build(settings)
 compose.configure(settings)
 configuration.merge(settings)
+network.close(settings)
 activation.activate(settings)
 verification.verify(settings)

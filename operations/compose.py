@@ -11,7 +11,7 @@ from pyinfra import host
 from pyinfra.api import StringCommand
 from pyinfra.api.deploy import deploy
 
-from operations import files, images, project, secrets, snapshot, templates
+from operations import files, images, network, project, secrets, snapshot, templates
 from operations.operation import operation
 from toolkit.settings import Settings
 from toolkit.settings.types import memory_bytes, parse_mount
@@ -122,6 +122,7 @@ def _render(settings: Settings, inputs: str) -> str:
         port=gateway.port,
         published=published_address(settings),
         inputs=inputs,
+        bridge=network.bridge(settings),
     )
 
 

@@ -1,0 +1,84 @@
+"""The deployment's bridge network: reachable from outside through the published port only.
+
+A port that is published on loopback is closed to strangers, but up to release 27 the engine also
+accepts packets that a neighbour routes to the container's own address
+(https://docs.docker.com/engine/network/packet-filtering-firewalls/, "Direct routing"). One rule in
+the mangle table, which the engine never touches, drops them; it stands before the engine starts.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Generator, Iterable
+
+from pyinfra import host
+from pyinfra.api import StringCommand
+from pyinfra.api.deploy import deploy
+
+from operations import files, snapshot, templates
+from operations.operation import operation
+from toolkit.settings import Settings
+
+
+def bridge(settings: Settings) -> str:
+    """Return the name of the deployment's bridge: an interface's name has at most 15 characters."""
+    name = f"claw-{settings.name}"
+    digest = hashlib.sha256(name.encode()).hexdigest()[:8]
+    return name if len(name) <= 15 else f"{name[:6]}-{digest}"
+
+
+def rule(settings: Settings, action: str) -> str:
+    """Return the command that checks (`-C`) or inserts (`-I`) the rule."""
+    return (
+        f"iptables -w -t mangle {action} FORWARD -o {bridge(settings)} ! -i {bridge(settings)} "
+        "-m conntrack --ctstate NEW -m conntrack ! --ctstate DNAT -j DROP"
+    )
+
+
+def unit(settings: Settings) -> files.File:
+    """Return the systemd unit that sets the rule at boot."""
+    content = templates.render(
+        "network/closed.service.j2",
+        deployment=settings.name,
+        check=rule(settings, "-C"),
+        insert=rule(settings, "-I"),
+    )
+    return files.File(f"/etc/systemd/system/{settings.name}-closed.service", content)
+
+
+@files.managed_paths
+def paths(settings: Settings) -> Iterable[str]:
+    return [unit(settings).path]
+
+
+@snapshot.probe("network")
+def network_probe(settings: Settings) -> str:
+    return f"{rule(settings, '-C')} && echo closed\n[ ! -d /run/systemd/system ] || echo systemd"
+
+
+@operation
+def closed(settings: Settings) -> Generator:
+    """Let nothing into the bridge but what came through the published port, now and after a boot.
+
+    + settings: the settings of the host
+
+    Without systemd the rule has to be set again after a boot, by the next run.
+    """
+    wanted, found = unit(settings), snapshot.read().get("network", "").split()
+    if "closed" in found and not ("systemd" in found and files.differs(wanted)):
+        host.noop("the bridge is closed")
+        return
+    script = templates.render(
+        "network/closed.sh.j2",
+        unit=wanted.path,
+        content=wanted.content,
+        check=rule(settings, "-C"),
+        insert=rule(settings, "-I"),
+    )
+    yield StringCommand("sh -s", _stdin=[script])
+
+
+@deploy("Network")
+def close(settings: Settings) -> None:
+    """Close the deployment's bridge to the host's neighbours."""
+    closed(name="Close the gateway's bridge to neighbours", settings=settings)
