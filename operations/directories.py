@@ -41,7 +41,7 @@ def paths(settings: Settings) -> Iterable[str]:
     return [
         *(directory.path for directory in wanted(settings)),
         *sources(settings),
-        *([settings.home_volume] if home_is_a_path(settings) else []),
+        *([home] if (home := home_directory(settings)) else []),
     ]
 
 
@@ -69,8 +69,10 @@ def sources(settings: Settings) -> list[str]:
     return [mount.split(":")[0] for mount in settings.extra_mounts]
 
 
-def home_is_a_path(settings: Settings) -> bool:
-    return bool(settings.home_volume and settings.home_volume.startswith("/"))
+def home_directory(settings: Settings) -> str | None:
+    """Return the host directory that keeps the container's home; None if it is a volume."""
+    home = settings.home_volume
+    return home if home and home.startswith("/") else None
 
 
 @preflight.check
@@ -99,8 +101,8 @@ def created(settings: Settings) -> Generator:
     A home directory that the user chose is created if absent and never mended.
     """
     commands = [_install(directory) for directory in wanted(settings) if _differs(directory)]
-    home = settings.home_volume or ""
-    if home_is_a_path(settings) and not files.found(home):
+    home = home_directory(settings)
+    if home and not files.found(home):
         # The mount points inside belong to the container's user as well.
         for path in (home, f"{home}/.openclaw", f"{home}/.config", f"{home}/.config/openclaw"):
             commands.append(_install(Directory(path, OWNER, ("700",))))

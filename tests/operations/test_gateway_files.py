@@ -1,0 +1,384 @@
+"""Facts in, commands out: directories, `.env` and the compose files of a gateway."""
+
+from __future__ import annotations
+
+import base64
+import subprocess
+from collections.abc import Callable
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from pyinfra.context import ctx_host
+
+from operations import compose, directories, preflight, project, secrets, snapshot
+from tests.operations.hosts import FakeHost, commands
+from toolkit import credentials
+from toolkit.settings import Settings
+
+TOKEN = "a" * 64
+DIRECTORIES = """\
+directory|755|0:0|-|/opt/openclaw
+directory|700|0:0|-|/opt/openclaw/run
+directory|700|0:0|-|/var/lib/openclaw
+directory|700|1000:1000|-|/var/lib/openclaw/config
+directory|755|0:0|-|/var/lib/openclaw/config/workspace
+directory|755|1000:1000|-|/var/lib/openclaw/workspace
+directory|700|1000:1000|-|/var/lib/openclaw/auth
+"""
+OVERRIDE = "regular file|644|0:0|0123|/opt/openclaw/docker-compose.override.yml\n"
+Answers = dict[str, str]
+
+
+def settings(**values: Any) -> Settings:
+    return Settings.model_validate(values)
+
+
+def private(environment: str | bytes | None, config: str | bytes | None = None) -> Answers:
+    states = [
+        "absent" if content is None else f"regular file|600|{owner}"
+        for content, owner in ((environment, "0:0"), (config, "1000:1000"))
+    ]
+    return {"private": "\n".join(states), "files": DIRECTORIES}
+
+
+@pytest.fixture
+def files_on_host(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Answers]:
+    """`files_on_host(environment, config)`: what a quiet read finds; returns the snapshot."""
+
+    def put(environment: str | bytes | None, config: str | bytes | None = None) -> Answers:
+        contents = [
+            text.encode() if isinstance(text, str) else text or b""
+            for text in (environment, config)
+        ]
+        answer = "".join(f"{base64.b64encode(content).decode()}.\n" for content in contents)
+        monkeypatch.setattr(snapshot, "read_quietly", lambda *_: answer)
+        return private(environment, config)
+
+    return put
+
+
+@contextmanager
+def on(answers: Answers, wanted: Settings, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(snapshot, "settings_for", lambda _: wanted)
+    with ctx_host.use(FakeHost(answers)):
+        yield
+
+
+def problems(check: Callable, answers: Answers, wanted: Settings) -> list[preflight.Problem]:
+    with ctx_host.use(FakeHost(answers)):
+        original, snapshot.settings_for = snapshot.settings_for, lambda _: wanted
+        try:
+            return list(check(wanted, answers))
+        finally:
+            snapshot.settings_for = original
+
+
+# Directories
+
+
+def test_a_bare_host_gets_every_directory_in_one_command() -> None:
+    (command,) = commands(directories.created, {"files": ""}, settings=settings())
+    assert command.split(" && ") == [
+        "install -d -o 0 -g 0 -m 755 /opt/openclaw",
+        "install -d -o 0 -g 0 -m 700 /opt/openclaw/run",
+        "install -d -o 0 -g 0 -m 700 /var/lib/openclaw",
+        "install -d -o 1000 -g 1000 -m 700 /var/lib/openclaw/config",
+        "install -d -o 1000 -g 1000 -m 755 /var/lib/openclaw/config/workspace",
+        "install -d -o 1000 -g 1000 -m 755 /var/lib/openclaw/workspace",
+        "install -d -o 1000 -g 1000 -m 700 /var/lib/openclaw/auth",
+    ]
+
+
+def test_directories_as_they_should_be_are_left() -> None:
+    assert commands(directories.created, {"files": DIRECTORIES}, settings=settings()) == []
+    private_workspace = DIRECTORIES.replace("755|1000", "700|1000")
+    assert commands(directories.created, {"files": private_workspace}, settings=settings()) == []
+
+
+def test_only_what_differs_is_mended_and_nothing_below_it() -> None:
+    found = DIRECTORIES.replace(
+        "700|1000:1000|-|/var/lib/openclaw/auth", "755|0:0|-|/var/lib/openclaw/auth"
+    )
+    done = commands(directories.created, {"files": found}, settings=settings())
+    assert done == ["install -d -o 1000 -g 1000 -m 700 /var/lib/openclaw/auth"]
+
+
+def test_what_the_containers_user_could_have_replaced_by_a_link_is_not_followed() -> None:
+    """A workspace inside the state directory is the container's to write: root mends nothing."""
+    chosen = {"directories": {"workspace": "/var/lib/openclaw/config/workspace"}}
+    found = DIRECTORIES.replace("/workspace\n", "/workspace-elsewhere\n", 1)
+    (command,) = commands(directories.created, {"files": found}, settings=settings(**chosen))
+    assert command == "install -d -o 1000 -g 1000 -m 755 /var/lib/openclaw/config/workspace"
+    assert commands(directories.created, {"files": DIRECTORIES}, settings=settings(**chosen)) == []
+
+
+def test_a_home_directory_is_created_and_never_mended() -> None:
+    home = settings(home_volume="/srv/home")
+    (command,) = commands(directories.created, {"files": DIRECTORIES}, settings=home)
+    assert command.startswith("install -d -o 1000 -g 1000 -m 700 /srv/home && ")
+    found = DIRECTORIES + "directory|755|0:0|-|/srv/home\n"
+    assert commands(directories.created, {"files": found}, settings=home) == []
+
+
+def test_missing_mount_sources_and_files_in_the_way_are_problems() -> None:
+    wanted = settings(extra_mounts=["/srv/data:/data:ro"])
+    found = DIRECTORIES.replace(
+        "directory|700|1000:1000|-|/var/lib/openclaw/auth",
+        "regular file|600|0:0|ab|/var/lib/openclaw/auth",
+    )
+    said = [
+        problem.what
+        for problem in problems(directories.directory_problems, {"files": found}, wanted)
+    ]
+    assert said == [
+        "/var/lib/openclaw/auth is a regular file, not a directory",
+        "extra_mounts: /srv/data does not exist on this host",
+    ]
+
+
+# .env
+
+
+def run_script(command: str, text: str, directory: Path) -> str:
+    """Run a command on this machine, with /opt/openclaw replaced by `directory`."""
+    here = command.replace("/opt/openclaw", str(directory))
+    subprocess.run(["sh", "-c", here], input=text, text=True, check=True)
+    written = directory / ".env"
+    assert written.stat().st_mode & 0o777 == 0o600
+    return written.read_text()
+
+
+def test_the_host_makes_the_token_itself(files_on_host, tmp_path: Path) -> None:
+    first, second = (
+        run_script(command, command.stdin, tmp_path)
+        for _ in range(2)
+        for command in commands(secrets.written, files_on_host(None), settings=settings())
+    )
+    made = [secrets.dotenv.values(text)["OPENCLAW_GATEWAY_TOKEN"] for text in (first, second)]
+    assert all(len(token) == 64 and int(token, 16) for token in made)
+    assert made[0] != made[1]
+
+
+def test_the_users_lines_are_kept_and_the_token_too(files_on_host, monkeypatch) -> None:
+    monkeypatch.setenv("MY_KEY", "s3 cret$")
+    credentials.read.cache_clear()
+    text = f"# mine\nFOO='a b'\nOPENCLAW_GATEWAY_TOKEN={TOKEN}\nBAR=1"
+    wanted = settings(credentials={"ANTHROPIC_API_KEY": {"env": "MY_KEY"}})
+    (command,) = commands(secrets.written, files_on_host(text), settings=wanted)
+    assert command.stdin == f"{text}\nANTHROPIC_API_KEY='s3 cret$'\n"
+    assert "s3" not in command and TOKEN not in command
+    assert commands(secrets.written, files_on_host(command.stdin), settings=wanted) == []
+
+
+def test_a_file_that_others_may_read_is_closed(files_on_host) -> None:
+    answers = files_on_host(f"OPENCLAW_GATEWAY_TOKEN={TOKEN}\n")
+    answers["private"] = answers["private"].replace("600|0:0", "644|0:0")
+    assert len(commands(secrets.written, answers, settings=settings())) == 1
+
+
+def test_a_token_in_openclaw_json_is_adopted(files_on_host) -> None:
+    config = f"{{gateway: {{auth: {{mode: 'token', token: '{TOKEN}'}}}}}} // json5"
+    (command,) = commands(secrets.written, files_on_host("A=1\n", config), settings=settings())
+    assert command.stdin == f"A=1\nOPENCLAW_GATEWAY_TOKEN={TOKEN}\n"
+    assert "urandom" not in command
+
+
+def test_a_reference_in_openclaw_json_is_not_a_token(files_on_host) -> None:
+    for token in ('"${OPENCLAW_GATEWAY_TOKEN}"', '{"source": "env", "id": "X"}'):
+        answers = files_on_host("", f'{{"gateway": {{"auth": {{"token": {token}}}}}}}')
+        (command,) = commands(secrets.written, answers, settings=settings())
+        assert "urandom" in command
+
+
+@pytest.mark.parametrize(
+    ("environment", "config", "said"),
+    [
+        (
+            f"OPENCLAW_GATEWAY_TOKEN={TOKEN}",
+            f'{{"gateway": {{"auth": {{"token": "{"b" * 64}"}}}}}}',
+            "two different gateway tokens",
+        ),
+        ("OPENCLAW_GATEWAY_TOKEN=\n", None, "has 0 characters"),
+        ("OPENCLAW_GATEWAY_TOKEN=short\n", None, "has 5 characters"),
+        ("A=1\nnonsense here\n", None, "/opt/openclaw/.env: line 2 is neither"),
+        ("A='x\n", None, "/opt/openclaw/.env: line 1 opens a quote"),
+        ("A=1\nA=2\n", None, "two different values"),
+        (b"A=\xff\n", None, "not UTF-8"),
+        (b"A=\0\n", None, "NUL"),
+    ],
+)
+def test_what_is_wrong_with_env_is_one_problem_without_secrets(
+    environment, config, said, files_on_host
+) -> None:
+    (problem,) = problems(secrets.secret_problems, files_on_host(environment, config), settings())
+    assert said in problem.what
+    assert problem.fix
+    assert TOKEN not in problem.what + problem.fix and "b" * 64 not in problem.what
+
+
+def test_a_credential_that_cannot_be_read_is_a_problem(files_on_host, tmp_path: Path) -> None:
+    credentials.read.cache_clear()
+    wanted = settings(
+        credentials={
+            "A": {"env": "NOT_SET_ANYWHERE"},
+            "B": {"file": str(tmp_path / "none")},
+            "C": {"command": "printf 'hun''ter2' >&2; false"},
+        }
+    )
+    said = [
+        problem.what for problem in problems(secrets.secret_problems, files_on_host(None), wanted)
+    ]
+    assert [text.partition(":")[0] for text in said] == [
+        "credentials.A",
+        "credentials.B",
+        "credentials.C",
+    ]
+    assert "hunter2" not in " ".join(said)
+
+
+def test_compose_knows_the_extra_file_only_while_there_is_one(files_on_host) -> None:
+    text = f"OPENCLAW_GATEWAY_TOKEN={TOKEN}\n"
+    with_home = settings(home_volume="claw_home")
+    (command,) = commands(secrets.written, files_on_host(text), settings=with_home)
+    extended = f"{text}COMPOSE_FILE=docker-compose.yml:docker-compose.extra.yml\n"
+    assert command.stdin == extended
+    (command,) = commands(secrets.written, files_on_host(extended), settings=settings())
+    assert command.stdin == text
+    own = f"{text}COMPOSE_FILE=docker-compose.yml:mine.yml\n"
+    assert commands(secrets.written, files_on_host(own), settings=with_home) == []
+
+
+# The compose files
+
+
+def services(wanted: Settings, answers: Answers, monkeypatch) -> dict[str, Any]:
+    with on(answers, wanted, monkeypatch):
+        return yaml.safe_load(compose.base_file(wanted).content)["services"]
+
+
+def test_both_services_are_closed_and_limited(files_on_host, monkeypatch) -> None:
+    answers = files_on_host(f"OPENCLAW_GATEWAY_TOKEN={TOKEN}\n")
+    for service in services(settings(), answers, monkeypatch).values():
+        assert service["cap_drop"] == ["ALL"]
+        assert service["read_only"] is True
+        assert service["security_opt"] == ["no-new-privileges:true"]
+        assert service["user"] == "1000:1000"
+        assert service["pids_limit"] == 512
+        assert service["mem_limit"] == service["memswap_limit"] == "3g"
+        assert service["logging"]["options"] == {"max-size": "10m", "max-file": "3"}
+        assert "--max-old-space-size=1536" in service["environment"]["NODE_OPTIONS"]
+
+
+@pytest.mark.parametrize(
+    ("address", "published"),
+    [
+        ("127.0.0.1", "127.0.0.1:18789:18789"),
+        ("::1", "[::1]:18789:18789"),
+        ("0.0.0.0", "0.0.0.0:18789:18789"),
+    ],
+)
+def test_the_port_is_published_on_the_address_of_the_settings(
+    address, published, files_on_host, monkeypatch
+) -> None:
+    found = services(settings(gateway={"address": address}), files_on_host(""), monkeypatch)
+    assert found["openclaw-gateway"]["ports"] == [published]
+    assert "ports" not in found["openclaw-cli"]
+
+
+def test_a_value_of_the_environment_stays_what_it_is(files_on_host, monkeypatch) -> None:
+    nasty = {"A": "a'b", "B": 'x" : {y', "C": "yes", "D": "0x10", "E": "#no"}
+    found = services(settings(gateway={"environment": nasty}), files_on_host(""), monkeypatch)
+    environment = found["openclaw-gateway"]["environment"]
+    assert {key: environment[key] for key in nasty} == nasty
+
+
+def test_mounts_and_home_are_those_of_both_services() -> None:
+    wanted = settings(extra_mounts=["/srv/a:/a:ro", "/srv/b:/b"], home_volume="claw_home")
+    extra = compose.extra_file(wanted)
+    assert extra and extra.path == "/opt/openclaw/docker-compose.extra.yml"
+    content = yaml.safe_load(extra.content)
+    for service in ("openclaw-gateway", "openclaw-cli"):
+        mounts = content["services"][service]["volumes"]
+        assert [(m["type"], m["source"], m["target"], m["read_only"]) for m in mounts] == [
+            ("volume", "claw_home", "/home/node", False),
+            ("bind", "/srv/a", "/a", True),
+            ("bind", "/srv/b", "/b", False),
+        ]
+    assert content["volumes"] == {"claw_home": {"name": "claw_home"}}
+    assert "Generated" in extra.content
+    assert compose.extra_file(settings()) is None
+
+
+def inputs(wanted: Settings, answers: Answers, monkeypatch) -> str:
+    with on(answers, wanted, monkeypatch):
+        return compose.inputs(wanted)
+
+
+def test_the_label_changes_with_what_the_container_gets_and_with_nothing_else(
+    files_on_host, monkeypatch
+) -> None:
+    def of(environment: str, files: str = DIRECTORIES, **values: Any) -> str:
+        answers = files_on_host(environment) | {"files": files}
+        return inputs(settings(**values), answers, monkeypatch)
+
+    text = f"OPENCLAW_GATEWAY_TOKEN={TOKEN}\nA=1\nB=2\n"
+    was = of(text)
+    same = f"# comment\nB=2\nOPENCLAW_GATEWAY_TOKEN='{TOKEN}'\n\nA=1\nCOMPOSE_PROFILES=x\n"
+    assert of(same) == was
+    assert of(text, openclaw={"session": {"dmScope": "main"}}) == was
+    changed = [
+        of(text.replace("A=1", "A=2")),
+        of(text, files=DIRECTORIES + OVERRIDE),
+        of(text, files=DIRECTORIES + OVERRIDE.replace("0123", "4567")),
+        of(text, time_zone="Europe/Berlin"),
+        of(text, home_volume="claw_home"),
+        of(text, config_ownership="managed"),
+    ]
+    assert len({was, *changed}) == len(changed) + 1
+
+
+def test_the_label_does_not_help_to_guess_a_value(files_on_host, monkeypatch) -> None:
+    """The same weak value under two tokens leaves two digests."""
+    labels = {
+        inputs(
+            settings(),
+            files_on_host(f"OPENCLAW_GATEWAY_TOKEN={token * 64}\nPIN=1234\n"),
+            monkeypatch,
+        )
+        for token in "ab"
+    }
+    assert len(labels) == 2
+
+
+def test_files_are_replaced_only_if_compose_accepts_them(
+    files_on_host, tmp_path: Path, monkeypatch
+) -> None:
+    answers = files_on_host(f"OPENCLAW_GATEWAY_TOKEN={TOKEN}\n")
+    (command,) = commands(compose.configured, answers, settings=settings())
+    script = command.stdin.replace("/opt/openclaw", str(tmp_path)).replace("chown 0:0", "true")
+    docker = tmp_path / "bin" / "docker"
+    docker.parent.mkdir()
+    (tmp_path / project.BASE).write_text("old\n")
+    for accepts, expected in ((False, "old\n"), (True, None)):
+        docker.write_text(f"#!/bin/sh\n[ -e docker-compose.yml.new ] && {str(accepts).lower()}\n")
+        docker.chmod(0o755)
+        done = subprocess.run(
+            ["sh", "-s"],
+            input=script,
+            text=True,
+            env={"PATH": f"{docker.parent}:/usr/bin:/bin"},
+            capture_output=True,
+        )
+        assert (done.returncode == 0) == accepts
+        content = (tmp_path / project.BASE).read_text()
+        assert content == expected if expected else "openclaw-gateway" in content
+
+
+def test_the_extra_file_goes_when_nothing_needs_it(files_on_host, tmp_path: Path) -> None:
+    answers = files_on_host(f"OPENCLAW_GATEWAY_TOKEN={TOKEN}\n")
+    answers["files"] += "regular file|644|0:0|ab|/opt/openclaw/docker-compose.extra.yml\n"
+    (command,) = commands(compose.configured, answers, settings=settings())
+    assert command.stdin.rstrip().endswith("rm -f docker-compose.extra.yml")
