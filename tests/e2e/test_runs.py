@@ -30,6 +30,11 @@ from pyinfra.api.deploy import deploy
 from operations import files, preflight, snapshot
 from operations.operation import operation
 
+@snapshot.probe("job")
+def job_probe(settings):
+    return "ls {directory}"
+
+
 settings = preflight.run()
 config.SUDO = snapshot.needs_sudo(host)
 print("a careless print in deploy code")
@@ -37,7 +42,7 @@ print("a careless print in deploy code")
 
 @operation
 def make(path, command):
-    there, _ = host.run_shell_command(StringCommand(f"test -e {{path}}"))
+    there = path.rpartition("/")[2] in snapshot.read()["job"].split()
     if there:
         host.noop("it is there")
     else:
@@ -231,6 +236,19 @@ def test_interrupted(job: Job, number: signal.Signals) -> None:
     assert not job.lock()
     job.write()
     assert job.run("--json").json["hosts"]["@local"]["changed"] == ["Second | Make two"]
+
+
+def test_interruption_lets_a_package_installation_finish(job: Job) -> None:
+    """A dpkg that is cut leaves a broken host; what runs inside it must go on, too."""
+    apt = job.directory / "apt-get"
+    apt.write_text(f"#!/bin/sh\necho begun\nsleep 2\ntouch {job.directory}/installed\n")
+    apt.chmod(0o755)
+    job.write(str(apt))
+    process = job.start("-vvv")
+    process.wait_for("begun", 60)
+    process.interrupt()
+    assert process.finish(60).returncode == 130
+    assert (job.directory / "installed").exists()
 
 
 def test_interruption_waits_for_what_must_not_be_cut(job: Job) -> None:
