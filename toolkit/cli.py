@@ -15,7 +15,7 @@ from toolkit import commands, targets, terminal
 from toolkit.display import Display, LiveDisplay
 from toolkit.options import ERRORS, TARGET_HELP, leave, overrides, target_options
 from toolkit.reports import Report
-from toolkit.results import INTERRUPTED, RunResult
+from toolkit.results import FAILED, INTERRUPTED, RunResult
 from toolkit.runner import Runner
 from toolkit.session import Options
 
@@ -32,6 +32,7 @@ def main() -> None:
     if arguments[:1] in (["cli"], ["onboard"]) and "--" in arguments:
         place = arguments.index("--")
         arguments, after = arguments[:place], tuple(arguments[place + 1 :])
+    click.UsageError.exit_code = FAILED  # click's own 2 means something else here
     cli(arguments, prog_name="./claw", obj=after)
 
 

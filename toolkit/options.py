@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Callable
@@ -65,6 +66,7 @@ def fail(message: str) -> NoReturn:
 
 def leave(code: int) -> NoReturn:
     """Leave without waiting for what still hangs (a dead connection, a greenlet)."""
-    sys.stdout.flush()
-    sys.stderr.flush()
+    with contextlib.suppress(BrokenPipeError):
+        sys.stdout.flush()
+        sys.stderr.flush()
     os._exit(code)

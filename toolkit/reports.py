@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from operations import verification
 from toolkit import targets
 from toolkit.display import duration
 from toolkit.results import RunResult, split_name
@@ -90,9 +91,27 @@ class Report:
                     f"({duration(total)})",
                     "bold green",
                 )
+                stages = [
+                    f"{stage['name'] or 'other'} {duration(stage['seconds'])}"
+                    for stage in result.stages()
+                    if stage["host"] == host.name and stage["changed"]
+                ]
+                self._line(f"  Changed     {', '.join(stages)}")
             else:
                 self._line(f"{host.name}: nothing to change ({duration(total)})", "bold green")
+            self._verification(host)
             self._next_steps(host, settings_for(host))
+
+    def _verification(self, host: Host) -> None:
+        """Print what the verification stage found, if something changed and it looked."""
+        checks = host.connector_data.get(verification.RESULTS)
+        if not checks:
+            return
+        passed = [check.name for check in checks if check.outcome == "ok"]
+        self._line(f"  Verified    {', '.join(passed)}", "green")
+        for check in checks:
+            if check.outcome != "ok":
+                self._line(f"  {check.outcome.capitalize():11} {check.name}: {check.detail}", "red")
 
     def _next_steps(self, host: Host, settings: Settings) -> None:
         port, address = settings.gateway.port, settings.gateway.address

@@ -90,8 +90,6 @@ class Runner:
                     {"what": problem.what, "fix": problem.fix} for problem in error.problems[name]
                 ]
                 self.result.hosts[name].failed = "not ready to be provisioned"
-        except (PyinfraError, UnexpectedExternalError) as error:
-            self.result.error = explain(error)
         except Exception as error:
             self.result.error = explain(error)
         finally:

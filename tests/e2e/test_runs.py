@@ -174,6 +174,7 @@ def test_bad_settings_and_targets_change_nothing(job: Job) -> None:
         (["--set", "gateway.port=high"], "gateway.port"),
         (["no such target"], "no such target"),
         (["--limit", "elsewhere"], "elsewhere"),
+        (["--dry", "--no-such-option"], "--no-such-option"),
     ):
         failed = job.run(*wrong, expect=1)
         assert message in failed.stderr
