@@ -82,9 +82,7 @@ def acquire(
         if answer.get("state") == ["acquired"]:
             break
         if time.monotonic() >= deadline:
-            raise LockedError(
-                f"{held(answer)}; wait for it (--wait-lock SECONDS), or end that run"
-            )
+            raise LockedError(f"{held(answer)}; wait for it (--wait-lock SECONDS), or end that run")
         waiting(held(answer))
         waiting = _silently
         gevent.sleep(min(POLL_SECONDS, max(0.1, deadline - time.monotonic())))
