@@ -129,7 +129,8 @@ def _trust_docker(settings: Settings) -> Generator:
     key = settings.engine.repository_key
     if key:
         yield StringCommand("mkdir -p /etc/apt/keyrings")
-        yield files.write_command(files.File(apt_sources.KEY, Path(key).read_text()))
+        content = Path(key).read_text().rstrip("\n") + "\n"
+        yield files.write_command(files.File(apt_sources.KEY, content))
     elif not files.found(apt_sources.KEY):
         url = f"{apt_sources.repository(settings, system.current().distribution)}/gpg"
         yield _script("engine/docker-key.sh", key=apt_sources.KEY, url=url)

@@ -64,8 +64,11 @@ def official_problems(
     if not wanted.missing:
         return
     url, key = settings.engine.repository_url, settings.engine.repository_key
-    if key and not Path(key).is_file():
-        yield Problem(f"engine.repository_key: {key} is not a file on this machine", "correct it")
+    if key and "BEGIN PGP PUBLIC KEY BLOCK" not in _text(key):
+        yield Problem(
+            f"engine.repository_key: {key} on this machine is not an OpenPGP key in text form",
+            "correct the path; gpg --armor --export writes such a file",
+        )
     if not key and not url.startswith("https://"):
         yield Problem(
             f"engine.repository_url is {url}: its signing key cannot be trusted without HTTPS",
@@ -94,3 +97,10 @@ def distro_problems(
             "engine.source is distro, but Docker's own packages are installed, which are newer",
             "set engine.source to existing, official or auto; or remove docker-ce first",
         )
+
+
+def _text(path: str) -> str:
+    try:
+        return Path(path).read_text(errors="replace")
+    except OSError:
+        return ""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from operations import preflight, system
@@ -127,6 +129,16 @@ def test_official_repository_must_be_reachable_and_trusted() -> None:
         "repository=reachable", source="official", repository_url="http://127.0.0.1:1/linux"
     )
     assert "signing key" in problem.what
+
+
+@pytest.mark.parametrize("content", [None, b"\x99\x01\x0d"])
+def test_key_of_the_repository_must_be_one(content: bytes | None, tmp_path: Path) -> None:
+    key = tmp_path / "docker.asc"
+    if content:
+        key.write_bytes(content)
+    text = "repository=reachable"
+    (problem,) = engine_problems(text, source="official", repository_key=str(key))
+    assert f"engine.repository_key: {key} on this machine is not" in problem.what
 
 
 def test_replacing_packages_is_announced_and_does_not_stop() -> None:

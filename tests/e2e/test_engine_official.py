@@ -1,0 +1,155 @@
+"""Docker's own packages, from a stand-in of Docker's apt repository on a neighbouring lab host.
+
+The stand-in is signed by its own key and holds Debian's builds under Docker's five names, so what
+is proved is the way: key, deb822 source, conflicting packages, what is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.harness import Deployment, Result
+from tests.lab import hosts as lab
+
+pytestmark = [pytest.mark.engine, pytest.mark.slow]
+
+DEPLOY = """
+from pyinfra import config, host
+
+from operations import engine, packages, preflight, snapshot
+
+settings = preflight.run()
+config.SUDO = snapshot.needs_sudo(host)
+packages.install(settings)
+engine.install(settings)
+engine.configure(settings)
+"""
+OFFICIAL = {
+    "docker-ce",
+    "docker-ce-cli",
+    "containerd.io",
+    "docker-buildx-plugin",
+    "docker-compose-plugin",
+}
+DISTRIBUTION = {"docker.io", "docker-cli", "containerd", "runc", "docker-compose", "docker-buildx"}
+TINY = """
+tar -chf - -C / bin/sleep lib64/ld-linux-x86-64.so.2 lib/x86_64-linux-gnu/libc.so.6 |
+  docker import - tiny >/dev/null
+docker volume create kept >/dev/null
+docker run -d --restart always --name sleeper -v kept:/kept tiny /bin/sleep 100000 >/dev/null
+"""
+
+
+@dataclass(frozen=True)
+class Repository:
+    url: str
+    key: Path
+
+
+@pytest.fixture(scope="module")
+def repository(lab_host, tmp_path_factory) -> Repository:
+    host = lab_host("trixie", "repository")
+    script = (Path(lab.HERE) / "docker_repository.sh").read_text()
+    done = lab.ssh(host.name, f"cat >/root/make.sh <<'END_OF_SCRIPT'\n{script}\nEND_OF_SCRIPT")
+    assert done.returncode == 0, done.stderr
+    if lab.ssh(host.name, "test -e /srv/site/debian/gpg").returncode:
+        done = lab.ssh(host.name, "sh /root/make.sh /srv/site")
+        assert done.returncode == 0, done.stdout + done.stderr
+    key = tmp_path_factory.mktemp("key") / "docker.asc"
+    key.write_text(lab.ssh(host.name, "cat /srv/site/debian/gpg").stdout)
+    return Repository(f"http://{host.ip}", key)
+
+
+@dataclass
+class Job:
+    """A deploy of nothing but the engine on one host."""
+
+    deployment: Deployment
+    repository: Repository
+    file: Path
+
+    def up(self, *args: str, expect: int = 0, **engine: Any) -> Result:
+        settings = {
+            "repository_url": self.repository.url,
+            "repository_key": str(self.repository.key),
+            **engine,
+        }
+        words = ("--deploy", str(self.file), "-y", *args)
+        return self.deployment.claw("up", *words, settings={"engine": settings}, expect=expect)
+
+    def installed(self) -> set[str]:
+        query = "dpkg-query -W -f '${db:Status-Abbrev}${Package}\\n' | sed -n 's/^ii //p'"
+        return set(self.deployment.sh(query).split())
+
+    def sh(self, command: str) -> str:
+        return self.deployment.sh(command).strip()
+
+    @contextmanager
+    def untouched(self) -> Iterator[None]:
+        before = self.deployment.fingerprint()
+        yield
+        assert self.deployment.fingerprint() ^ before == set()
+
+
+@pytest.fixture
+def job(fresh_host, deployment, repository, tmp_path) -> Iterator[Job]:
+    file = tmp_path / "deploy.py"
+    file.write_text(DEPLOY)
+    yield Job(deployment(fresh_host("trixie")), repository, file)
+
+
+def test_bare_host(job: Job):
+    """`auto` takes Docker's repository when it can be reached; the second run changes nothing."""
+    job.up("--dry", expect=2)
+    job.up(source="auto")
+    assert job.installed() >= OFFICIAL
+    assert not job.installed() & DISTRIBUTION
+    assert job.sh("docker version -f '{{.Server.Version}}'")
+    assert job.sh("docker compose version --short")
+    assert job.sh("systemctl is-enabled docker") == "enabled"
+    assert job.sh("docker info -f '{{.LiveRestoreEnabled}}'") == "true"
+    assert job.sh("stat -c %a:%U /etc/apt/keyrings/docker.asc") == "644:root"
+    source = job.sh("cat /etc/apt/sources.list.d/docker.sources")
+    assert f"URIs: {job.repository.url}/debian" in source
+    assert "Signed-By: /etc/apt/keyrings/docker.asc" in source
+    with job.untouched():
+        job.up("--dry", source="official", expect=0)
+        job.up(source="official")
+        job.up(source="auto")
+        said = job.up(source="distro", expect=1).output
+        assert "docker-ce" in said and "fix: " in said
+
+
+def test_official_replaces_the_distribution_and_keeps_what_it_stored(job: Job):
+    """`auto` falls back to the distribution, stays with it, and only `official` replaces it."""
+    job.up(source="auto", repository_url="http://127.0.0.1:9")
+    assert job.installed() >= DISTRIBUTION
+    job.sh(TINY)
+    job.sh("touch $(docker volume inspect kept -f '{{.Mountpoint}}')/proof")
+    with job.untouched():
+        job.up(source="auto")
+    image = job.sh("docker image inspect tiny -f '{{.Id}}'")
+    said = job.up(source="official").output
+    assert "docker.io" in said and "/var/lib/docker stays" in said
+    assert job.installed() >= OFFICIAL
+    assert not job.installed() & DISTRIBUTION
+    assert job.sh("docker image inspect tiny -f '{{.Id}}'") == image
+    assert job.sh("ls $(docker volume inspect kept -f '{{.Mountpoint}}')") == "proof"
+    assert job.sh("docker inspect sleeper -f '{{.State.Running}}'") == "true"
+    with job.untouched():
+        job.up(source="official")
+
+
+def test_repository_that_another_key_signed_is_refused(job: Job, tmp_path):
+    wrong = tmp_path / "wrong.asc"
+    wrong.write_text(job.sh("cat /etc/apt/trusted.gpg.d/debian-archive-trixie-automatic.asc"))
+    said = job.up(source="official", repository_key=str(wrong), expect=1).output
+    assert "Traceback" not in said and "unexpected" not in said
+    assert "not signed" in said or "NO_PUBKEY" in said or "Missing key" in said
+    assert not job.installed() & OFFICIAL
