@@ -18,6 +18,7 @@ from pyinfra.api import FactBase, StringCommand
 from pyinfra.api.exceptions import PyinfraError
 from pyinfra.api.host import Host
 
+from operations import askpass
 from toolkit.settings import Settings, settings_for
 
 MARK = "\x1e"
@@ -72,7 +73,9 @@ def script(settings: Settings) -> str:
     """Return the shell script that runs every registered probe."""
     parts = ["export LC_ALL=C PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"]
     for name, function in sorted(_probes.items()):
-        parts.append(f"printf '\\036%s\\n' {name}\n(\n{function(settings).strip()}\n) 2>/dev/null </dev/null")
+        parts.append(
+            f"printf '\\036%s\\n' {name}\n(\n{function(settings).strip()}\n) 2>/dev/null </dev/null"
+        )
     return "\n".join([*parts, "exit 0"])
 
 
@@ -99,7 +102,9 @@ def read(host: Host | None = None) -> dict[str, str]:
     """
     target = host or current_host
     taken = target.connector_data.get(_CACHE)
-    if taken and (not target.state.is_executing or time.monotonic() - taken[0] < STALE_AFTER_SECONDS):
+    if taken and (
+        not target.state.is_executing or time.monotonic() - taken[0] < STALE_AFTER_SECONDS
+    ):
         return taken[1]
     answers = target.get_fact(
         HostSnapshot,
@@ -125,6 +130,8 @@ def needs_sudo(host: Host) -> bool:
         if not succeeded:
             raise PyinfraError(f"{host.name}: cannot run commands: {output.stderr}")
         host.connector_data[_SUDO] = output.stdout.strip() != "0"
+    if host.connector_data[_SUDO]:
+        askpass.install(host)
     return host.connector_data[_SUDO]
 
 
