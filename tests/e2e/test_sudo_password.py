@@ -18,7 +18,7 @@ echo 'asked ALL=(ALL) ALL' >/etc/sudoers.d/asked
 install -d -m700 -o asked -g asked /home/asked/.ssh
 install -m600 -o asked -g asked /root/.ssh/authorized_keys /home/asked/.ssh/
 """
-WATCH = "while [ ! -e /tmp/seen-enough ]; do ps axww -o args= | grep -F canary | grep -v grep; done"
+WATCH = "while [ ! -e /tmp/seen-enough ]; do ps axww -o args= | grep '[c]anary'; done"
 
 
 def test_the_password_is_in_no_process_list_and_no_output(lab_host, deployment):
