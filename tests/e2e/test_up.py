@@ -138,7 +138,7 @@ def running(deployed: Deployment) -> tuple[str, str]:
 
 
 def downloads(deployed: Deployment) -> str:
-    """What BuildKit keeps of the steps that fetch OpenClaw: a step that ran again has another id."""
+    """BuildKit's records of the steps that fetch OpenClaw; one that ran again has another id."""
     fetches = "docker buildx du --verbose | awk -v RS= '/npm.sh fetch openclaw/ {print $2}'"
     found = deployed.sh(fetches)
     assert found.strip(), "no build step fetches OpenClaw"
