@@ -1,0 +1,249 @@
+"""The swap on the real engine: what recreates the gateway, what does not, and the way back."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.e2e.harness import Deployment, merged, until
+from tests.lab import hosts as lab
+
+pytestmark = [pytest.mark.engine, pytest.mark.slow]
+
+BROKEN = """\
+FROM {image}
+USER root
+RUN printf '%s\\n' '#!/bin/sh' 'case $1 in gateway) ;; *) exec node /app/openclaw.mjs "$@" ;; esac' \\
+  'echo migrated >/home/node/.openclaw/state/canary; rm -rf /home/node/.openclaw/media' \\
+  'echo "cannot migrate; the token is $OPENCLAW_GATEWAY_TOKEN" >&2; exit 78' >/tmp/broken && \\
+  rm -f /usr/local/bin/openclaw && install -m 755 /tmp/broken /usr/local/bin/openclaw
+USER node
+"""
+
+
+@pytest.fixture(scope="module")
+def gateway(deployment, engine) -> Iterator[Deployment]:
+    from tests.e2e.conftest import _local
+
+    one = _local(deployment, {"gateway": {"ready_timeout": 600}})
+    one.claw("up")
+    yield one
+    one.remove()
+    one.sh(
+        f"docker image ls -q clawtest-images | xargs -r docker image rm -f; docker volume rm -f {one.name}-home"
+    )
+
+
+@pytest.fixture
+def canary(gateway: Deployment) -> str:
+    """A file in the state directory, as a database that an upgrade migrates would be."""
+    path = f"/var/lib/{gateway.name}/config/state/canary"
+    gateway.sh(f"echo original >{path} && chown 1000:1000 {path}")
+    return path
+
+
+def running(gateway: Deployment) -> tuple[str, str]:
+    state = gateway.container()
+    assert state["State"]["Running"]
+    return state["Id"], state["State"]["StartedAt"]
+
+
+def up(gateway: Deployment, **options: Any) -> list[str]:
+    """Run `./claw up` and return the operations that changed something."""
+    result = gateway.claw("up", "--json", **options)
+    (host,) = result.json["hosts"].values()
+    return list(host["changed"])
+
+
+def build(gateway: Deployment, dockerfile: str, tag: str) -> None:
+    text = dockerfile.format(image=f"{gateway.name}:local")
+    gateway.sh(f"docker build -q -t clawtest-images:{tag} - <<'END'\n{text}END")
+
+
+def retag(gateway: Deployment, source: str) -> None:
+    gateway.sh(f"docker tag {source} {gateway.name}:local")
+
+
+def image(gateway: Deployment, tag: str) -> str:
+    return gateway.sh(f"docker image inspect -f '{{{{.Id}}}}' {tag}").strip()
+
+
+def start_activation(gateway: Deployment) -> subprocess.Popen[str]:
+    env = {**os.environ, "DOCKER_HOST": f"unix://{lab.SOCKET}"}
+    script = f"/opt/{gateway.name}/run/activate.sh"
+    return subprocess.Popen(["sh", script], env=env, stdout=subprocess.PIPE, text=True)
+
+
+def cut(gateway: Deployment, phase: str) -> None:
+    """Start a swap and kill all of it as soon as it is in a phase."""
+    swap = start_activation(gateway)
+    marker = f"cat /opt/{gateway.name}/candidate/phase 2>/dev/null"
+    until(lambda: gateway.sh(marker, None).strip() == phase, 300, f"the phase {phase}")
+    gateway.sh(
+        f"for pid in $(pgrep -f '/opt/{gateway.name}/run/activate.s[h] detached'); do kill -9 -- -$pid; done"
+    )
+    swap.communicate(timeout=60)
+
+
+def test_a_second_run_leaves_the_container_alone(gateway: Deployment) -> None:
+    was = running(gateway)
+    assert up(gateway) == []
+    assert running(gateway) == was
+
+
+def test_a_changed_credential_reaches_the_gateway(gateway: Deployment) -> None:
+    env_file = f"/opt/{gateway.name}/.env"
+    token = gateway.token()
+    gateway.sh(f"printf '# my own\\nMY_OWN=1\\n' >>{env_file}")
+    up(gateway)
+    assert gateway.in_gateway("echo $MY_OWN").strip() == "1"
+    for value in ("first $value 'x'", "second \\ value"):
+        settings = {"credentials": {"SOME_API_KEY": {"env": "THE_KEY"}}}
+        was = running(gateway)
+        assert len(up(gateway, settings=settings, env={"THE_KEY": value})) == 3
+        assert running(gateway) != was
+        assert gateway.in_gateway('printf %s "$SOME_API_KEY"') == value
+        was = running(gateway)
+        assert up(gateway, settings=settings, env={"THE_KEY": value}) == []
+        assert running(gateway) == was
+    assert "# my own\nMY_OWN=1\n" in gateway.sh(f"cat {env_file}")
+    assert gateway.token() == token
+    assert gateway.sh(f"stat -c '%a %u' {env_file}").split() == ["600", "0"]
+
+
+def test_mounts_and_a_home_volume_alone_and_combined(gateway: Deployment, tmp_path) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "there").write_text("from the host\n")
+    mount = {"extra_mounts": [f"{data}:/data:ro"]}
+    home = {"home_volume": f"{gateway.name}-home"}
+    extra = f"/opt/{gateway.name}/docker-compose.extra.yml"
+
+    up(gateway, settings=mount)
+    assert gateway.in_gateway("cat /data/there") == "from the host\n"
+    assert gateway.in_gateway("touch /data/x 2>&1 || echo refused").strip().endswith("refused")
+    assert "Generated" in gateway.sh(f"cat {extra}")
+    in_cli = f"cd /opt/{gateway.name} && docker compose run -T --rm --entrypoint cat openclaw-cli"
+    assert gateway.sh(f"{in_cli} /data/there </dev/null") == "from the host\n"
+
+    up(gateway, settings=merged(mount, home))
+    gateway.in_gateway("echo kept >/home/node/mine && echo state >/home/node/.openclaw/mine")
+    assert gateway.in_gateway("cat /data/there") == "from the host\n"
+
+    up(gateway, settings=home)
+    assert gateway.in_gateway("cat /home/node/mine") == "kept\n"
+    assert gateway.in_gateway("test ! -e /data && echo gone").strip() == "gone"
+    # The state mount still wins: what is written there is on the host, not in the volume.
+    assert gateway.sh(f"cat /var/lib/{gateway.name}/config/mine") == "state\n"
+    plain = f"cd /opt/{gateway.name} && docker compose up -d 2>&1"
+    was = running(gateway)
+    gateway.sh(plain)
+    assert running(gateway) == was, "plain `docker compose up -d` is the same as ours"
+
+    up(gateway)
+    assert gateway.sh(f"test ! -e {extra} && echo gone").strip() == "gone"
+    assert "COMPOSE_FILE" not in gateway.sh(f"cat /opt/{gateway.name}/.env")
+    up(gateway, settings=home)
+    assert gateway.in_gateway("cat /home/node/mine") == "kept\n"
+    up(gateway)
+
+
+def test_the_users_override_is_respected(gateway: Deployment) -> None:
+    path = f"/opt/{gateway.name}/docker-compose.override.yml"
+    gateway.sh(
+        f"printf 'services: {{openclaw-gateway: {{environment: {{OWN: \"7\"}}}}}}\\n' >{path}"
+    )
+    assert up(gateway) != []
+    assert gateway.in_gateway("echo $OWN").strip() == "7"
+    assert up(gateway) == []
+    gateway.sh(f"rm {path}")
+    assert up(gateway) != []
+    assert gateway.in_gateway("echo $OWN").strip() == ""
+
+
+def test_a_stopped_gateway_is_started_again(gateway: Deployment) -> None:
+    for stop in ("stop", "pause", "rm -f"):
+        gateway.sh(f"docker {stop} {gateway.container()['Id']}")
+        assert up(gateway) == ["Activation | Start the gateway and wait until it is ready"]
+        assert gateway.http() == 200
+        assert up(gateway) == []
+
+
+def test_a_broken_release_is_rolled_back_with_its_state(gateway: Deployment, canary: str) -> None:
+    good = image(gateway, f"{gateway.name}:local")
+    build(gateway, BROKEN, "broken")
+    retag(gateway, "clawtest-images:broken")
+    result = gateway.claw("up", expect=1)
+    assert "cannot migrate; the token is (hidden)" in result.output
+    assert "the last good one is running again" in result.output
+    assert gateway.token() not in result.output
+    assert gateway.http() == 200
+    assert gateway.container()["Image"] == good == image(gateway, f"{gateway.name}:local")
+    assert gateway.sh(f"cat {canary}") == "original\n"
+    assert gateway.sh(f"test -d /var/lib/{gateway.name}/config/media && echo there").strip()
+    was = running(gateway)
+    assert up(gateway) == []
+    assert running(gateway) == was
+
+
+def test_settings_that_break_the_gateway_are_rolled_back(gateway: Deployment) -> None:
+    was = gateway.sh(f"cat /opt/{gateway.name}/docker-compose.yml")
+    broken = {"gateway": {"environment": {"NODE_OPTIONS": "--no-such-option"}}}
+    result = gateway.claw("up", settings=broken, expect=1)
+    assert "the last good one is running again" in result.output
+    assert gateway.http() == 200
+    assert gateway.sh(f"cat /opt/{gateway.name}/docker-compose.yml") == was
+    failed = gateway.sh(f"cat /opt/{gateway.name}/failed/docker-compose.yml")
+    assert "--no-such-option" in failed
+    assert up(gateway) == []
+
+
+@pytest.mark.parametrize("phase", ["stopping", "swapped"])
+def test_a_swap_that_was_cut_is_finished(phase: str, gateway: Deployment, canary: str) -> None:
+    build(gateway, f"FROM {{image}}\nLABEL clawtest={phase}\n", "next")
+    retag(gateway, "clawtest-images:next")
+    cut(gateway, phase)
+    assert up(gateway) == ["Activation | Start the gateway and wait until it is ready"]
+    assert gateway.http() == 200
+    assert gateway.container()["Image"] == image(gateway, "clawtest-images:next")
+    assert gateway.sh(f"cat {canary}") == "original\n"
+    assert up(gateway) == []
+
+
+def test_a_way_back_that_was_cut_is_finished(gateway: Deployment, canary: str) -> None:
+    gateway.sh(f"docker tag {gateway.name}:local clawtest-images:good")
+    build(gateway, BROKEN, "broken")
+    retag(gateway, "clawtest-images:broken")
+    cut(gateway, "going-back")
+    retag(gateway, "clawtest-images:good")
+    assert up(gateway) == ["Activation | Start the gateway and wait until it is ready"]
+    assert gateway.http() == 200
+    assert gateway.sh(f"cat {canary}") == "original\n"
+    assert up(gateway) == []
+
+
+def test_a_killed_run_does_not_stop_the_swap(gateway: Deployment) -> None:
+    """The script on the host finishes by itself; the next run waits for it and finds nothing to do."""
+    settings = {"time_zone": "Europe/Berlin"}
+    run = gateway.start("up", settings=settings)
+    marker = f"cat /opt/{gateway.name}/candidate/phase 2>/dev/null"
+    until(lambda: gateway.sh(marker, None).strip() == "swapped", 300, "the swap")
+    run.kill()
+    result = f"cat /opt/{gateway.name}/run/activate.result 2>/dev/null"
+    until(lambda: gateway.sh(result, None).strip() == "exit 0", 600, "the end of the swap")
+    assert gateway.http() == 200
+    was = running(gateway)
+    assert up(gateway, settings=settings) == []
+    assert running(gateway) == was
+    up(gateway)
+
+
+def test_the_gateway_is_not_known_by_what_it_keeps_secret(gateway: Deployment) -> None:
+    shown = gateway.container()
+    assert gateway.token() not in json.dumps(shown["Config"]["Labels"])
+    assert gateway.token() not in gateway.sh(f"cat /opt/{gateway.name}/docker-compose*.yml")
