@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Generator
 from pathlib import Path
 from shlex import quote
 
-from pyinfra import host, logger
+from pyinfra import host
 from pyinfra.api import StringCommand
 from pyinfra.api.deploy import deploy
 
 from operations import apt_sources, files, packages, snapshot, system, templates
 from operations.engine import checks, daemon
-from operations.engine.state import DEFAULT_SOCKETS, Engine, plan
+from operations.engine.state import DEFAULT_SOCKETS, Engine, plan, version_to_be
 from operations.operation import operation
 from toolkit.settings import Settings
 
@@ -21,7 +22,8 @@ __all__ = ["checks", "configure", "current", "install"]
 
 @files.managed_paths
 def paths(settings: Settings) -> tuple[str, ...]:
-    return (apt_sources.SOURCE, apt_sources.KEY, *apt_sources.TRIXIE_FILES)
+    sources = (apt_sources.SOURCE, apt_sources.KEY, *apt_sources.TRIXIE_FILES)
+    return (*sources, daemon.PATH, daemon.PROXY_DROP_IN)
 
 
 def current() -> Engine:
@@ -57,7 +59,7 @@ def installed(settings: Settings) -> Generator:
         host.noop("the engine that is there is used")
         return
     fresh = not current().installed
-    if fresh and _daemon_content(settings) is not None:
+    if fresh and _daemon_differs(settings):
         yield _write_daemon(settings)
     if wanted.missing:
         if wanted.source == "official":
@@ -100,12 +102,12 @@ def configured(settings: Settings) -> Generator:
     if not engine.installed:
         host.noop("daemon.json is written when the engine is installed")
         return
-    content = _daemon_content(settings)
-    if content is None and engine.previous is None:
+    differs = _daemon_differs(settings)
+    if not differs and engine.previous is None:
         host.noop("daemon.json is as it should be")
         return
-    before, after = _daemon_before(engine), _daemon_after(settings, engine)
-    if content is not None:
+    before, (after, _) = _daemon_before(engine), _daemon_after(settings, engine)
+    if differs:
         yield _write_daemon(settings)
     yield _service("apply", daemon.activation(before, after))
 
@@ -131,7 +133,7 @@ def _trust_docker(settings: Settings) -> Generator:
         yield StringCommand("mkdir -p /etc/apt/keyrings")
         content = Path(key).read_text().rstrip("\n") + "\n"
         yield files.write_command(files.File(apt_sources.KEY, content))
-    elif not files.found(apt_sources.KEY):
+    else:
         url = f"{apt_sources.repository(settings, system.current().distribution)}/gpg"
         yield _script("engine/docker-key.sh", key=apt_sources.KEY, url=url)
     source = apt_sources.docker(settings, system.current())
@@ -142,40 +144,52 @@ def _trust_docker(settings: Settings) -> Generator:
 
 def _daemon_before(engine: Engine) -> dict:
     """Return what the engine last ran with: not what was written after it and never proved."""
-    which = "daemon" if engine.previous is None else "previous"
-    content = engine.daemon if engine.previous is None else engine.previous
-    if content and "://***@" in content:
-        path = daemon.PATH if which == "daemon" else daemon.PREVIOUS
-        content = snapshot.read_quietly(host, f"cat {path}")
-    return daemon.parse(content)
+    if engine.previous is None:
+        return _keys(engine.daemon, daemon.PATH)
+    return _keys(engine.previous, daemon.PREVIOUS)
 
 
-def _daemon_after(settings: Settings, engine: Engine) -> dict:
-    return daemon.desired(settings, _daemon_before(engine), engine.arguments, engine.swarm)
+def _keys(text: str | None, path: str) -> dict:
+    if text and "://***@" in text:
+        text = snapshot.read_quietly(host, f"cat {path}")
+    return daemon.parse(text)
 
 
-def _daemon_content(settings: Settings) -> str | None:
-    """Return the text that daemon.json needs; None if what is there says the same."""
+def _daemon_after(settings: Settings, engine: Engine) -> tuple[dict, files.File | None]:
+    """Return daemon.json as it should be, and the drop-in for an engine too old for `proxies`."""
+    keys = daemon.desired(settings, _daemon_before(engine), engine.arguments, engine.swarm)
+    version = version_to_be(settings, engine, system.current(), packages.current())
+    if version >= daemon.PROXIES_SINCE or "proxies" not in keys:
+        return keys, None
+    content = daemon.proxy_drop_in(keys.pop("proxies"))
+    return keys, files.File(daemon.PROXY_DROP_IN, content, mode="600", secret=True)
+
+
+def _daemon_differs(settings: Settings) -> bool:
     engine = current()
-    there = engine.daemon
-    if there and "://***@" in there:
-        there = snapshot.read_quietly(host, f"cat {daemon.PATH}")
-    after = _daemon_after(settings, engine)
-    return None if there is not None and daemon.parse(there) == after else daemon.text(after)
+    keys, drop_in = _daemon_after(settings, engine)
+    if engine.daemon is None or _keys(engine.daemon, daemon.PATH) != keys:
+        return True
+    return files.differs(drop_in) if drop_in else files.found(daemon.PROXY_DROP_IN) is not None
 
 
 def _write_daemon(settings: Settings) -> StringCommand:
-    content = daemon.text(_daemon_after(settings, current()))
-    if "://" not in content or "@" not in content:
-        files.show_difference(files.File(daemon.PATH, content))
-    elif host.state.config.DIFF:
-        logger.info(f"{host.print_prefix}{daemon.PATH}: may hold passwords, difference not shown")
-    return _script("engine/daemon.sh", content=content)
+    keys, drop_in = _daemon_after(settings, current())
+    content = daemon.text(keys)
+    secret = bool(re.search("://[^/]*@", content))
+    files.show_difference(files.File(daemon.PATH, content, secret=secret))
+    return _script(
+        "engine/daemon.sh",
+        content=content,
+        secret=secret,
+        drop_in_path=daemon.PROXY_DROP_IN,
+        drop_in=drop_in.content if drop_in else "",
+    )
 
 
 def _service(*words: str) -> StringCommand:
     return _script("engine/service.sh", *words)
 
 
-def _script(template: str, *words: str, **variables: str) -> StringCommand:
+def _script(template: str, *words: str, **variables: object) -> StringCommand:
     return StringCommand("sh", "-s", "--", *words, _stdin=[templates.render(template, **variables)])

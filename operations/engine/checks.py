@@ -7,7 +7,7 @@ from pathlib import Path
 
 from operations import preflight
 from operations.engine import daemon
-from operations.engine.state import DEFAULT_SOCKETS, Engine, Plan, plan
+from operations.engine.state import DEFAULT_SOCKETS, Engine, Plan, plan, version_to_be
 from operations.packages import Packages
 from operations.preflight import Problem
 from operations.system import System
@@ -20,7 +20,8 @@ def engine_problems(settings: Settings, answers: dict[str, str]) -> Iterable[Pro
         return
     engine = Engine.parse(answers["engine"])
     there = Packages.parse(answers.get("packages", ""))
-    wanted = plan(settings, System.parse(answers.get("system", "")), engine, there)
+    system = System.parse(answers.get("system", ""))
+    wanted = plan(settings, system, engine, there)
     yield from {
         "existing": existing_problems,
         "official": official_problems,
@@ -31,6 +32,12 @@ def engine_problems(settings: Settings, answers: dict[str, str]) -> Iterable[Pro
             daemon.parse(text)
         except ValueError as error:
             yield Problem(f"{path} is not valid JSON: {error}", "correct it; it is left as it is")
+    old = version_to_be(settings, engine, system, there) < daemon.PROXIES_SINCE
+    if old and "proxies" in settings.engine.daemon and not system.systemd:
+        yield Problem(
+            "engine.daemon.proxies needs Docker Engine 23 or newer, or systemd",
+            "set engine.source to official, or name the proxies in /etc/default/docker",
+        )
     if engine.strangers:
         yield Problem(
             f"engine.users names {', '.join(engine.strangers)}, who is not a user of the host",

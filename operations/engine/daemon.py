@@ -12,6 +12,9 @@ from toolkit.settings import Settings
 
 PATH = "/etc/docker/daemon.json"
 PREVIOUS = f"{PATH}.openclaw-previous"
+PROXY_DROP_IN = "/etc/systemd/system/docker.service.d/openclaw-proxy.conf"
+PROXIES_SINCE = (23,)
+"""The first engine whose daemon.json may have `proxies`; older ones take the environment."""
 ROTATING = ("json-file", "local")
 # https://docs.docker.com/reference/cli/dockerd/#configuration-reload-behavior
 RELOADABLE = {
@@ -113,6 +116,22 @@ def text(keys: dict[str, Any]) -> str:
 
 
 def activation(before: dict[str, Any], after: dict[str, Any]) -> str:
-    """Return how a running engine takes up a change: `reload` or `restart`."""
+    """Return how a running engine takes up a change: `reload` or `restart`.
+
+    Without a difference, what a killed run left undone is unknown, and a restart does it all.
+    """
     changed = {key for key in before.keys() | after.keys() if before.get(key) != after.get(key)}
-    return "reload" if changed <= RELOADABLE else "restart"
+    return "reload" if changed and changed <= RELOADABLE else "restart"
+
+
+def proxy_drop_in(proxies: dict[str, str]) -> str:
+    """Return the systemd drop-in that says to an old engine what `proxies` says to a new one.
+
+    https://docs.docker.com/engine/daemon/proxy/#systemd-unit-file
+    """
+    lines = ["# Made by openclaw-pyinfra from engine.daemon.proxies.", "[Service]"]
+    for key, value in sorted(proxies.items()):
+        name = key.upper().replace("-", "_")
+        escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
+        lines.append(f'Environment="{name}={escaped}"')
+    return "\n".join(lines) + "\n"

@@ -157,6 +157,16 @@ def plan(settings: Settings, system: System, engine: Engine, there: Packages) ->
     return Plan(source, missing, removed)
 
 
+def version_to_be(
+    settings: Settings, engine: Engine, system: System, there: Packages
+) -> tuple[int, ...]:
+    """Return the version of the engine that runs, or as far as it is known, that will."""
+    found = engine.version or there.versions.get("docker.io", "")
+    if not found and _source(settings, engine, there) == "distro" and system.release == "12":
+        found = "20.10"
+    return version_of(found) or (99,)
+
+
 def _source(settings: Settings, engine: Engine, there: Packages) -> Source:
     asked = settings.engine.source
     if settings.engine.socket not in DEFAULT_SOCKETS:

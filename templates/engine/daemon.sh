@@ -13,8 +13,24 @@ main() {
     if [ -e "$file" ]; then cp -p "$file" "$previous.part"; else : >"$previous.part"; fi
     mv -f "$previous.part" "$previous"
   fi
+{% if not secret %}
   if [ -e "$file" ]; then chmod --reference="$file" "$new"; else chmod 644 "$new"; fi
+{% endif %}
   mv -f "$new" "$file"
+  drop_in {{ drop_in_path | sh }} {{ drop_in | sh }}
+}
+
+# What an engine too old for `proxies` in daemon.json takes from systemd; passwords may be in it.
+drop_in() {
+  [ -n "$2" ] || [ -e "$1" ] || return 0
+  mkdir -p "${1%/*}"
+  if [ -n "$2" ]; then
+    (umask 077; printf '%s' "$2" >"$1.openclaw-new")
+    mv -f "$1.openclaw-new" "$1"
+  else
+    rm -f "$1"
+  fi
+  if [ -d /run/systemd/system ]; then systemctl daemon-reload; fi
 }
 
 # With the options that the running engine was started with, which may contradict the file.

@@ -6,30 +6,16 @@ is proved is the way: key, deb822 source, conflicting packages, what is kept.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.e2e.harness import Deployment, Result
+from tests.e2e.engine_job import TINY, Job
 from tests.lab import hosts as lab
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
 
-DEPLOY = """
-from pyinfra import config, host
-
-from operations import engine, packages, preflight, snapshot
-
-settings = preflight.run()
-config.SUDO = snapshot.needs_sudo(host)
-packages.install(settings)
-engine.install(settings)
-engine.configure(settings)
-"""
 OFFICIAL = {
     "docker-ce",
     "docker-ce-cli",
@@ -38,12 +24,6 @@ OFFICIAL = {
     "docker-compose-plugin",
 }
 DISTRIBUTION = {"docker.io", "docker-cli", "containerd", "runc", "docker-compose", "docker-buildx"}
-TINY = """
-tar -chf - -C / bin/sleep lib64/ld-linux-x86-64.so.2 lib/x86_64-linux-gnu/libc.so.6 |
-  docker import - tiny >/dev/null
-docker volume create kept >/dev/null
-docker run -d --restart always --name sleeper -v kept:/kept tiny /bin/sleep 100000 >/dev/null
-"""
 
 
 @dataclass(frozen=True)
@@ -66,45 +46,13 @@ def repository(lab_host, tmp_path_factory) -> Repository:
     return Repository(f"http://{host.ip}", key)
 
 
-@dataclass
-class Job:
-    """A deploy of nothing but the engine on one host."""
-
-    deployment: Deployment
-    repository: Repository
-    file: Path
-
-    def up(self, *args: str, expect: int = 0, **engine: Any) -> Result:
-        settings = {
-            "repository_url": self.repository.url,
-            "repository_key": str(self.repository.key),
-            **engine,
-        }
-        words = ("--deploy", str(self.file), "-y", *args)
-        return self.deployment.claw("up", *words, settings={"engine": settings}, expect=expect)
-
-    def installed(self) -> set[str]:
-        query = "dpkg-query -W -f '${db:Status-Abbrev}${Package}\\n' | sed -n 's/^ii //p'"
-        return set(self.deployment.sh(query).split())
-
-    def sh(self, command: str) -> str:
-        return self.deployment.sh(command).strip()
-
-    @contextmanager
-    def untouched(self) -> Iterator[None]:
-        before = self.deployment.fingerprint()
-        yield
-        assert self.deployment.fingerprint() ^ before == set()
-
-
 @pytest.fixture
-def job(fresh_host, deployment, repository, tmp_path) -> Iterator[Job]:
-    file = tmp_path / "deploy.py"
-    file.write_text(DEPLOY)
-    yield Job(deployment(fresh_host("trixie")), repository, file)
+def job(fresh_host, deployment, repository, tmp_path) -> Job:
+    settings = {"repository_url": repository.url, "repository_key": str(repository.key)}
+    return Job(deployment(fresh_host("trixie"), engine=settings), tmp_path)
 
 
-def test_bare_host(job: Job):
+def test_bare_host(job: Job, repository: Repository):
     """`auto` takes Docker's repository when it can be reached; the second run changes nothing."""
     job.up("--dry", expect=2)
     job.up(source="auto")
@@ -116,7 +64,7 @@ def test_bare_host(job: Job):
     assert job.sh("docker info -f '{{.LiveRestoreEnabled}}'") == "true"
     assert job.sh("stat -c %a:%U /etc/apt/keyrings/docker.asc") == "644:root"
     source = job.sh("cat /etc/apt/sources.list.d/docker.sources")
-    assert f"URIs: {job.repository.url}/debian" in source
+    assert f"URIs: {repository.url}/debian" in source
     assert "Signed-By: /etc/apt/keyrings/docker.asc" in source
     with job.untouched():
         job.up("--dry", source="official", expect=0)

@@ -163,3 +163,22 @@ def test_only_absent_users_are_added() -> None:
     there = {"engine": "members=alice,bob"}
     done = commands(engine.users_added, there, users=("bob", "carol"))
     assert done == ["groupadd -rf docker && usermod -aG docker carol"]
+
+
+PROXIES = {"proxies": {"http-proxy": "http://user:secret@proxy:3128"}}
+
+
+def test_proxies_go_where_the_engine_reads_them() -> None:
+    wanted = settings(source="distro", daemon=PROXIES)
+    new, *_ = commands(engine.installed, BARE, settings=wanted)
+    assert '"proxies"' in new.stdin and "[Service]" not in new.stdin
+    old, *_ = commands(engine.installed, {**BARE, "system": BOOKWORM}, settings=wanted)
+    assert '"proxies"' not in old.stdin
+    assert 'Environment="HTTP_PROXY=http://user:secret@proxy:3128"' in old.stdin
+    assert "secret" not in new + old
+
+
+def test_drop_in_leaves_with_its_setting() -> None:
+    drop_in = "regular file|600|0:0|aa|/etc/systemd/system/docker.service.d/openclaw-proxy.conf"
+    done = commands(engine.configured, {**CONVERGED, "files": drop_in}, settings=settings())
+    assert [words(command) for command in done] == [[], ["apply", "restart"]]

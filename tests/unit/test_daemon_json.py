@@ -81,3 +81,13 @@ def test_only_reloadable_keys_are_reloaded() -> None:
     assert daemon.activation({}, {"live-restore": True, "debug": True}) == "reload"
     assert daemon.activation({"debug": True}, {"debug": True, "data-root": "/x"}) == "restart"
     assert daemon.activation({"data-root": "/x"}, {}) == "restart"
+    assert daemon.activation({"debug": True}, {"debug": True}) == "restart"
+
+
+def test_proxies_of_an_old_engine_are_its_environment() -> None:
+    drop_in = daemon.proxy_drop_in({"https-proxy": "http://u:p%40@proxy:3128", "no-proxy": "a,b"})
+    assert drop_in.splitlines()[1:] == [
+        "[Service]",
+        'Environment="HTTPS_PROXY=http://u:p%%40@proxy:3128"',
+        'Environment="NO_PROXY=a,b"',
+    ]
