@@ -1,0 +1,72 @@
+"""Hosts without systemd, whose engine is started by its SysV script or, where that gives up
+because it may not raise its limits (as in a plain container), as the script does it.
+"""
+
+from __future__ import annotations
+
+import secrets
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.engine_job import TINY, Job
+from tests.e2e.harness import until
+from tests.lab import hosts as lab
+from tests.lab import seed
+
+pytestmark = [pytest.mark.engine, pytest.mark.slow]
+
+# The shim of a lab host, ending in sshd instead of systemd; apt may not start services.
+INIT = """
+printf '#!/bin/sh\\nexit 101\\n' >/usr/sbin/policy-rc.d; chmod 755 /usr/sbin/policy-rc.d
+mkdir -p /run/sshd
+sed 's#/sbin/init$#/usr/sbin/sshd -D#' /usr/local/sbin/lab-init >/init
+exec sh /init
+"""
+
+
+@pytest.fixture
+def plain_host(engine) -> Iterator[lab.Host]:
+    name = f"plain-{secrets.token_hex(3)}"
+    container, image = lab.PREFIX + name, lab.build("bookworm")
+    lab._network()
+    options = ("--hostname", name, "--network", lab.NETWORK, *lab.RUN_OPTIONS, "--init")
+    labels = (f"--label=lab.host={name}", "--label=lab.suite=bookworm", "--label=lab.owner=0")
+    lab.docker(
+        *("create", "--name", container, *options, *labels, "--entrypoint", "sh", image),
+        *("-c", INIT),
+    )
+    try:
+        with tempfile.TemporaryDirectory() as directory:
+            seed.write(
+                Path(directory), lab._known_bundle(image), "bookworm", Path(f"{lab.key()}.pub")
+            )
+            lab.docker("cp", f"{directory}/.", f"{container}:/etc/lab")
+        lab.docker("start", container)
+
+        def answers() -> bool:
+            lab.write_ssh_config()
+            return lab.ssh(name, "true").returncode == 0
+
+        until(answers, 60, "sshd of the plain host")
+        yield lab.find(name)
+    finally:
+        lab.down(name)
+
+
+def test_engine_runs_and_second_run_changes_nothing(plain_host, deployment, tmp_path):
+    job = Job(deployment(plain_host, engine={"source": "distro"}), tmp_path)
+    job.up("--dry", expect=2)
+    job.up()
+    assert job.sh("docker version -f '{{.Server.Version}}'").startswith("20.10")
+    assert job.sh("service docker status").endswith("is running.")
+    daemon = job.daemon()
+    with job.untouched():
+        job.up()
+    job.sh(TINY)
+    container = job.sleeper()
+    job.up(log_max_size="7m")
+    assert job.daemon() != daemon
+    assert job.sleeper() == container
