@@ -1,7 +1,7 @@
-"""The two files of a host that hold secrets, `.env` and `openclaw.json`: read quietly, never shown.
+"""What holds secrets on a host, `.env`, `openclaw.json` and proxies: read quietly, never shown.
 
-The snapshot knows whether they exist, their mode and owner; their content is read in one further
-round trip, only where one of them exists, and kept exactly as long as the snapshot.
+The snapshot knows whether the files exist, their mode and owner; their content is read in one
+further round trip and kept exactly as long as the snapshot.
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ from __future__ import annotations
 import base64
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from shlex import quote
 
 import json5
 from pyinfra import host
 
-from operations import snapshot
+from operations import snapshot, templates
 from toolkit import dotenv
 from toolkit.settings import Settings
 
@@ -28,10 +28,11 @@ class UnreadableFile(ValueError):
 
 @dataclass(frozen=True)
 class Private:
-    """The content of both files; None: absent."""
+    """The content of both files (None: absent), and the host's own proxy variables."""
 
     environment: bytes | None
     config: bytes | None
+    proxies: dict[str, str] = field(default_factory=dict)
 
     def variables(self) -> dict[str, str]:
         """Return the values of `.env` by key; none if it is absent.
@@ -98,21 +99,28 @@ def read(settings: Settings) -> Private:
     cached = host.connector_data.get(_CACHE)
     if cached and cached[0] is answers:
         return cached[1]
-    content = Private(*_read(settings, answers))
+    content = _read(settings, answers)
     host.connector_data[_CACHE] = (answers, content)
     return content
 
 
-def _read(settings: Settings, answers: dict[str, str]) -> list[bytes | None]:
-    paths = [environment_path(settings), config_path(settings)]
-    there = [state.startswith("regular") for state in states(answers)]
-    if not any(there):
-        return [None, None]
+def _read(settings: Settings, answers: dict[str, str]) -> Private:
     # base64: a file that is not UTF-8 must not stop pyinfra from reading the answer.
-    encode = "; ".join(f"base64 -w0 {quote(path)} 2>/dev/null; echo ." for path in paths)
-    lines = snapshot.read_quietly(host, encode).splitlines()
-    decoded = [base64.b64decode(line.rstrip(".")) for line in lines]
-    return [content if present else None for content, present in zip(decoded, there, strict=True)]
+    commands = [
+        f"base64 -w0 {quote(path)} 2>/dev/null; echo ."
+        for path in (environment_path(settings), config_path(settings))
+    ]
+    proxies = templates.render("compose/proxies.sh.j2")
+    answer = snapshot.read_quietly(host, "\n".join([*commands, f"{{ {proxies}}} | base64 -w0"]))
+    environment, config, variables = (
+        base64.b64decode(line.rstrip(".")) for line in (*answer.splitlines(), "", "", "")[:3]
+    )
+    there = [state.startswith("regular") for state in states(answers)]
+    return Private(
+        environment if there[0] else None,
+        config if there[1] else None,
+        dict(line.split("=", 1) for line in variables.decode(errors="replace").splitlines()),
+    )
 
 
 def _parse(text: str) -> object:

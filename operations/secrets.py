@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Generator, Iterable
+import re
+from collections.abc import Generator, Iterable, Mapping
 from dataclasses import dataclass
 from shlex import quote
 
@@ -17,6 +18,7 @@ from operations.operation import operation
 from toolkit import credentials, dotenv
 from toolkit.settings import Settings
 
+_LOOPBACK = re.compile(r"^(\w+://)?([^/@]*@)?(localhost|127\.[\d.]+|\[::1\])(:|/|$)")
 TOKEN = "OPENCLAW_GATEWAY_TOKEN"
 SHORTEST_TOKEN = 24
 """OpenClaw's `security audit` warns of shorter ones (`gateway.token_too_short`)."""
@@ -92,7 +94,28 @@ def plan(settings: Settings) -> Plan:
     adopted = there.get(TOKEN) or plaintext_token(content.configuration())
     if TOKEN not in wanted and adopted:
         wanted[TOKEN] = adopted
+    if settings.trust_host_cas:
+        wanted = missing_proxies(content.proxies, there) | wanted
     return Plan(_with_compose_file(settings, dotenv.edit(text, wanted)), TOKEN not in wanted)
+
+
+def missing_proxies(of_host: Mapping[str, str], there: Mapping[str, str]) -> dict[str, str]:
+    """Return the host's proxy variables that `.env` does not have yet.
+
+    They are taken over once and then the user's to change: what a later run finds depends on the
+    shell that it is started from. A proxy on the host's own loopback is none for a container.
+    """
+    known = {key.lower() for key in there}
+    usable = {
+        key: value
+        for key, value in of_host.items()
+        if key.lower() not in known and not _LOOPBACK.search(value)
+    }
+    if not any(key.lower() != "no_proxy" for key in usable):
+        return {}
+    if not any(key.lower() == "no_proxy" for key in (*usable, *there)):
+        usable["NO_PROXY"] = "localhost,127.0.0.1,::1"
+    return usable
 
 
 def keyed_digest(text: str) -> str:

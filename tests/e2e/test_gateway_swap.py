@@ -18,7 +18,8 @@ pytestmark = [pytest.mark.engine, pytest.mark.slow]
 BROKEN = """\
 FROM {image}
 USER root
-RUN printf '%s\\n' '#!/bin/sh' 'case $1 in gateway) ;; *) exec node /app/openclaw.mjs "$@" ;; esac' \\
+RUN printf '%s\\n' '#!/bin/sh' \\
+  'case $1 in gateway) ;; *) exec node /app/openclaw.mjs "$@" ;; esac' \\
   'echo migrated >/home/node/.openclaw/state/canary; rm -rf /home/node/.openclaw/media' \\
   'echo "cannot migrate; the token is $OPENCLAW_GATEWAY_TOKEN" >&2; exit 78' >/tmp/broken && \\
   rm -f /usr/local/bin/openclaw && install -m 755 /tmp/broken /usr/local/bin/openclaw
@@ -34,9 +35,8 @@ def gateway(deployment, engine) -> Iterator[Deployment]:
     one.claw("up")
     yield one
     one.remove()
-    one.sh(
-        f"docker image ls -q clawtest-images | xargs -r docker image rm -f; docker volume rm -f {one.name}-home"
-    )
+    one.sh("docker image ls -q clawtest-images | xargs -r docker image rm -f")
+    one.sh(f"docker volume rm -f {one.name}-home")
 
 
 @pytest.fixture
@@ -85,7 +85,8 @@ def cut(gateway: Deployment, phase: str) -> None:
     marker = f"cat /opt/{gateway.name}/candidate/phase 2>/dev/null"
     until(lambda: gateway.sh(marker, None).strip() == phase, 300, f"the phase {phase}")
     gateway.sh(
-        f"for pid in $(pgrep -f '/opt/{gateway.name}/run/activate.s[h] detached'); do kill -9 -- -$pid; done"
+        f"for pid in $(pgrep -f '/opt/{gateway.name}/run/activate.s[h] detached'); do "
+        "kill -9 -- -$pid; done"
     )
     swap.communicate(timeout=60)
 
@@ -228,7 +229,7 @@ def test_a_way_back_that_was_cut_is_finished(gateway: Deployment, canary: str) -
 
 
 def test_a_killed_run_does_not_stop_the_swap(gateway: Deployment) -> None:
-    """The script on the host finishes by itself; the next run waits for it and finds nothing to do."""
+    """The script on the host finishes by itself, and the next run has nothing to do."""
     settings = {"time_zone": "Europe/Berlin"}
     run = gateway.start("up", settings=settings)
     marker = f"cat /opt/{gateway.name}/candidate/phase 2>/dev/null"

@@ -316,7 +316,8 @@ def test_the_judges_answers_are_read() -> None:
         ],
     }
     answer = (
-        'readyz ok\nclosed failed the port also answers on 10.0.0.1\nconfig_validate {"valid": true}\n'
+        "readyz ok\nclosed failed the port also answers on 10.0.0.1\n"
+        'config_validate {"valid": true}\n'
         f"audit {json.dumps(audit)}\ndoctor {json.dumps(doctor)}\n"
     )
     found = {check.name: (check.outcome, check.detail) for check in verification.parse(answer)}

@@ -48,12 +48,15 @@ def private(environment: str | bytes | None, config: str | bytes | None = None) 
 def files_on_host(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Answers]:
     """`files_on_host(environment, config)`: what a quiet read finds; returns the snapshot."""
 
-    def put(environment: str | bytes | None, config: str | bytes | None = None) -> Answers:
+    def put(
+        environment: str | bytes | None, config: str | bytes | None = None, proxies: str = ""
+    ) -> Answers:
         contents = [
             text.encode() if isinstance(text, str) else text or b""
             for text in (environment, config)
         ]
         answer = "".join(f"{base64.b64encode(content).decode()}.\n" for content in contents)
+        answer += base64.b64encode(proxies.encode()).decode()
         monkeypatch.setattr(snapshot, "read_quietly", lambda *_: answer)
         return private(environment, config)
 
@@ -237,6 +240,20 @@ def test_a_credential_that_cannot_be_read_is_a_problem(files_on_host, tmp_path: 
         "credentials.C",
     ]
     assert "hunter2" not in " ".join(said)
+
+
+def test_the_hosts_proxies_are_taken_over_once(files_on_host) -> None:
+    proxies = "HTTPS_PROXY=http://u:p@proxy:3128\nhttp_proxy=http://127.0.0.1:3128\n"
+    text = f"OPENCLAW_GATEWAY_TOKEN={TOKEN}\n"
+    (command,) = commands(secrets.written, files_on_host(text, None, proxies), settings=settings())
+    taken = "HTTPS_PROXY=http://u:p@proxy:3128\nNO_PROXY=localhost,127.0.0.1,::1\n"
+    assert command.stdin == text + taken
+    changed = text + taken.replace("proxy:3128", "other:1").replace(",::1", "")
+    assert (
+        commands(secrets.written, files_on_host(changed, None, proxies), settings=settings()) == []
+    )
+    distrusting = settings(trust_host_cas=False)
+    assert commands(secrets.written, files_on_host(text, None, proxies), settings=distrusting) == []
 
 
 def test_compose_knows_the_extra_file_only_while_there_is_one(files_on_host) -> None:
