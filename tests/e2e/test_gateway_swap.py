@@ -204,6 +204,19 @@ def test_settings_that_break_the_gateway_are_rolled_back(gateway: Deployment) ->
     assert up(gateway) == []
 
 
+def test_a_first_gateway_that_fails_is_stopped_and_shown(local_deployment) -> None:
+    """There is nothing to go back to; a mended setting then brings it up."""
+    one = local_deployment(onboarding={"enabled": False}, gateway={"ready_timeout": 600})
+    broken = {"gateway": {"environment": {"NODE_OPTIONS": "--no-such-option"}}}
+    result = one.claw("up", settings=broken, expect=1)
+    assert "--no-such-option is not allowed" in result.output
+    assert "no earlier one to go back to" in result.output
+    assert one.container()["State"]["Status"] == "exited"
+    assert "Activation | Start the gateway and wait until it is ready" in up(one)
+    assert one.http() == 200
+    assert up(one) == []
+
+
 @pytest.mark.parametrize("phase", ["stopping", "swapped"])
 def test_a_swap_that_was_cut_is_finished(phase: str, gateway: Deployment, canary: str) -> None:
     build(gateway, f"FROM {{image}}\nLABEL clawtest={phase}\n", "next")
