@@ -15,7 +15,7 @@ from pyinfra import host
 from pyinfra.api import StringCommand
 from pyinfra.api.deploy import deploy
 
-from operations import files, snapshot, templates
+from operations import files, packages, snapshot, templates
 from operations.operation import operation
 from toolkit.settings import Settings
 
@@ -44,6 +44,11 @@ def unit(settings: Settings) -> files.File:
         insert=rule(settings, "-I"),
     )
     return files.File(f"/etc/systemd/system/{settings.name}-closed.service", content)
+
+
+@packages.required
+def tools(settings: Settings) -> Iterable[str]:
+    return ("iptables",)
 
 
 @files.managed_paths
