@@ -23,6 +23,7 @@ from toolkit.settings import Settings
 
 LABEL = "openclaw-pyinfra.project"
 CHANGED = "openclaw_changed"
+INPUTS_CHANGED = "its compose inputs changed"
 """Key of `host.connector_data`, set once this run has changed what the gateway runs or reads."""
 RELOAD_SECONDS = 15
 """OpenClaw takes up a changed openclaw.json within 2 s on an idle machine."""
@@ -105,7 +106,7 @@ def reasons(
     elif there.health == "unhealthy":
         found.append("the gateway is unhealthy")
     if there.status and there.label != wanted_label:
-        found.append("its compose inputs changed")
+        found.append(INPUTS_CHANGED)
     if there.status and (image_changes or there.image != there.wanted_image):
         found.append("its image changed")
     if there.unfinished:
@@ -131,7 +132,7 @@ def activated(settings: Settings) -> Generator:
         return
     path = quote(f"{settings.project_directory}/run/activate.sh")
     yield StringCommand(f"umask 077 && cat > {path} && sh {path}", _stdin=[script(settings)])
-    host.connector_data[CHANGED] = True
+    host.connector_data[CHANGED] = found
 
 
 @deploy("Activation")

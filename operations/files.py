@@ -47,7 +47,9 @@ class Found:
     digest: str
 
 
-def managed_paths(function: Callable[[Settings], Iterable[str]]) -> Callable[[Settings], Iterable[str]]:
+def managed_paths(
+    function: Callable[[Settings], Iterable[str]],
+) -> Callable[[Settings], Iterable[str]]:
     """Register a function that names the paths whose state the snapshot must hold."""
     _managed.append(function)
     return function
@@ -121,7 +123,7 @@ def digest(content: str) -> str:
 
 
 def differs(file: File) -> bool:
-    """Return whether `file` is absent on the current host, or has another content, mode or owner."""
+    """Return whether `file` is absent on the current host or differs in content, mode or owner."""
     there = found(file.path)
     wanted = (digest(file.content), file.mode, file.owner)
     return there is None or (there.digest, there.mode, there.owner) != wanted

@@ -1,9 +1,9 @@
 """Proof that the gateway is what was asked for; reads only and never counts as a change.
 
 On a host where nothing changed, what the snapshot knows is enough. After a change the gateway is
-also asked from outside and from inside, with OpenClaw's own judges (`config validate`,
-`security audit --deep`, `doctor`; docs: gateway/security). The results are left in
-`host.connector_data[RESULTS]` for the summary.
+also asked from outside and from inside, and unless only its compose files changed, OpenClaw's own
+judges are heard (`config validate`, `security audit --deep`, `doctor`; docs: gateway/security).
+The results are left in `host.connector_data[RESULTS]` for the summary.
 """
 
 from __future__ import annotations
@@ -111,8 +111,10 @@ def verified(settings: Settings) -> Generator:
         host.noop("verified after the run")
         return
     checks = from_snapshot(settings)
-    if host.connector_data.get(activation.CHANGED):
-        answer = snapshot.read_quietly(host, f"sh -c {quote(script(settings))}")
+    if changed := host.connector_data.get(activation.CHANGED):
+        # The judges take seconds each, and what they judge is not in the compose files.
+        judges = changed != [activation.INPUTS_CHANGED]
+        answer = snapshot.read_quietly(host, f"sh -c {quote(script(settings, judges))}")
         asked = parse(answer)
         names = {check.name for check in asked}
         checks = [check for check in checks if check.name not in names] + asked
@@ -127,8 +129,8 @@ def verified(settings: Settings) -> Generator:
     host.noop("the gateway was looked at")
 
 
-def script(settings: Settings) -> str:
-    """Return the script that looks at the gateway on the host."""
+def script(settings: Settings, judges: bool) -> str:
+    """Return the script that looks at the gateway on the host, with OpenClaw's judges or not."""
     address = ipaddress.ip_address(settings.gateway.address)
     return templates.render(
         "openclaw/verify.sh.j2",
@@ -138,6 +140,7 @@ def script(settings: Settings) -> str:
         port=settings.gateway.port,
         address=str(address),
         only_address=not address.is_unspecified,
+        judges=judges,
     )
 
 
