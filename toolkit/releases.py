@@ -12,7 +12,6 @@ import shutil
 import subprocess
 import sys
 from datetime import datetime, timezone
-from functools import lru_cache
 from typing import Any
 
 from toolkit import lock
@@ -30,16 +29,31 @@ class ReleaseError(LockError):
         super().__init__(f"{what} ({fix})")
 
 
-@lru_cache
+_answers: dict[str, Release | ReleaseError] = {}
+
+
 def resolve(version: str) -> Release:
     """Return what npm says of a release: its digest, and the Node and npm that it runs on.
 
     Node is the newest of the oldest major that the release's `engines` accept, which is the
-    one that OpenClaw's own image is built on, and one that exists for every architecture.
+    one that OpenClaw's own image is built on, and one that exists for every architecture. Each
+    release is asked for once per process.
 
     Raises:
         ReleaseError: there is no such release, or no npm on this machine to ask.
     """
+    if version not in _answers:
+        try:
+            _answers[version] = _resolve(version)
+        except ReleaseError as error:
+            _answers[version] = error
+    answer = _answers[version]
+    if isinstance(answer, ReleaseError):
+        raise answer
+    return answer
+
+
+def _resolve(version: str) -> Release:
     if not shutil.which("npm"):
         raise ReleaseError(
             f"gateway.version {version} is not in the lock, and this machine has no npm to ask",

@@ -12,7 +12,7 @@ from pyinfra.api import StringCommand
 from operations import packages, templates
 from operations.images import identity, state
 from operations.images.identity import Base
-from operations.images.plan import Plan, plan
+from operations.images.plan import Plan, available, plan
 from operations.operation import operation
 from toolkit import lock
 from toolkit.lock import LockError
@@ -33,12 +33,11 @@ def base_made(settings: Settings) -> Generator:
     + settings: the settings of the host
     """
     wanted = plan(settings)
-    there = state.current().tagged(wanted.base.reference)
     if wanted.current:
         host.noop("no image has to be built")
     elif not wanted.base.bootstrapped:
         host.noop("the base image comes from a registry")
-    elif there and there.inputs == wanted.base.digest:
+    elif available(wanted.base):
         host.noop("the base image is there")
     else:
         if MMDEBSTRAP not in packages.current().versions:
@@ -73,7 +72,7 @@ def built(settings: Settings) -> Generator:
         wanted = plan(settings)
     elif not wanted.base.bootstrapped:
         base = wanted.base
-        if base.digest is None or base.digest not in state.current().pulled:
+        if not available(base):
             yield _run("pull.sh.j2", settings, reference=base.pinned)
         digest = base.digest or next(iter(state.current().pulled), None)
         if base.reference.partition("@")[2] != digest:

@@ -40,8 +40,9 @@ class Plan:
 def plan(settings: Settings) -> Plan:
     """Return the plan of the current host.
 
-    An image that is as one of the accepted plans wants it is kept: with `base_images: auto` the
-    reachability of a registry matters only when an image has to be built.
+    An image that is as one of the accepted plans wants it is kept, and a new one is built on the
+    same base where the engine still has that: with `base_images: auto` the reachability of a
+    registry matters only when a base image is needed that is not there.
     """
     there = state.current().tagged(identity.tag(settings))
     plans = list(_plans(settings, there))
@@ -50,6 +51,9 @@ def plan(settings: Settings) -> Plan:
             return replace(candidate, current=True)
     if len(plans) == 1:
         return plans[0]
+    for candidate in plans:
+        if there and there.base == candidate.base.label and available(candidate.base):
+            return candidate
     bootstrap = choice(settings) == "bootstrap"
     return next(candidate for candidate in plans if candidate.base.bootstrapped == bootstrap)
 
@@ -131,6 +135,15 @@ def _plans(settings: Settings, there: Image | None) -> Iterable[Plan]:
         for base in bases:
             context = identity.npm_context(settings, release, base)
             yield Plan(base, context, unresolved=unresolved)
+
+
+def available(base: Base) -> bool:
+    """Return whether the current host's engine has a base image, of the right content."""
+    known = state.current()
+    if base.bootstrapped:
+        image = known.tagged(base.reference)
+        return image is not None and image.inputs == base.digest
+    return base.digest in known.pulled
 
 
 def _adopted(base: Base, there: Image | None) -> Base:

@@ -1,0 +1,217 @@
+"""The gateway's image from npm: what it holds, what it hides, what a change rebuilds."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.harness import ROOT, until
+from tests.e2e.images_job import Job, Registry
+from tests.lab import hosts as lab
+
+pytestmark = [pytest.mark.engine, pytest.mark.slow]
+BUILD = "Build the gateway image"
+CANARIES = {"npm": "canary-npm-5d1c", "pip": "canary-pip-77ab", "proxy": "canary-proxy-90ef"}
+
+
+@pytest.fixture(scope="module")
+def job(engine: object, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Job]:
+    made = Job(tmp_path_factory.mktemp("npm"), f"images-{secrets.token_hex(3)}")
+    assert BUILD in made.up(base_images="bootstrap")
+    yield made
+    made.remove()
+
+
+def inside(job: Job, script: str, *options: str) -> str:
+    options = ("--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges", *options)
+    return lab.docker("run", "--rm", *options, "--entrypoint", "sh", job.tag, "-c", script).strip()
+
+
+def log(job: Job) -> str:
+    return (job.project / "images/gateway.log").read_text()
+
+
+def ran(job: Job, step: str) -> bool:
+    """Whether the last build ran the step whose description contains `step`, or had it cached."""
+    lines = log(job).splitlines()
+    (number,) = {line.split()[0] for line in lines if "] RUN" in line and step in line}
+    assert any(line.startswith((f"{number} DONE", f"{number} CACHED")) for line in lines)
+    return f"{number} CACHED" not in lines
+
+
+def test_it_is_as_openclaw_documents_its_own_image(job: Job) -> None:
+    assert job.up(base_images="bootstrap") == []
+    said = inside(
+        job, "id -u; id -g; pwd; echo $HOME; node dist/index.js --version; openclaw --version"
+    )
+    assert said.splitlines()[:4] == ["1000", "1000", "/app", "/home/node"]
+    assert [line.split()[1] for line in said.splitlines()[4:]] == ["2026.9.6", "2026.9.6"]
+    assert json.loads(job.image("json .Config.Entrypoint")) == ["tini", "-s", "--"]
+    assert job.image('index .Config.Labels "org.opencontainers.image.version"') == "2026.9.6"
+
+
+def test_its_health_is_the_gateways(job: Job) -> None:
+    tmpfs = [
+        "--tmpfs=/tmp",
+        *(f"--tmpfs=/home/node/{name}:uid=1000,gid=1000" for name in (".cache", ".openclaw")),
+    ]
+    check = "node /usr/local/lib/openclaw/healthcheck.mjs 2>/dev/null"
+    start = "node dist/index.js gateway --port 18999 --allow-unconfigured >/tmp/log 2>&1 &"
+    script = f"""{check} && echo early
+        export OPENCLAW_GATEWAY_PORT=18999 OPENCLAW_GATEWAY_TOKEN=0123456789abcdef
+        {start} for i in $(seq 600); do {check} && echo healthy && exit; sleep 1; done
+        tail /tmp/log"""
+    assert inside(job, script, *tmpfs) == "healthy"
+
+
+def test_a_changed_apt_list_rebuilds_neither_node_nor_openclaw(job: Job) -> None:
+    settings: dict[str, Any] = {"base_images": "bootstrap", "gateway": {"apt_packages": ["jq"]}}
+    assert job.planned(**settings) == [
+        "Write the gateway's build context",
+        BUILD,
+        "Remove superseded images",
+    ]
+    assert job.up(**settings) == [
+        "Write the gateway's build context",
+        BUILD,
+        "Remove superseded images",
+    ]
+    assert "jq-" in inside(job, "jq --version")
+    assert not ran(job, "npm.sh fetch openclaw") and not ran(job, "packages.sh npm")
+    assert len(job.images()) == 1
+
+
+def test_secrets_of_a_build_leave_no_trace(
+    job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    npmrc, pip = tmp_path / "npmrc", tmp_path / "pip.conf"
+    npmrc.write_text(f"//registry.invalid/:_authToken={CANARIES['npm']}\n")
+    pip.write_text(f"[global]\ntrusted-host = {CANARIES['pip']}.invalid\n")
+    monkeypatch.setenv("NO_PROXY", f"{CANARIES['proxy']}.invalid")
+    done = job.run(
+        base_images="bootstrap",
+        gateway={"pip_packages": ["humanize==4.14.0"]},
+        build={"npm_configuration": str(npmrc), "pip_configuration": str(pip)},
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert inside(job, "python3 -c 'import humanize; print(humanize.__version__)'") == "4.14.0"
+    assert ran(job, "pip.sh /out")
+
+    pattern = "|".join(CANARIES.values())
+    found = subprocess.run(
+        ["sh", "-c", f"docker save {job.tag} | tar -xO 2>/dev/null | grep -aEc '{pattern}'"],
+        env={**os.environ, "DOCKER_HOST": f"unix://{lab.SOCKET}"},
+        capture_output=True,
+        text=True,
+    )
+    assert found.stdout.strip() == "0", found.stderr
+    history = lab.docker("history", "--no-trunc", job.tag) + job.image("json .Config")
+    for text in (history, log(job), done.stdout, done.stderr):
+        assert not any(canary in text for canary in CANARIES.values())
+    assert inside(job, "env | grep -i -e proxy -e cert; find /run/secrets -type f") == ""
+
+
+def test_packages_that_do_not_exist_are_named_and_the_old_image_stays(job: Job) -> None:
+    before = job.image()
+    for gateway, reason in (
+        ({"pip_packages": ["humanize==99.0"]}, "Python package humanize==99.0 does not exist"),
+        ({"apt_packages": ["jq=99"]}, "Version '99' for 'jq' was not found"),
+    ):
+        said = job.refused(base_images="bootstrap", gateway=gateway)
+        (line,) = [line for line in said.splitlines() if "gateway image: " in line]
+        assert reason in line
+        assert job.image() == before
+
+
+def test_a_release_that_does_not_exist_is_refused_before_anything_is_touched(job: Job) -> None:
+    before = job.image()
+    said = job.refused(base_images="bootstrap", gateway={"version": "2099.1.1"})
+    assert "gateway.version 2099.1.1" in said and "no host was touched" in said
+    assert job.image() == before
+
+
+def test_a_killed_build_is_finished_by_the_next_run(job: Job) -> None:
+    settings: dict[str, Any] = {
+        "base_images": "bootstrap",
+        "gateway": {"apt_packages": ["tree", "jq"]},
+    }
+    job.up(base_images="bootstrap")
+    before = job.image()
+    assert BUILD in job.planned(**settings)
+    running = subprocess.Popen(
+        [
+            sys.executable,
+            "-m",
+            "pyinfra",
+            "-y",
+            str(job.directory / "inventory.py"),
+            str(job.directory / "deploy.py"),
+        ],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    started = job.project / "images/gateway.log"
+    text = started.read_text()
+    until(
+        lambda: started.read_text() != text and "packages.sh tree" in started.read_text(),
+        120,
+        "the build runs",
+    )
+    os.killpg(running.pid, signal.SIGKILL)
+    running.wait()
+    assert job.image() == before
+    assert BUILD in job.up(**settings)
+    assert job.up(**settings) == []
+    assert "jq-" in inside(job, "tree --version >/dev/null && jq --version")
+
+
+def test_a_registry_is_used_when_it_answers_and_not_missed_later(job: Job, tmp_path: Path) -> None:
+    job.up(base_images="bootstrap")
+    context = str(job.project / "images/gateway")
+    ours = f"images-node:{secrets.token_hex(3)}"
+    lab.docker(
+        "buildx",
+        "build",
+        "-q",
+        "--load",
+        "--target",
+        "node",
+        "--build-arg",
+        "BASE=openclaw-base:bookworm",
+        "-t",
+        ours,
+        context,
+    )
+    registry = Registry(tmp_path / "registry")
+    other = Job(tmp_path, f"{job.name}-registry")
+    try:
+        reference = f"{registry.address}/library/node:24.21.0-bookworm-slim"
+        digest = registry.push(ours, "library/node:24.21.0-bookworm-slim")
+        auto = {"registry": f"{registry.address}/library", "base_images": "auto"}
+        assert job.up(**auto) == []  # made by bootstrap, and still good
+
+        assert BUILD in other.up(**auto)
+        assert other.label("base") == f"{reference}@{digest}"
+        assert "2026.9.6" in inside(other, "openclaw --version")
+        assert digest in other.lock.read_text()
+        registry.stop()
+        assert other.up(**auto) == []
+        # What was pulled once is built upon again without the registry.
+        assert BUILD in other.up(**auto, gateway={"apt_packages": ["jq"]})
+        assert other.label("base") == f"{reference}@{digest}"
+    finally:
+        registry.stop()
+        other.remove()
+        lab.docker("rmi", ours)
