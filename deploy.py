@@ -1,6 +1,6 @@
 """OpenClaw on every host of the inventory, top to bottom.
 
-    pyinfra inventories/local.py deploy.py [--dry] [--diff]
+pyinfra inventories/local.py deploy.py [--dry] [--diff]
 """
 
 from pyinfra import config, host
@@ -23,15 +23,15 @@ from operations import (
 settings = preflight.run()
 config.SUDO = snapshot.needs_sudo(host)
 
-packages.install(settings)
-engine.install(settings)
-engine.configure(settings)
-directories.create(settings)
-secrets.write(settings)
-images.build(settings)
-compose.configure(settings)
-configuration.merge(settings)
-network.close(settings)
-activation.activate(settings)
-images.prune(settings)
-verification.verify(settings)
+packages.install(settings=settings)
+engine.install(settings=settings)
+engine.configure(settings=settings)
+directories.create(settings=settings)
+secrets.write(settings=settings)
+images.build(settings=settings)
+compose.configure(settings=settings)
+configuration.merge(settings=settings)
+network.close(settings=settings)
+activation.activate(settings=settings)
+images.prune(settings=settings)
+verification.verify(settings=settings)

@@ -72,7 +72,7 @@ def host_with(monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, str]]:
 
 def _label(answers: dict[str, str]) -> str:
     with ctx_host.use(FakeHost(answers)):
-        original, snapshot.settings_for = snapshot.settings_for, lambda _: settings()
+        original, snapshot.settings_for = snapshot.settings_for, lambda host: settings()
         try:
             return compose.inputs(settings())
         finally:

@@ -72,7 +72,7 @@ def on(answers: Answers, wanted: Settings, monkeypatch: pytest.MonkeyPatch):
 
 def problems(check: Callable, answers: Answers, wanted: Settings) -> list[preflight.Problem]:
     with ctx_host.use(FakeHost(answers)):
-        original, snapshot.settings_for = snapshot.settings_for, lambda _: wanted
+        original, snapshot.settings_for = snapshot.settings_for, lambda host: wanted
         try:
             return list(check(wanted, answers))
         finally:

@@ -65,7 +65,11 @@ def test_merging_twice_changes_nothing() -> None:
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [('{\n "a": 1\n "b": 2\n}', "line 3"), ("[]", "not a JSON object"), ('{"a" 1}', "line 1, column 6")],
+    [
+        ('{\n "a": 1\n "b": 2\n}', "line 3"),
+        ("[]", "not a JSON object"),
+        ('{"a" 1}', "line 1, column 6"),
+    ],
 )
 def test_invalid_file_is_named_by_line(text: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
