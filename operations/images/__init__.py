@@ -20,7 +20,7 @@ from pyinfra.api.deploy import deploy
 from operations import files, preflight
 from operations.images import gateway, state
 from operations.images.identity import tag
-from operations.images.plan import context_files, paths, pending, plan
+from operations.images.planning import context_files, paths, pending, plan
 from operations.operation import operation
 from operations.preflight import Problem
 from toolkit import lock, releases

@@ -12,7 +12,7 @@ from pyinfra.api import StringCommand
 from operations import packages, templates
 from operations.images import identity, state
 from operations.images.identity import Base
-from operations.images.plan import Plan, available, plan
+from operations.images.planning import Plan, available, plan
 from operations.operation import operation
 from toolkit import lock
 from toolkit.lock import LockError

