@@ -18,7 +18,7 @@ from pyinfra import host, logger
 from pyinfra.api import StringCommand
 from pyinfra.api.deploy import deploy
 
-from operations import images, preflight, private, project, templates
+from operations import files, images, preflight, private, project, templates
 from operations.operation import operation
 from operations.secrets import TOKEN
 from toolkit.settings import Settings
@@ -118,7 +118,7 @@ def merged(settings: Settings) -> Generator:
         return
     if host.state.is_executing or host.state.config.DIFF:
         for change in changes if present else []:
-            logger.info(f"{host.print_prefix}openclaw.json: {change}")
+            files.differences.info(f"{host.print_prefix}openclaw.json: {change}")
     yield StringCommand("sh -s", _stdin=[script(settings)])
     if left := pending(settings):
         logger.warning(

@@ -11,14 +11,18 @@ import difflib
 import hashlib
 from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
+from logging import getLogger
 from shlex import quote
 
-from pyinfra import host, logger
+from pyinfra import host
 from pyinfra.api import StringCommand
 
 from operations import snapshot
 from operations.operation import operation
 from toolkit.settings import Settings
+
+differences = getLogger("pyinfra.differences")
+"""Says what a change consists of; `./claw` shows it at every verbosity."""
 
 _managed: list[Callable[[Settings], Iterable[str]]] = []
 
@@ -146,13 +150,13 @@ def show_difference(file: File) -> None:
     if not host.state.config.DIFF or host.state.is_executing:
         return
     if file.secret:
-        logger.info(f"{host.print_prefix}{file.path}: secret, difference not shown")
+        differences.info(f"{host.print_prefix}{file.path}: secret, not shown")
         return
     before = snapshot.read_quietly(host, f"cat {quote(file.path)}") if found(file.path) else ""
     for line in difflib.unified_diff(
         before.splitlines(), file.content.splitlines(), file.path, file.path, lineterm=""
     ):
-        logger.info(f"{host.print_prefix}{line}")
+        differences.info(f"{host.print_prefix}{line}")
 
 
 def _directory_differs(path: str, mode: str, owner: str) -> bool:

@@ -219,7 +219,9 @@ class LiveDisplay(Display):
 
 
 class LogHandler(logging.Handler):
-    """pyinfra's log lines: warnings always, its notes with `-v`, errors into the failure report."""
+    """pyinfra's log lines: warnings and differences always, its notes with `-v`, errors into the
+    failure report.
+    """
 
     def __init__(self, display: Display) -> None:
         super().__init__(logging.DEBUG)
@@ -234,7 +236,9 @@ class LogHandler(logging.Handler):
             self.display.output(host, text)
         elif record.levelno >= logging.WARNING:
             say(text, "yellow")
-        elif record.levelno >= logging.INFO and self.display.verbosity:
+        elif record.levelno >= logging.INFO and (
+            self.display.verbosity or record.name == "pyinfra.differences"
+        ):
             say(text, "dim")
 
 
