@@ -37,7 +37,7 @@ def npm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     answers: dict[str, Any] = {}
     file = tmp_path / "answers.json"
 
-    class Answers(dict):  # type: ignore[type-arg]
+    class Answers(dict):
         def __setitem__(self, key: str, value: Any) -> None:
             answers[key] = value
             file.write_text(json.dumps(answers))

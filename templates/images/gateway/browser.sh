@@ -7,8 +7,7 @@ export PLAYWRIGHT_BROWSERS_PATH=/opt/playwright PLAYWRIGHT_DOWNLOAD_CONNECTION_T
 packages=$(dirname "$0")/packages.sh
 sh "$packages" xvfb fonts-liberation
 if node "$1/cli.js" install chromium; then
-  needed=$(node "$1/cli.js" install-deps --dry-run chromium | sed -n 's/.*--no-install-recommends \([^"]*\).*/\1/p')
-  sh "$packages" $needed
+  sh "$packages" --run node "$1/cli.js" install-deps chromium
 else
   echo "Playwright's Chromium cannot be downloaded: Debian's is installed"
   rm -rf $PLAYWRIGHT_BROWSERS_PATH

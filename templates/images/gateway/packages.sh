@@ -1,5 +1,6 @@
 #!/bin/sh
 # packages.sh [--upgrade] NAME...: Debian packages, leaving neither sources nor caches nor logs in the layer.
+# packages.sh --run COMMAND...: the same for a command that calls apt itself.
 # With the secrets of the build: apt-sources (the host's own mirror), ca (the host's CA bundle).
 set -eu
 cache=/run/build/apt
@@ -9,6 +10,8 @@ export DEBIAN_FRONTEND=noninteractive APT_CONFIG=/run/build/apt.conf
   echo "Dir::State::lists \"$cache/lists\"; Dir::Cache::archives \"$cache/archives\";"
   echo 'Dir::Cache::pkgcache ""; Dir::Cache::srcpkgcache ""; Acquire::Languages "none"; Acquire::Retries "3";'
   echo 'APT::Sandbox::User "root"; APT::Install-Recommends "false"; APT::Keep-Downloaded-Packages "true";'
+  # A layer is kept whole or not at all: dpkg need not wait for the disk after every file.
+  echo 'DPkg::Options { "--force-unsafe-io"; };'
   [ ! -e /run/secrets/ca ] || echo 'Acquire::https::CAInfo "/run/secrets/ca";'
   # apt tells the two forms of a sources file apart by its name.
   [ ! -e /run/secrets/apt-sources ] ||
@@ -24,7 +27,10 @@ install() {
 
 upgrade=
 [ "$1" != --upgrade ] || { upgrade=yes; shift; }
-if fresh; then
+if [ "$1" = --run ]; then
+  shift
+  "$@"
+elif fresh; then
   install "$@" || { update && install "$@"; }
 else
   update && install "$@"
