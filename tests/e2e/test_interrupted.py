@@ -16,6 +16,7 @@ from tests.e2e.harness import Deployment, Process, Result, start_claw, until
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
 
+# Every test installs a package of its own, for a layer that BuildKit does not have yet.
 APT = {"gateway": {"apt_packages": ["jq"]}}
 
 
@@ -51,7 +52,7 @@ CUTS: dict[str, tuple[str, dict[str, Any], str]] = {
     "an image is being built": ("true", APT, "pgrep -f 'apt-ge[t] .*install.* jq'"),
     "openclaw.json is being merged": (
         "true",
-        APT | {"openclaw": {"session": {"dmScope": "main"}}},
+        {"openclaw": {"session": {"dmScope": "main"}}},
         "docker ps | grep -v openclaw-gateway-1 | grep openclaw",
     ),
     "the old gateway is gone": ("true", {"time_zone": "Europe/Berlin"}, "! {healthy}"),
@@ -66,7 +67,6 @@ CUTS: dict[str, tuple[str, dict[str, Any], str]] = {
 @pytest.mark.parametrize("moment", CUTS)
 def test_a_power_cut_while(moment: str, interrupted: Deployment):
     damage, settings, condition = CUTS[moment]
-    finish(interrupted)
     interrupted.sh(damage)
     healthy = f"curl -fs -o /dev/null -m 2 http://127.0.0.1:{interrupted.port}/readyz"
     condition = condition.format(healthy=healthy)
@@ -106,8 +106,8 @@ def test_ctrl_c_while_connecting_exits_130(interrupted: Deployment):
 def test_two_runs_at_once(interrupted: Deployment):
     """The second stops and names the first; a killed first leaves nothing locked."""
     finish(interrupted)
-    first = interrupted.start("up", settings={"gateway": {"apt_packages": ["bc"]}})
-    started_build(interrupted, first, "bc")
+    first = interrupted.start("up", settings={"gateway": {"apt_packages": ["dc"]}})
+    started_build(interrupted, first, "dc")
 
     second = interrupted.claw("up", settings={"time_zone": "Europe/Rome"}, expect=1)
     me = f"{getpass.getuser()}@{socket.gethostname()} (pid {first.popen.pid})"
@@ -122,8 +122,8 @@ def test_two_runs_at_once(interrupted: Deployment):
 
 def test_a_second_run_can_wait_for_the_first(interrupted: Deployment):
     finish(interrupted)
-    first = interrupted.start("up", settings={"gateway": {"apt_packages": ["bc"]}})
-    started_build(interrupted, first, "bc")
+    first = interrupted.start("up", settings={"gateway": {"apt_packages": ["ed"]}})
+    started_build(interrupted, first, "ed")
     second = interrupted.start("up", "--json", "--wait-lock", "600")
     second_result, first_result = second.finish(), first.finish()
     assert first_result.returncode == 0, first_result.output
