@@ -28,6 +28,7 @@ from pyinfra.api.output import set_echo
 from pyinfra.api.state import State, StateStage
 from pyinfra.connectors import util as connector_util
 from pyinfra.connectors.ssh import SSHConnector
+from pyinfra.connectors.sshuserclient import client as ssh_client
 from pyinfra.connectors.util import SUDO_PASSWORD_REQUIRED_LINES
 from pyinfra.context import ctx_config, ctx_inventory, ctx_state
 
@@ -182,6 +183,8 @@ class Session:
         self.state.print_input = self.state.print_fact_input = level >= 2
         self.state.print_fact_output = level >= 3
         self.state.print_output = True  # feeds the display, which shows it with -vvv
+        # A jump host with an unknown key: an error, rather than a question under our display.
+        vars(ssh_client).update(AskPolicy=ssh_client.StrictPolicy)
         vars(connector_util).update(
             Popen=partial(Popen, start_new_session=True),
             getpass=lambda prompt: "",  # asked by us, before anything starts

@@ -75,6 +75,10 @@ Host via-a-jump-host
   ProxyJump jump
 """
     (ssh / "config").write_text(names)
+    # Whoever has used a jump host knows its key; the host behind it is new.
+    known = (lab.SSH_DIR / "known_hosts").read_text().splitlines()
+    jump_key = next(line for line in known if line.startswith(f"{jump.ip} "))
+    (ssh / "known_hosts").write_text(f"{jump_key}\n")
     return {"HOME": str(tmp_path)}
 
 
@@ -86,6 +90,14 @@ def test_every_spelling_of_a_host_reaches_it(spelling, deployed: Deployment, sec
     assert found["changed"] is False
     assert len(found["hosts"]) == 1
     assert claw("token", target, env=home).stdout.strip() == deployed.token()
+
+
+def test_a_jump_host_whose_key_is_unknown_is_an_error_and_no_question(deployed, home):
+    (Path(home["HOME"]) / ".ssh/known_hosts").write_text("")
+    said = claw("up", "via-a-jump-host", env=home, expect=1).output
+    assert "No host key for" in said
+    assert "this must work first: ssh via-a-jump-host true" in said
+    assert "[y/n]" not in said
 
 
 def test_two_hosts_by_address_are_one_fleet(
