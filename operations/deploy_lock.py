@@ -49,7 +49,7 @@ def script(
 ) -> str:
     """Return the shell script that calls one of the lock's functions for the deployment `name`."""
     return templates.render(
-        "deploy/lock.sh",
+        "deploy/lock.sh.j2",
         deployment=name,
         call=call,
         id=id,

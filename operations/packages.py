@@ -84,7 +84,7 @@ def own(settings: Settings) -> Iterable[str]:
 @snapshot.probe("packages")
 def packages_probe(settings: Settings) -> str:
     return templates.render(
-        "packages/probe.sh",
+        "packages/probe.sh.j2",
         known=sorted({name for function in _known for name in function(settings)}),
         required=_needed(settings),
         engine=settings.engine.source != "existing",

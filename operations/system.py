@@ -99,7 +99,7 @@ class System:
 @snapshot.probe("system")
 def system_probe(settings: Settings) -> str:
     return templates.render(
-        "system/probe.sh",
+        "system/probe.sh.j2",
         paths=_state_paths(settings),
         images=IMAGES,
         data_root=settings.engine.daemon.get("data-root", ""),

@@ -69,7 +69,7 @@ def status(host: Host) -> dict[str, Any]:
     if address in ("0.0.0.0", "::"):
         address = "127.0.0.1"
     script = templates.render(
-        "deploy/status.sh",
+        "deploy/status.sh.j2",
         docker=project.shell_environment(settings),
         project=settings.project_directory,
         deployment=settings.name,

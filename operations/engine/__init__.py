@@ -66,7 +66,7 @@ def installed(settings: Settings) -> Generator:
             yield from _trust_docker(settings)
         elif any(item.endswith("/trixie") for item in wanted.missing):
             source, pin = apt_sources.TRIXIE_FILES
-            yield _script("engine/trixie.sh", source=source, pin=pin)
+            yield _script("engine/trixie.sh.j2", source=source, pin=pin)
         yield packages.install_command([*wanted.missing, *(f"{name}-" for name in wanted.removed)])
     now = current()
     if not now.running or not now.enabled:
@@ -135,7 +135,7 @@ def _trust_docker(settings: Settings) -> Generator:
         yield files.write_command(files.File(apt_sources.KEY, content))
     else:
         url = f"{apt_sources.repository(settings, system.current().distribution)}/gpg"
-        yield _script("engine/docker-key.sh", key=apt_sources.KEY, url=url)
+        yield _script("engine/docker-key.sh.j2", key=apt_sources.KEY, url=url)
     source = apt_sources.docker(settings, system.current())
     if files.differs(source):
         files.show_difference(source)
@@ -179,7 +179,7 @@ def _write_daemon(settings: Settings) -> StringCommand:
     secret = bool(re.search("://[^/]*@", content))
     files.show_difference(files.File(daemon.PATH, content, secret=secret))
     return _script(
-        "engine/daemon.sh",
+        "engine/daemon.sh.j2",
         content=content,
         secret=secret,
         drop_in_path=daemon.PROXY_DROP_IN,
@@ -188,7 +188,7 @@ def _write_daemon(settings: Settings) -> StringCommand:
 
 
 def _service(*words: str) -> StringCommand:
-    return _script("engine/service.sh", *words)
+    return _script("engine/service.sh.j2", *words)
 
 
 def _script(template: str, *words: str, **variables: object) -> StringCommand:

@@ -196,7 +196,7 @@ def _installed(item: str, there: Packages) -> bool:
 @snapshot.probe("engine")
 def engine_probe(settings: Settings) -> str:
     return templates.render(
-        "engine/probe.sh",
+        "engine/probe.sh.j2",
         socket=settings.engine.socket,
         daemon=daemon.PATH,
         previous=daemon.PREVIOUS,
