@@ -51,6 +51,7 @@ def base_made(settings: Settings) -> Generator:
             dpkg_options=identity.BASE_DPKG_OPTIONS,
             tag=identity.BOOTSTRAPPED,
             labels={identity.INPUTS: wanted.base.digest},
+            trust=settings.trust_host_cas,
         )
 
 

@@ -20,7 +20,7 @@ from tests.lab import hosts as lab
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
 BUILD = "Build the gateway image"
-CANARIES = {"npm": "canary-npm-5d1c", "pip": "canary-pip-77ab", "proxy": "canary-proxy-90ef"}
+CANARIES = {name: f"canary-{name}-5d1c90" for name in ("npm", "pip", "proxy", "apt")}
 
 
 @pytest.fixture(scope="module")
@@ -97,6 +97,9 @@ def test_secrets_of_a_build_leave_no_trace(
     npmrc.write_text(f"//registry.invalid/:_authToken={CANARIES['npm']}\n")
     pip.write_text(f"[global]\ntrusted-host = {CANARIES['pip']}.invalid\n")
     monkeypatch.setenv("NO_PROXY", f"{CANARIES['proxy']}.invalid")
+    apt = tmp_path / "apt.conf"
+    apt.write_text(f'Acquire::http::Proxy::{CANARIES["apt"]}.invalid "DIRECT";\n')
+    monkeypatch.setenv("APT_CONFIG", str(apt))
     done = job.run(
         base_images="bootstrap",
         gateway={"pip_packages": ["humanize==4.14.0"]},
@@ -104,7 +107,7 @@ def test_secrets_of_a_build_leave_no_trace(
     )
     assert done.returncode == 0, done.stderr[-2000:]
     assert inside(job, "python3 -c 'import humanize; print(humanize.__version__)'") == "4.14.0"
-    assert ran(job, "pip.sh /out")
+    assert ran(job, "pip.sh /out") and ran(job, "packages.sh python3-pip")
 
     pattern = "|".join(CANARIES.values())
     found = subprocess.run(
@@ -118,6 +121,23 @@ def test_secrets_of_a_build_leave_no_trace(
     for text in (history, log(job), done.stdout, done.stderr):
         assert not any(canary in text for canary in CANARIES.values())
     assert inside(job, "env | grep -i -e proxy -e cert; find /run/secrets -type f") == ""
+
+
+def test_a_browser_is_added_that_works_in_a_closed_container(job: Job) -> None:
+    job.up(base_images="bootstrap", gateway={"install_browser": True})
+    script = """import { chromium } from "/app/node_modules/playwright-core/index.mjs";
+        import { existsSync } from "node:fs";
+        const debian = "/usr/bin/chromium";
+        const executablePath = existsSync(debian) ? debian : undefined;
+        const browser = await chromium.launch({ args: ["--no-sandbox"], executablePath });
+        const page = await browser.newPage();
+        await page.setContent("<h1>seen</h1>");
+        console.log(await page.textContent("h1"));
+        await browser.close();"""
+    mounts = [f"--tmpfs={path}:uid=1000,gid=1000" for path in ("/tmp", "/home/node/.cache")]
+    assert (
+        inside(job, f"cat >/tmp/t.mjs <<'END'\n{script}\nEND\nnode /tmp/t.mjs", *mounts) == "seen"
+    )
 
 
 def test_packages_that_do_not_exist_are_named_and_the_old_image_stays(job: Job) -> None:

@@ -1,8 +1,10 @@
 #!/bin/sh
 # packages.sh [--upgrade] NAME...: Debian packages, leaving neither sources nor caches nor logs in the layer.
 # packages.sh --run COMMAND...: the same for a command that calls apt itself.
-# With the secrets of the build: apt-sources (the host's own mirror), ca (the host's CA bundle).
+# With the secrets of the build: apt-sources, apt-conf, apt-auth (the host's own mirror, its proxies and logins), ca (the
+# host's CA bundle).
 set -eu
+umask 022
 cache=/run/build/apt
 mkdir -p $cache/lists/partial $cache/archives/partial
 export DEBIAN_FRONTEND=noninteractive APT_CONFIG=/run/build/apt.conf
@@ -16,6 +18,8 @@ export DEBIAN_FRONTEND=noninteractive APT_CONFIG=/run/build/apt.conf
   # apt tells the two forms of a sources file apart by its name.
   [ ! -e /run/secrets/apt-sources ] ||
     echo 'Dir::Etc::sourcelist "/run/secrets/apt-sources"; Dir::Etc::sourceparts "-";'
+  [ ! -e /run/secrets/apt-auth ] || echo 'Dir::Etc::netrc "/run/secrets/apt-auth";'
+  [ ! -e /run/secrets/apt-conf ] || cat /run/secrets/apt-conf
 } >$APT_CONFIG
 
 fresh() { [ -n "$(find $cache/updated -mmin -60 2>/dev/null)" ]; }
