@@ -24,6 +24,8 @@ from toolkit.settings import Settings
 LABEL = "openclaw-pyinfra.project"
 CHANGED = "openclaw_changed"
 INPUTS_CHANGED = "its compose inputs changed"
+INTERRUPTED = "an earlier run was interrupted"
+CANDIDATE = "candidate"
 """Key of `host.connector_data`, set once this run has changed what the gateway runs or reads."""
 RELOAD_SECONDS = 15
 """OpenClaw takes up a changed openclaw.json within 2 s on an idle machine."""
@@ -110,7 +112,7 @@ def reasons(
     if there.status and (image_changes or there.image != there.wanted_image):
         found.append("its image changed")
     if there.unfinished:
-        found.append("an earlier run was interrupted")
+        found.append(INTERRUPTED)
     if configuration_changes:
         found.append("openclaw.json changed")
     return found
@@ -130,15 +132,43 @@ def activated(settings: Settings) -> Generator:
     if not found:
         host.noop("the gateway runs what it should")
         return
-    path = quote(f"{settings.project_directory}/run/activate.sh")
-    yield StringCommand(f"umask 077 && cat > {path} && sh {path}", _stdin=[script(settings)])
-    host.connector_data[CHANGED] = found
+    yield _run(settings, "activate")
+    host.connector_data[CHANGED] = [*host.connector_data.get(CHANGED, []), *found]
+
+
+@operation
+def recovered(settings: Settings) -> Generator:
+    """Finish the swap, or the way back, of an earlier run that was killed.
+
+    + settings: the settings of the host
+
+    It comes before any other stage: until then neither the compose files nor the state need be
+    those of one gateway.
+    """
+    if CANDIDATE not in running().unfinished:
+        host.noop("no swap was interrupted")
+        return
+    yield _run(settings, "recover")
+    host.connector_data[CHANGED] = [INTERRUPTED]
+
+
+@deploy("Recovery")
+def recover(settings: Settings) -> None:
+    """Finish what an earlier run left when it was killed in the middle of a swap."""
+    recovered(name="Finish an interrupted swap", settings=settings)
 
 
 @deploy("Activation")
 def activate(settings: Settings) -> None:
     """Start what the compose files say, if it does not run already; go back if it fails."""
     activated(name="Start the gateway and wait until it is ready", settings=settings)
+
+
+def _run(settings: Settings, mode: str) -> StringCommand:
+    path = quote(f"{settings.project_directory}/run/activate.sh")
+    return StringCommand(
+        f"umask 077 && cat > {path} && sh {path} {mode}", _stdin=[script(settings)]
+    )
 
 
 def script(settings: Settings) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 from collections.abc import Iterator
 from typing import Any
@@ -15,6 +16,7 @@ from tests.lab import hosts as lab
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
 
+SWAP = "Activation | Start the gateway and wait until it is ready"
 BROKEN = """\
 FROM {image}
 USER root
@@ -76,7 +78,7 @@ def image(gateway: Deployment, tag: str) -> str:
 def start_activation(gateway: Deployment) -> subprocess.Popen[str]:
     env = {**os.environ, "DOCKER_HOST": f"unix://{lab.SOCKET}"}
     script = f"/opt/{gateway.name}/run/activate.sh"
-    return subprocess.Popen(["sh", script], env=env, stdout=subprocess.PIPE, text=True)
+    return subprocess.Popen(["sh", script, "activate"], env=env, stdout=subprocess.PIPE, text=True)
 
 
 def cut(gateway: Deployment, phase: str) -> None:
@@ -84,10 +86,13 @@ def cut(gateway: Deployment, phase: str) -> None:
     swap = start_activation(gateway)
     marker = f"cat /opt/{gateway.name}/candidate/phase 2>/dev/null"
     until(lambda: gateway.sh(marker, None).strip() == phase, 300, f"the phase {phase}")
-    gateway.sh(
-        f"for pid in $(pgrep -f '/opt/{gateway.name}/run/activate.s[h] detached'); do "
-        "kill -9 -- -$pid; done"
-    )
+    found = gateway.sh(
+        f"pgrep -f '/opt/{gateway.name}/run/activate.s[h] activate detached'"
+    ).split()
+    leaders = [int(pid) for pid in found if os.getpgid(int(pid)) == int(pid)]
+    assert leaders, "the swap has a session of its own"
+    for leader in leaders:
+        os.killpg(leader, signal.SIGKILL)
     swap.communicate(timeout=60)
 
 
@@ -170,7 +175,7 @@ def test_the_users_override_is_respected(gateway: Deployment) -> None:
 def test_a_stopped_gateway_is_started_again(gateway: Deployment) -> None:
     for stop in ("stop", "pause", "rm -f"):
         gateway.sh(f"docker {stop} {gateway.container()['Id']}")
-        assert up(gateway) == ["Activation | Start the gateway and wait until it is ready"]
+        assert up(gateway) == [SWAP]
         assert gateway.http() == 200
         assert up(gateway) == []
 
@@ -212,7 +217,7 @@ def test_a_first_gateway_that_fails_is_stopped_and_shown(local_deployment) -> No
     assert "--no-such-option is not allowed" in result.output
     assert "no earlier one to go back to" in result.output
     assert one.container()["State"]["Status"] == "exited"
-    assert "Activation | Start the gateway and wait until it is ready" in up(one)
+    assert SWAP in up(one)
     assert one.http() == 200
     assert up(one) == []
 
@@ -222,7 +227,7 @@ def test_a_swap_that_was_cut_is_finished(phase: str, gateway: Deployment, canary
     build(gateway, f"FROM {{image}}\nLABEL clawtest={phase}\n", "next")
     retag(gateway, "clawtest-images:next")
     cut(gateway, phase)
-    assert up(gateway) == ["Activation | Start the gateway and wait until it is ready"]
+    assert SWAP in up(gateway)
     assert gateway.http() == 200
     assert gateway.container()["Image"] == image(gateway, "clawtest-images:next")
     assert gateway.sh(f"cat {canary}") == "original\n"
@@ -230,13 +235,18 @@ def test_a_swap_that_was_cut_is_finished(phase: str, gateway: Deployment, canary
 
 
 def test_a_way_back_that_was_cut_is_finished(gateway: Deployment, canary: str) -> None:
-    gateway.sh(f"docker tag {gateway.name}:local clawtest-images:good")
+    """Before anything else: openclaw.json may be missing in the middle of it."""
+    good = image(gateway, f"{gateway.name}:local")
+    openclaw = f"/var/lib/{gateway.name}/config/openclaw.json"
+    config = gateway.sh(f"cat {openclaw}")
     build(gateway, BROKEN, "broken")
     retag(gateway, "clawtest-images:broken")
     cut(gateway, "going-back")
-    retag(gateway, "clawtest-images:good")
-    assert up(gateway) == ["Activation | Start the gateway and wait until it is ready"]
+    gateway.sh(f"rm -f {openclaw}")
+    assert up(gateway) == ["Recovery | Finish an interrupted swap"]
     assert gateway.http() == 200
+    assert gateway.container()["Image"] == good
+    assert gateway.sh(f"cat {openclaw}") == config
     assert gateway.sh(f"cat {canary}") == "original\n"
     assert up(gateway) == []
 
@@ -252,8 +262,9 @@ def test_a_killed_run_does_not_stop_the_swap(gateway: Deployment) -> None:
     until(lambda: gateway.sh(result, None).strip() == "exit 0", 600, "the end of the swap")
     assert gateway.http() == 200
     was = running(gateway)
-    assert up(gateway, settings=settings) == []
+    assert SWAP not in up(gateway, settings=settings)
     assert running(gateway) == was
+    assert up(gateway, settings=settings) == []
     up(gateway)
 
 

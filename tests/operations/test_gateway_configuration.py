@@ -224,7 +224,15 @@ def test_the_same_container_goes_on_running(host_with) -> None:
 )
 def test_a_difference_is_activated(running: dict[str, str], host_with) -> None:
     (command,) = commands(activation.activated, host_with(owned(), **running), settings=settings())
-    assert command.endswith("sh /opt/openclaw/run/activate.sh")
+    assert command.endswith("sh /opt/openclaw/run/activate.sh activate")
+
+
+def test_an_interrupted_swap_is_finished_before_anything_else(host_with) -> None:
+    cut = host_with(owned(), unfinished="candidate .openclaw.json.before")
+    (command,) = commands(activation.recovered, cut, settings=settings())
+    assert command.endswith("sh /opt/openclaw/run/activate.sh recover")
+    merged_only = host_with(owned(), unfinished=".openclaw.json.before")
+    assert commands(activation.recovered, merged_only, settings=settings()) == []
 
 
 def test_a_changed_openclaw_json_and_an_image_to_be_built_are_activated(
