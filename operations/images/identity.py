@@ -122,14 +122,9 @@ def npm_context(settings: Settings, release: Release, base: Base) -> dict[str, s
     return _context(dockerfile)
 
 
-def image_context(settings: Settings) -> dict[str, str]:
-    """Return the build context that adds the settings' packages to a registry image."""
-    dockerfile = templates.render(
-        "images/gateway/image.Dockerfile.j2",
-        apt_packages=settings.gateway.apt_packages,
-        pip_packages=settings.gateway.pip_packages,
-    )
-    return _context(dockerfile)
+def image_context() -> dict[str, str]:
+    """Return the build context that gives a registry image the toolkit's labels."""
+    return _context(templates.render("images/gateway/image.Dockerfile"))
 
 
 def git_arguments(settings: Settings, commit: str) -> dict[str, str]:
