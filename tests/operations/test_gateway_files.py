@@ -13,7 +13,7 @@ import pytest
 import yaml
 from pyinfra.context import ctx_host
 
-from operations import compose, directories, preflight, project, secrets, snapshot
+from operations import compose, directories, network, preflight, project, secrets, snapshot
 from tests.operations.hosts import FakeHost, commands
 from toolkit import credentials
 from toolkit.settings import Settings
@@ -271,9 +271,20 @@ def test_compose_knows_the_extra_file_only_while_there_is_one(files_on_host) -> 
 # The compose files
 
 
-def services(wanted: Settings, answers: Answers, monkeypatch) -> dict[str, Any]:
+def composed(wanted: Settings, answers: Answers, monkeypatch) -> dict[str, Any]:
     with on(answers, wanted, monkeypatch):
-        return yaml.safe_load(compose.base_file(wanted).content)["services"]
+        return yaml.safe_load(compose.base_file(wanted).content)
+
+
+def services(wanted: Settings, answers: Answers, monkeypatch) -> dict[str, Any]:
+    return composed(wanted, answers, monkeypatch)["services"]
+
+
+def test_the_network_is_none_that_an_earlier_deployment_left(files_on_host, monkeypatch) -> None:
+    answers = files_on_host(f"OPENCLAW_GATEWAY_TOKEN={TOKEN}\n")
+    default = composed(settings(), answers, monkeypatch)["networks"]["default"]
+    bridge = default["driver_opts"]["com.docker.network.bridge.name"]
+    assert default["name"] == bridge == network.bridge(settings())
 
 
 def test_both_services_are_closed_and_limited(files_on_host, monkeypatch) -> None:
