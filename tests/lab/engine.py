@@ -8,9 +8,10 @@ import shutil
 import subprocess
 from typing import IO
 
-from tests.lab.hosts import DATA, HERE, SOCKET
+from tests.lab.hosts import DATA, HERE, SOCKET, one_at_a_time
 
 SCRIPT = str(HERE / "engine.sh")
+STARTED_BY_TESTS = DATA / "started-by-tests"
 
 
 def obstacle() -> str | None:
@@ -23,7 +24,10 @@ def obstacle() -> str | None:
 
 
 class Engine:
-    """A use of the private engine; several test sessions may have one at the same time."""
+    """A use of the private engine; several test processes may have one at the same time.
+
+    Who comes first starts it; who leaves last stops it, if it was not running before the tests.
+    """
 
     socket = SOCKET
     environment = {"DOCKER_HOST": f"unix://{SOCKET}"}
@@ -31,19 +35,24 @@ class Engine:
     def __init__(self) -> None:
         DATA.mkdir(parents=True, exist_ok=True)
         self._users: IO[str] = (DATA / "users.lock").open("w")
-        fcntl.flock(self._users, fcntl.LOCK_SH)
-        self._found_running = _run("status").returncode == 0
-        done = _run("start")
+        with one_at_a_time():
+            fcntl.flock(self._users, fcntl.LOCK_SH)
+            if _run("status").returncode:
+                STARTED_BY_TESTS.touch()
+            done = _run("start")
         if done.returncode:
             raise RuntimeError(done.stderr.strip())
 
     def close(self) -> None:
-        if not self._found_running:
+        with one_at_a_time():
             try:
                 fcntl.flock(self._users, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                _run("stop")
             except BlockingIOError:
-                pass  # another session uses it still
+                pass  # another process uses it still
+            else:
+                if STARTED_BY_TESTS.exists():
+                    _run("stop")
+                    STARTED_BY_TESTS.unlink()
         self._users.close()
 
 

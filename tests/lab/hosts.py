@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import shlex
 import subprocess
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,6 +48,14 @@ class Host:
         return PREFIX + self.name
 
 
+@contextmanager
+def one_at_a_time() -> Iterator[None]:
+    """What test processes that run side by side must not do at the same time."""
+    with (DATA / "setup.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 def docker(*args: str, stdin: str | None = None, check: bool = True) -> str:
     """Run the docker client against the private engine and return its standard output."""
     env = {**os.environ, "DOCKER_HOST": f"unix://{SOCKET}"}
@@ -78,9 +89,10 @@ def build(suite: str) -> str:
     if suite not in SUITES:
         raise LabError(f"{suite} is not one of {', '.join(SUITES)}")
     image = f"lab-host:{suite}"
-    subprocess.run([str(HERE / "engine.sh"), "base", suite], check=True)
-    base = f"BASE=lab-base:{suite}"
-    docker("build", "--quiet", "--build-arg", base, "--tag", image, str(HERE / "host"))
+    with one_at_a_time():
+        subprocess.run([str(HERE / "engine.sh"), "base", suite], check=True)
+        base = f"BASE=lab-base:{suite}"
+        docker("build", "--quiet", "--build-arg", base, "--tag", image, str(HERE / "host"))
     return image
 
 
@@ -201,19 +213,22 @@ def key() -> Path:
 
 def write_ssh_config() -> None:
     """known_hosts and an OpenSSH client configuration that knows every host by its name."""
-    keys = []
-    config = ["Host *", f"  IdentityFile {key()}", "  IdentitiesOnly yes", "  BatchMode yes"]
-    config += [f"  UserKnownHostsFile {SSH_DIR}/known_hosts", "  StrictHostKeyChecking yes", ""]
-    for host in hosts():
-        command = ("exec", host.container, "cat", "/etc/ssh/ssh_host_ed25519_key.pub")
-        public = docker(*command, check=False).split()
-        if len(public) >= 2:
-            keys.append(f"{host.ip} {public[0]} {public[1]}")
-            config += [f"Host {host.name}", f"  HostName {host.ip}", ""]
-    for filename, lines in (("known_hosts", keys), ("config", config)):
-        part = SSH_DIR / f".{filename}.{os.getpid()}"
-        part.write_text("\n".join(lines) + "\n")
-        part.replace(SSH_DIR / filename)
+    with (
+        one_at_a_time()
+    ):  # a list that was read before another's host came must not be written after
+        keys = []
+        config = ["Host *", f"  IdentityFile {key()}", "  IdentitiesOnly yes", "  BatchMode yes"]
+        config += [f"  UserKnownHostsFile {SSH_DIR}/known_hosts", "  StrictHostKeyChecking yes", ""]
+        for host in hosts():
+            command = ("exec", host.container, "cat", "/etc/ssh/ssh_host_ed25519_key.pub")
+            public = docker(*command, check=False).split()
+            if len(public) >= 2:
+                keys.append(f"{host.ip} {public[0]} {public[1]}")
+                config += [f"Host {host.name}", f"  HostName {host.ip}", ""]
+        for filename, lines in (("known_hosts", keys), ("config", config)):
+            part = SSH_DIR / f".{filename}.{os.getpid()}"
+            part.write_text("\n".join(lines) + "\n")
+            part.replace(SSH_DIR / filename)
 
 
 def inventory(names: list[str], user: str = "root") -> str:
