@@ -11,15 +11,13 @@ label; the same digest is not built twice. Other modules use:
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable
-from shlex import quote
 
 from pyinfra import host
-from pyinfra.api import StringCommand
 from pyinfra.api.deploy import deploy
 
 from operations import files, preflight
 from operations.images import gateway, state
-from operations.images.identity import tag
+from operations.images.identity import Base, tag
 from operations.images.planning import context_files, paths, pending, plan
 from operations.operation import operation
 from operations.preflight import Problem
@@ -73,15 +71,13 @@ def pruned(settings: Settings) -> Generator:
         host.noop("no image is superseded")
         return
     kept = {image.base for image in there.images if image not in old}
-    bases = {image.base for image in old} - kept
-    # A base from a registry goes by its digest; where it has another name it stays under that.
-    names = [
-        f"{base.rpartition('@')[0].rpartition(':')[0]}@{base.rpartition('@')[2]}" for base in bases
-    ]
-    words = " ".join([image.id for image in old] + [quote(n) for n in names if "@sha256:" in n])
-    yield StringCommand(
-        f"export DOCKER_HOST=unix://{quote(settings.engine.socket)}; "
-        f'for image in {words}; do docker image rm "$image" || :; done'
+    pulled = [image for image in old if image.base_digest.startswith("sha256:")]
+    bases = {image.base: Base(image.base_reference, image.base_digest) for image in pulled}
+    yield gateway.run(
+        "prune.sh.j2",
+        settings,
+        images=[image.id for image in old],
+        bases=[base for label, base in sorted(bases.items()) if label not in kept],
     )
 
 

@@ -42,7 +42,7 @@ def base_made(settings: Settings) -> Generator:
     else:
         if MMDEBSTRAP not in packages.current().versions:
             yield packages.install_command([MMDEBSTRAP])
-        yield _run(
+        yield run(
             "bootstrap.sh.j2",
             settings,
             directory=f"{settings.project_directory}/images",
@@ -74,7 +74,7 @@ def built(settings: Settings) -> Generator:
     elif not wanted.base.bootstrapped:
         base = wanted.base
         if not available(base):
-            yield _run("pull.sh.j2", settings, reference=base.pinned)
+            yield run("pull.sh.j2", settings, reference=base.pinned)
         digest = base.digest or next(iter(state.current().pulled), None)
         if base.reference.partition("@")[2] != digest:
             _record(images={base.reference: digest})
@@ -92,7 +92,7 @@ def build_command(settings: Settings, wanted: Plan) -> StringCommand:
         "npmrc": settings.build.npm_configuration,
         "pip-conf": settings.build.pip_configuration,
     }
-    return _run(
+    return run(
         "build.sh.j2",
         settings,
         label="gateway image",
@@ -112,7 +112,7 @@ def _checkout(settings: Settings, base: Base) -> Generator:
         yield packages.install_command([GIT])
     if base.digest is None or state.current().commit != base.digest:
         gateway = settings.gateway
-        yield _run(
+        yield run(
             "checkout.sh.j2",
             settings,
             directory=state.checkout(settings),
@@ -126,7 +126,8 @@ def _checkout(settings: Settings, base: Base) -> Generator:
         _record(repositories={base.reference: state.current().commit})
 
 
-def _run(script: str, settings: Settings, **variables: object) -> StringCommand:
+def run(script: str, settings: Settings, **variables: object) -> StringCommand:
+    """Return the command that runs a script of `templates/images/` against the host's engine."""
     text = templates.render(f"images/{script}", socket=settings.engine.socket, **variables)
     return StringCommand("sh -s", _stdin=[text])
 

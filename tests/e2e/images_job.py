@@ -134,6 +134,14 @@ class Registry:
         self.process.terminate()
         self.process.wait(30)
 
+    def remove(self) -> None:
+        """Stop it, and take what was pulled from it off the engine."""
+        self.stop()
+        filters = [f"--filter=reference={self.address}/{path}" for path in ("*", "*/*")]
+        images = lab.docker("image", "ls", "-q", *filters).split()
+        if images:
+            lab.docker("image", "rm", "-f", *set(images), check=False)
+
     def push(self, image: str, path: str) -> str:
         """Push a local image as `path`; return its digest. The local tag is removed again."""
         reference = f"{self.address}/{path}"

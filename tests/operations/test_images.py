@@ -267,20 +267,28 @@ def test_openclaws_own_build_arguments_and_the_users() -> None:
     }
 
 
+def removed(command: Command) -> list[str]:
+    body = command.stdin.partition("\nmain() {")[2]
+    return [line.strip() for line in body.splitlines() if line.strip().startswith("remove")]
+
+
 def test_images_that_nothing_names_are_removed_with_their_base() -> None:
     old = image("i1", f"registry.example/openclaw:1@{DIGEST}", (), id="sha256:old")
     new = image("i2", f"registry.example/openclaw:2@{OTHER}", id="sha256:new")
     good = image("i3", "b@c", ("openclaw:last-good",), id="sha256:good")
     foreign = image("i4", "b@d", (), id="sha256:foreign", deployment="second")
     (removal,) = commands(images.pruned, facts(old, new, good, foreign), settings=settings())
-    assert f"for image in sha256:old registry.example/openclaw@{DIGEST};" in removal
+    assert removed(removal) == [
+        "remove sha256:old",
+        f"remove_base registry.example/openclaw:1 registry.example/openclaw@{DIGEST}",
+    ]
 
 
 def test_a_base_that_is_still_used_stays() -> None:
     base = f"registry.example/openclaw:1@{DIGEST}"
     there = facts(image("i1", base, (), id="sha256:old"), image("i2", base, id="sha256:new"))
     (removal,) = commands(images.pruned, there, settings=settings())
-    assert "for image in sha256:old;" in removal
+    assert removed(removal) == ["remove sha256:old"]
 
 
 def test_an_image_in_a_container_stays() -> None:
