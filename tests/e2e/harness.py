@@ -17,7 +17,9 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from operations import network
 from tests.lab import hosts as lab
+from toolkit.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 ARTIFACTS = ROOT / "artifacts" / "e2e"
@@ -231,6 +233,8 @@ class Deployment:
                 f"docker {kind} ls{all_} -q --filter label=com.docker.compose.project={self.name}"
             )
             self.sh(f"{found} | xargs -r docker {kind} {remove}", expect=None)
+        rule = network.rule(Settings.model_validate({"name": self.name}), "-D")
+        self.sh(rule, expect=None)
         self.sh(f"rm -rf /opt/{self.name} /var/lib/{self.name}")
 
     def _write_inventory(self, more: dict[str, Any]) -> None:
