@@ -10,6 +10,7 @@ label; the same digest is not built twice. Other modules use:
 
 from __future__ import annotations
 
+import re
 from collections.abc import Generator, Iterable
 
 from pyinfra import host
@@ -18,7 +19,7 @@ from pyinfra.api.deploy import deploy
 from operations import files, preflight
 from operations.images import gateway, state
 from operations.images.identity import Base, tag
-from operations.images.planning import context_files, paths, pending, plan
+from operations.images.planning import context_files, paths, pending, plan, unreachable
 from operations.operation import operation
 from operations.preflight import Problem
 from toolkit import lock, releases
@@ -40,6 +41,24 @@ def release_problems(settings: Settings, answers: dict[str, str]) -> Iterable[Pr
         yield Problem(error.what, error.fix)
     except LockError as error:
         yield Problem(str(error), "mend the file, or remove it: what it held is then resolved anew")
+
+
+@preflight.check
+def registry_problems(settings: Settings, answers: dict[str, str]) -> Iterable[Problem]:
+    try:
+        found = unreachable(settings)
+    except LockError:
+        return  # named by `release_problems`
+    if found:
+        name, why = found
+        # The engine may know a CA or a plain-text registry that apt's helper does not.
+        sure = re.search("resolve|connect|timed out|unreachable|refused", why, re.IGNORECASE)
+        yield Problem(
+            f"the registry {name} does not answer: {why}",
+            "check the name, the network and the host's proxies"
+            + ("" if settings.gateway.source == "image" else ", or use base_images: bootstrap"),
+            stops=bool(sure),
+        )
 
 
 @deploy("Images")

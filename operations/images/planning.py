@@ -94,9 +94,31 @@ def choice(settings: Settings) -> str:
     return host.connector_data[_CHOICE]
 
 
+def unreachable(settings: Settings) -> tuple[str, str] | None:
+    """Return the registry that a build must ask and why it does not answer; None if all is well.
+
+    With `base_images: auto` no registry has to be asked; what is there is not asked for again.
+    """
+    image = settings.gateway.source == "image"
+    if not image and (settings.gateway.source == "git" or settings.base_images != "registry"):
+        return None
+    wanted = plan(settings)
+    if wanted.current or wanted.base.digest in state.current().pulled:
+        return None
+    answer = snapshot.read_quietly(host, reachability_script(settings)).strip()
+    return None if answer == "reachable" else (registry(settings), answer)
+
+
+def registry(settings: Settings) -> str:
+    """Return the registry's name in the reference that the settings give: Docker Hub's, if none."""
+    image = settings.gateway.image if settings.gateway.source == "image" else None
+    name, slash, _ = (image or settings.registry).partition("/")
+    return name if slash and (re.search("[.:]", name) or name == "localhost") else "docker.io"
+
+
 def reachability_script(settings: Settings) -> str:
     """Return a script that says `reachable`, or why the registry cannot be reached."""
-    name = settings.registry.partition("/")[0]
+    name = registry(settings)
     addresses = [f"https://{'registry-1.docker.io' if name == 'docker.io' else name}/v2/"]
     if re.match(r"(localhost|127\.\d+\.\d+\.\d+)(:|$)", name):
         addresses.append(f"http://{name}/v2/")  # the engine speaks plain HTTP to loopback

@@ -360,3 +360,42 @@ def explain(log: Path) -> str:
     script = templates.render("images/explain.sh") + f"explain {log}\n"
     done = subprocess.run(["sh", "-s"], input=script, capture_output=True, text=True, check=True)
     return done.stdout
+
+
+@pytest.mark.parametrize(
+    ("values", "registry"),
+    [
+        ({"base_images": "registry"}, "docker.io"),
+        (
+            {"base_images": "registry", "registry": "registry.example:5000/debian"},
+            "registry.example:5000",
+        ),
+        ({"gateway": {"source": "image", "image": "ghcr.example/openclaw:1"}}, "ghcr.example"),
+        ({"gateway": {"source": "image", "image": "alpine/openclaw:1"}}, "docker.io"),
+    ],
+)
+def test_a_registry_that_a_build_needs_must_answer(
+    values: dict[str, Any], registry: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = settings(**values)
+    monkeypatch.setattr(snapshot, "settings_for", lambda host: wanted)
+    for said, stops in (("Could not resolve", True), ("certificate verification failed", False)):
+        monkeypatch.setattr(snapshot, "read_quietly", lambda host, script, said=said: said)
+        with ctx_host.use(FakeHost(NONE)):
+            (problem,) = images.registry_problems(wanted, NONE)
+        assert registry in problem.what and said in problem.what
+        assert problem.stops is stops
+
+
+def test_a_registry_that_no_build_needs_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(snapshot, "read_quietly")
+    known = settings(base_images="registry")
+    there = facts(from_registry(known, DIGEST))
+    for wanted, answers in (
+        (settings(), NONE),
+        (settings(base_images="auto"), NONE),
+        (known, there),
+    ):
+        monkeypatch.setattr(snapshot, "settings_for", lambda host, wanted=wanted: wanted)
+        with ctx_host.use(FakeHost(answers)):
+            assert list(images.registry_problems(wanted, answers)) == []
