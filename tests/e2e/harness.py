@@ -233,6 +233,8 @@ class Deployment:
                 f"docker {kind} ls{all_} -q --filter label=com.docker.compose.project={self.name}"
             )
             self.sh(f"{found} | xargs -r docker {kind} {remove}", expect=None)
+        images = f"docker image rm -f {self.name}:local {self.name}:last-good"
+        self.sh(images, expect=None)
         rule = network.rule(Settings.model_validate({"name": self.name}), "-D")
         self.sh(rule, expect=None)
         self.sh(f"rm -rf /opt/{self.name} /var/lib/{self.name}")
