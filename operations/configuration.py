@@ -50,13 +50,16 @@ def owned(settings: Settings) -> dict[str, Any]:
     }
     if settings.gateway.trusted_proxies:
         gateway["trustedProxies"] = list(settings.gateway.trusted_proxies)
-    defaults = {
+    defaults: dict[str, Any] = {
         "gateway": gateway,
         "discovery": {"mdns": {"mode": "off"}},
         "skills": {"workshop": {"autonomous": {"mode": "off"}}},
         "session": {"dmScope": "per-channel-peer"},
         "tools": {"elevated": {"enabled": False}},
     }
+    if settings.gateway.install_browser:
+        # No display, and no user namespaces for Chromium's own sandbox, in a closed container.
+        defaults["browser"] = {"headless": True, "noSandbox": True}
     return _merged(defaults, settings.openclaw)
 
 

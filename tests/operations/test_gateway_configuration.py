@@ -364,3 +364,9 @@ def test_an_unchanged_gateway_is_not_asked_again(host_with, monkeypatch) -> None
     answers = host_with(owned())
     monkeypatch.setattr(snapshot, "read_quietly", lambda *_: pytest.fail("asked again"))
     assert commands(verification.verified, answers, settings=settings()) == []
+
+
+def test_a_browser_in_the_image_runs_as_a_closed_container_lets_it() -> None:
+    with_browser = settings(gateway={"install_browser": True})
+    assert configuration.owned(with_browser)["browser"] == {"headless": True, "noSandbox": True}
+    assert "browser" not in configuration.owned(settings())
