@@ -82,7 +82,7 @@ def canaries(deployed: Deployment, deployment, tmp_path_factory) -> Iterator[Can
         gateway={"port": PORT},
         credentials={
             "OPENAI_API_KEY": {"env": "CANARY_OF_THE_TEST"},
-            "TELEGRAM_BOT_TOKEN": {"file": str(directory / "file")},
+            "MISTRAL_API_KEY": {"file": str(directory / "file")},
             "ANTHROPIC_API_KEY": {"command": f"cat {directory / 'command'}"},
         },
     )
@@ -116,7 +116,7 @@ def test_the_credentials_reach_the_gateway(canaries: Canaries):
     inside = canaries.deployment.in_gateway("env")
     for key, name in (
         ("OPENAI_API_KEY", "env"),
-        ("TELEGRAM_BOT_TOKEN", "file"),
+        ("MISTRAL_API_KEY", "file"),
         ("ANTHROPIC_API_KEY", "command"),
         ("OPENCLAW_GATEWAY_TOKEN", "token"),
         ("MY_OWN_KEY", "own"),
