@@ -70,7 +70,11 @@ def test_a_changed_apt_list_keeps_the_download_and_the_state(deployed: Deploymen
         assert downloads(deployed) == downloaded
 
         names = changed.json["hosts"][deployed.vps.name]["changed"]
-        assert {name.partition(" | ")[0] for name in names} == {"Images", "Activation", "Superseded images"}
+        assert {name.partition(" | ")[0] for name in names} == {
+            "Images",
+            "Activation",
+            "Superseded images",
+        }
         now = running(deployed)
         assert now[0] != was[0]
         assert deployed.container()["RestartCount"] == 0
