@@ -18,7 +18,7 @@ from pyinfra import host, logger
 from pyinfra.api import StringCommand
 from pyinfra.api.deploy import deploy
 
-from operations import files, images, preflight, private, project, templates
+from operations import files, images, merging, preflight, private, project, templates
 from operations.operation import operation
 from operations.secrets import TOKEN
 from toolkit.settings import Settings
@@ -60,7 +60,7 @@ def owned(settings: Settings) -> dict[str, Any]:
     if settings.gateway.install_browser:
         # No display, and no user namespaces for Chromium's own sandbox, in a closed container.
         defaults["browser"] = {"headless": True, "noSandbox": True}
-    return _merged(defaults, settings.openclaw)
+    return merging.merge(defaults, settings.openclaw)
 
 
 def allowed_origins(settings: Settings) -> list[str]:
@@ -149,16 +149,6 @@ def script(settings: Settings) -> str:
 def merge(settings: Settings) -> None:
     """Onboard OpenClaw the first time, and keep the owned keys of openclaw.json."""
     merged(name="Merge the owned keys into openclaw.json", settings=settings)
-
-
-def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    result = dict(base)
-    for key, value in over.items():
-        known = result.get(key)
-        if isinstance(known, Mapping) and isinstance(value, Mapping):
-            value = _merged(known, value)
-        result[key] = value
-    return result
 
 
 def _is_reference(value: object) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from operations.merging import merge
 from toolkit.settings import Settings
 
 PATH = "/etc/docker/daemon.json"
@@ -97,17 +98,6 @@ def explicit(settings: Settings) -> dict[str, Any]:
         if bounds:
             asked["log-opts"] = bounds
     return merge(asked, engine.daemon)
-
-
-def merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
-    """Return `base` with the keys of `over` laid over it, objects merged key by key."""
-    result = dict(base)
-    for key, value in over.items():
-        below = result.get(key)
-        if isinstance(below, dict) and isinstance(value, dict):
-            value = merge(below, value)
-        result[key] = value
-    return result
 
 
 def text(keys: dict[str, Any]) -> str:

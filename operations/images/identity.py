@@ -10,14 +10,14 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from operations import templates
+from operations import packages, templates
 from toolkit.lock import Lock, Release
 from toolkit.settings import Settings
 
 LABEL = "openclaw-pyinfra"
 INPUTS, BASE, DEPLOYMENT = f"{LABEL}.inputs", f"{LABEL}.base", f"{LABEL}.deployment"
 
-SUITE = "bookworm"
+SUITE = packages.IMAGE_SUITE
 """Debian's release in OpenClaw's own image (its documentation, install/docker)."""
 BOOTSTRAPPED = f"openclaw-base:{SUITE}"
 BASE_PACKAGES = ("ca-certificates",)
