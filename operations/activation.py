@@ -105,7 +105,8 @@ def reasons(
         found.append("there is no gateway yet")
     elif there.status != "running":
         found.append(f"the gateway is {there.status}")
-    elif there.health == "unhealthy":
+    elif there.health == "unhealthy" and there.probes.get("healthz") != "200":
+        # The engine's own word can be old: it calls a container unhealthy for 30 s after a pause.
         found.append("the gateway is unhealthy")
     if there.status and there.label != wanted_label:
         found.append(INPUTS_CHANGED)

@@ -239,8 +239,8 @@ def test_a_way_back_that_was_cut_is_finished(gateway: Deployment, canary: str) -
     good = image(gateway, f"{gateway.name}:local")
     openclaw = f"/var/lib/{gateway.name}/config/openclaw.json"
     config = gateway.sh(f"cat {openclaw}")
-    build(gateway, BROKEN, "broken")
-    retag(gateway, "clawtest-images:broken")
+    build(gateway, BROKEN, "broken-again")
+    retag(gateway, "clawtest-images:broken-again")
     cut(gateway, "going-back")
     gateway.sh(f"rm -f {openclaw}")
     assert up(gateway) == ["Recovery | Finish an interrupted swap"]

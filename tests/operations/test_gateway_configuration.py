@@ -205,8 +205,10 @@ def test_an_unreadable_openclaw_json_is_one_problem(
 
 def test_the_same_container_goes_on_running(host_with) -> None:
     assert commands(activation.activated, host_with(owned()), settings=settings()) == []
-    starting = host_with(owned(), health="starting")
-    assert commands(activation.activated, starting, settings=settings()) == []
+    # The engine calls a container unhealthy for 30 s after a pause.
+    for health in ("starting", "unhealthy"):
+        resumed = host_with(owned(), health=health)
+        assert commands(activation.activated, resumed, settings=settings()) == []
 
 
 @pytest.mark.parametrize(
@@ -217,7 +219,7 @@ def test_the_same_container_goes_on_running(host_with) -> None:
         {"status": "exited"},
         {"status": "paused"},
         {"status": ""},
-        {"health": "unhealthy"},
+        {"health": "unhealthy", "healthz": "000"},
         {"unfinished": "candidate"},
         {"unfinished": ".openclaw.json.before"},
     ],
