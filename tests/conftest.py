@@ -27,11 +27,16 @@ def pytest_configure(config: pytest.Config) -> None:
         "engine: needs a real Docker Engine; the tests start a private one where they may",
         "slow: deploys from nothing or longer than a minute",
         "browser: needs a headless Chromium",
+        "long: takes long; only `./claw test -m long` runs it",
     ):
         config.addinivalue_line("markers", marker)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.option.markexpr:
+        long = [item for item in items if item.get_closest_marker("long")]
+        config.hook.pytest_deselected(items=long)
+        items[:] = [item for item in items if item not in long]
     for item in items:
         if item.get_closest_marker("engine") and isinstance(item, pytest.Function):
             item.fixturenames.insert(0, "engine")

@@ -12,7 +12,8 @@ import annotated_types
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from toolkit.settings.model import Section, Settings
+from toolkit.settings.model import Settings
+from toolkit.settings.section import Section
 from toolkit.settings.types import Accepts, Unit
 
 

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from toolkit.settings import checks
+from toolkit.settings.sandbox import Sandbox
+from toolkit.settings.section import Section
 from toolkit.settings.types import (
     NOT_A_BOOLEAN,
     AbsolutePath,
@@ -43,12 +45,6 @@ from toolkit.settings.types import (
     Version,
     VolumeName,
 )
-
-
-class Section(BaseModel):
-    """Base of every section: immutable, and an unknown key is an error."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
 class Engine(Section):
@@ -188,6 +184,7 @@ class Settings(Section):
     """Keys merged into openclaw.json; what the toolkit owns there (mode, bind, port, auth,
     origins) is set by its own keys above."""
     onboarding: Onboarding = Onboarding()
+    sandbox: Sandbox = Sandbox()
 
     @model_validator(mode="after")
     def _consistent(self) -> Settings:

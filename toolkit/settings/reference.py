@@ -17,7 +17,8 @@ from pyinfra.connectors.ssh import connector_data_meta
 
 from toolkit.settings import checks, describe, environment, inventory, paths
 from toolkit.settings.layers import connector_types
-from toolkit.settings.model import Section, Settings
+from toolkit.settings.model import Settings
+from toolkit.settings.section import Section
 
 DOCUMENTATION = Path(__file__).resolve().parents[2] / "docs"
 _JSON_TYPES = {

@@ -1,0 +1,1 @@
+"""Sandboxes: the containers in which agents execute tools, apart from the gateway."""

@@ -1,0 +1,49 @@
+"""The names of what belongs to a deployment's sandboxes.
+
+For the deployment `openclaw` they are those of OpenClaw's documentation; every other deployment
+on the same engine has its own, since two gateways would fight over one container.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from toolkit.settings import Settings
+
+ImageKind = Literal["minimal", "common", "browser"]
+SUITE = "bookworm-slim"
+
+
+def tag(settings: Settings, kind: ImageKind) -> str:
+    """Return the tag of a sandbox image, such as `openclaw-sandbox-common:bookworm-slim`."""
+    suffix = "" if kind == "minimal" else f"-{kind}"
+    return f"{settings.name}-sandbox{suffix}:{SUITE}"
+
+
+def kinds(settings: Settings) -> tuple[ImageKind, ...]:
+    """Return the images that the settings need; the minimal one is the base of the common one."""
+    if not settings.sandbox.enabled:
+        return ()
+    wanted: list[ImageKind] = ["minimal"]
+    if settings.sandbox.images.common.enabled:
+        wanted.append("common")
+    if settings.sandbox.browser.enabled:
+        wanted.append("browser")
+    return tuple(wanted)
+
+
+def tools_image(settings: Settings) -> str:
+    """Return the tag of the image in which tools run."""
+    return tag(settings, "common" if settings.sandbox.images.common.enabled else "minimal")
+
+
+def container_prefix(settings: Settings) -> str:
+    return f"{settings.name}-sbx-"
+
+
+def browser_prefix(settings: Settings) -> str:
+    return f"{settings.name}-sbx-browser-"
+
+
+def browser_network(settings: Settings) -> str:
+    return settings.sandbox.browser.network or f"{settings.name}-sandbox-browser"
