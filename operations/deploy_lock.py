@@ -17,7 +17,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import gevent
-from pyinfra.api import StringCommand
 from pyinfra.api.exceptions import PyinfraError
 from pyinfra.api.host import Host
 
@@ -136,13 +135,7 @@ def _silently(message: str) -> None:
 
 
 def _run(host: Host, text: str) -> str:
-    succeeded, output = host.run_shell_command(
-        StringCommand("sh", "-s"),
-        print_output=False,
-        print_input=False,
-        _stdin=[text],
-        **snapshot.privileges(host),
-    )
-    if not succeeded:
-        raise PyinfraError(f"{host.name}: deploy lock: {output.stderr or output.stdout}")
-    return output.stdout
+    try:
+        return snapshot.run_quietly(host, text)
+    except PyinfraError as error:
+        raise PyinfraError(f"{host.name}: deploy lock: {error}") from None

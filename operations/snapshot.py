@@ -156,3 +156,21 @@ def read_quietly(host: Host, command: str) -> str:
     if not succeeded:
         raise PyinfraError(f"{host.name}: {command}: {output.stderr}")
     return output.stdout
+
+
+def run_quietly(host: Host, script: str) -> str:
+    """Return the output of a shell script that travels on standard input; nothing is printed.
+
+    Raises:
+        PyinfraError: it failed; the message is what it said.
+    """
+    succeeded, output = host.run_shell_command(
+        StringCommand("sh", "-s"),
+        print_output=False,
+        print_input=False,
+        _stdin=[script],
+        **privileges(host),
+    )
+    if not succeeded:
+        raise PyinfraError(output.stderr or output.stdout or "the command failed")
+    return output.stdout

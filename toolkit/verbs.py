@@ -75,7 +75,8 @@ def status(host: Host) -> dict[str, Any]:
         deployment=settings.name,
         url=f"http://{f'[{address}]' if ':' in address else address}:{settings.gateway.port}",
     )
-    found = dict(line.partition("=")[::2] for line in run_script(host, script).splitlines())
+    answer = snapshot.run_quietly(host, script)
+    found = dict(line.partition("=")[::2] for line in answer.splitlines())
     digests = json.loads(found.get("digests") or "null") or []
     return {
         "deployment": settings.name,
@@ -102,20 +103,6 @@ def published(ports: dict[str, list[dict[str, str]] | None]) -> list[str]:
         for inside, bindings in sorted(ports.items())
         for binding in bindings or ()
     ]
-
-
-def run_script(host: Host, script: str) -> str:
-    """Return the output of a script that only reads; pyinfra prints none of it."""
-    succeeded, output = host.run_shell_command(
-        StringCommand("sh", "-s"),
-        print_output=False,
-        print_input=False,
-        _stdin=[script],
-        **snapshot.privileges(host),
-    )
-    if not succeeded:
-        raise VerbError(output.stderr or output.stdout or "the command failed")
-    return output.stdout
 
 
 def compose_command(settings: Settings, *words: str) -> str:

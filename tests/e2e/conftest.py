@@ -122,6 +122,17 @@ def deployed_local(engine: Engine, deployment: MakeDeployment) -> Iterator[Deplo
     local.remove()
 
 
+@pytest.fixture(scope="session")
+def gateway(engine: Engine, deployment: MakeDeployment) -> Iterator[Deployment]:
+    """This machine and the private engine, for tests that change the gateway and change it back."""
+    local = _local(deployment, {"gateway": {"ready_timeout": 600}})
+    local.claw("up")
+    yield local
+    local.remove()
+    local.sh("docker image ls -q clawtest-images | xargs -r docker image rm -f")
+    local.sh(f"docker volume rm -f {local.name}-home", expect=None)
+
+
 @pytest.fixture
 def run_claw() -> Callable[..., Any]:
     """`run_claw(*args, expect=0, env=None, stdin=None, timeout=2400)`: without a deployment."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -12,16 +11,6 @@ from tests.e2e.harness import Deployment, until
 from tests.e2e.test_gateway_swap import running, up
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
-
-
-@pytest.fixture(scope="module")
-def gateway(deployment, engine) -> Iterator[Deployment]:
-    from tests.e2e.conftest import _local
-
-    one = _local(deployment, {"gateway": {"ready_timeout": 600}})
-    one.claw("up")
-    yield one
-    one.remove()
 
 
 def path(gateway: Deployment) -> str:

@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -27,18 +26,6 @@ RUN printf '%s\\n' '#!/bin/sh' \\
   rm -f /usr/local/bin/openclaw && install -m 755 /tmp/broken /usr/local/bin/openclaw
 USER node
 """
-
-
-@pytest.fixture(scope="module")
-def gateway(deployment, engine) -> Iterator[Deployment]:
-    from tests.e2e.conftest import _local
-
-    one = _local(deployment, {"gateway": {"ready_timeout": 600}})
-    one.claw("up")
-    yield one
-    one.remove()
-    one.sh("docker image ls -q clawtest-images | xargs -r docker image rm -f")
-    one.sh(f"docker volume rm -f {one.name}-home")
 
 
 @pytest.fixture
