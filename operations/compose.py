@@ -11,7 +11,17 @@ from pyinfra import host
 from pyinfra.api import StringCommand
 from pyinfra.api.deploy import deploy
 
-from operations import files, images, network, project, secrets, snapshot, templates
+from operations import (
+    access,
+    files,
+    images,
+    network,
+    project,
+    secrets,
+    security,
+    snapshot,
+    templates,
+)
 from operations.operation import operation
 from toolkit.settings import Settings
 from toolkit.settings.types import memory_bytes, parse_mount
@@ -123,7 +133,21 @@ def _render(settings: Settings, inputs: str) -> str:
         published=published_address(settings),
         inputs=inputs,
         bridge=network.bridge(settings),
+        groups=groups(settings),
+        security_options=security_options(settings),
     )
+
+
+def groups(settings: Settings) -> list[str]:
+    """Return the container's further groups: the one that may use the engine's socket."""
+    group = access.group(settings) if settings.sandbox.enabled else None
+    return [] if group is None else [str(group)]
+
+
+def security_options(settings: Settings) -> list[str]:
+    """Return the container's `security_opt`: with the gateway's own kernel profiles."""
+    profile = security.apparmor_profile(settings, "gateway")
+    return ["no-new-privileges:true", *([f"apparmor:{profile}"] if profile else [])]
 
 
 def _mounts(settings: Settings) -> list[dict[str, Any]]:
@@ -135,6 +159,10 @@ def _mounts(settings: Settings) -> list[dict[str, Any]]:
     ]
     if _has_ca_bundle(settings):
         pairs.append((CA_BUNDLE, CA_BUNDLE, True))
+    if settings.sandbox.enabled:
+        # The command line of OpenClaw has them too: `openclaw sandbox` asks the engine itself.
+        pairs.append((access.socket(settings), access.IN_GATEWAY, False))
+        pairs.append((security.directory(settings), security.SECURITY_IN_GATEWAY, True))
     return [{"source": source, "target": target, "read_only": ro} for source, target, ro in pairs]
 
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from shlex import quote
 
-from operations import files
+from operations import access, files
 from toolkit.settings import Settings
 
 BASE, OVERRIDE, EXTRA = (
@@ -46,6 +45,6 @@ def compose_files(settings: Settings) -> list[str]:
 def shell_environment(settings: Settings) -> str:
     """Return shell lines after which `docker` and `docker compose` mean this project only."""
     return (
-        f"export DOCKER_HOST=unix://{quote(settings.engine.socket)}\n"
+        f"{access.environment(settings)}\n"
         "unset DOCKER_CONTEXT COMPOSE_FILE COMPOSE_PROJECT_NAME COMPOSE_PROFILES COMPOSE_ENV_FILES"
     )

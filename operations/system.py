@@ -10,7 +10,7 @@ import ipaddress
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from operations import preflight, snapshot, templates
+from operations import access, preflight, snapshot, templates
 from operations.preflight import Problem
 from toolkit.settings import Settings
 from toolkit.settings.types import memory_bytes
@@ -103,7 +103,7 @@ def system_probe(settings: Settings) -> str:
         paths=_state_paths(settings),
         images=IMAGES,
         data_root=settings.engine.daemon.get("data-root", ""),
-        socket=settings.engine.socket,
+        docker=access.environment(settings),
         project=settings.name,
         port=settings.gateway.port,
     )

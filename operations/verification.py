@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import re
 from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 from shlex import quote
@@ -19,7 +20,7 @@ from pyinfra import host
 from pyinfra.api import StringCommand
 from pyinfra.api.deploy import deploy
 
-from operations import activation, project, snapshot, templates
+from operations import activation, compose, project, snapshot, templates
 from operations.operation import operation
 from toolkit.settings import Settings
 from toolkit.settings.types import memory_bytes
@@ -53,12 +54,11 @@ def hardening(there: activation.Running, settings: Settings) -> Iterable[Check]:
         "cap_add": (found.get("CapAdd") or [], []),
         "privileged": (found.get("Privileged"), False),
         "read_only": (found.get("ReadonlyRootfs"), True),
-        "no-new-privileges": (
-            any(
-                option.startswith("no-new-privileges") for option in found.get("SecurityOpt") or []
-            ),
-            True,
+        "security_opt": (
+            security_options(found),
+            sorted(option.split(":")[0] for option in compose.security_options(settings)),
         ),
+        "group_add": (found.get("GroupAdd") or [], compose.groups(settings)),
         "pids_limit": (found.get("PidsLimit"), settings.gateway.pids_limit),
         "mem_limit": (found.get("Memory"), memory),
         "memswap_limit": (found.get("MemorySwap"), memory),
@@ -70,6 +70,12 @@ def hardening(there: activation.Running, settings: Settings) -> Iterable[Check]:
         if is_now != wanted
     ]
     yield Check("hardening", "failed" if wrong else "ok", "; ".join(wrong))
+
+
+def security_options(found: dict[str, Any]) -> list[str]:
+    """Return the kinds of a container's security options; a profile `unconfined` counts as none."""
+    options = [re.split("[=:]", option, maxsplit=1) for option in found.get("SecurityOpt") or []]
+    return sorted(kind for kind, *value in options if value not in (["unconfined"], ["false"]))
 
 
 def from_snapshot(settings: Settings) -> list[Check]:

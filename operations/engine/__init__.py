@@ -11,13 +11,13 @@ from pyinfra import host
 from pyinfra.api import StringCommand
 from pyinfra.api.deploy import deploy
 
-from operations import apt_sources, files, packages, snapshot, system, templates
+from operations import access, apt_sources, files, packages, snapshot, system, templates
 from operations.engine import checks, daemon
 from operations.engine.state import DEFAULT_SOCKETS, Engine, plan, version_to_be
 from operations.operation import operation
 from toolkit.settings import Settings
 
-__all__ = ["checks", "configure", "current", "install"]
+__all__ = ["access", "checks", "configure", "current", "install"]
 
 
 @files.managed_paths

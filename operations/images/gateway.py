@@ -9,7 +9,7 @@ from typing import Any
 from pyinfra import host, logger
 from pyinfra.api import StringCommand
 
-from operations import packages, templates
+from operations import access, packages, templates
 from operations.images import identity, state
 from operations.images.identity import Base
 from operations.images.planning import Plan, available, plan
@@ -128,7 +128,7 @@ def _checkout(settings: Settings, base: Base) -> Generator:
 
 def run(script: str, settings: Settings, **variables: object) -> StringCommand:
     """Return the command that runs a script of `templates/images/` against the host's engine."""
-    text = templates.render(f"images/{script}", socket=settings.engine.socket, **variables)
+    text = templates.render(f"images/{script}", socket=access.socket(settings), **variables)
     return StringCommand("sh -s", _stdin=[text])
 
 

@@ -42,7 +42,7 @@ RUNTIME_PACKAGES = (
     "tini",
     "tzdata",
 )
-SCRIPTS = ("packages.sh", "npm.sh", "pip.sh", "browser.sh", "healthcheck.mjs")
+SCRIPTS = ("packages.sh", "npm.sh", "pip.sh", "browser.sh", "docker.sh", "healthcheck.mjs")
 
 
 @dataclass(frozen=True)
@@ -118,13 +118,18 @@ def npm_context(settings: Settings, release: Release, base: Base) -> dict[str, s
         apt_packages=gateway.apt_packages,
         pip_packages=gateway.pip_packages,
         install_browser=gateway.install_browser,
+        docker=settings.sandbox.enabled,
     )
     return _context(dockerfile)
 
 
-def image_context() -> dict[str, str]:
-    """Return the build context that gives a registry image the toolkit's labels."""
-    return _context(templates.render("images/gateway/image.Dockerfile"))
+def image_context(settings: Settings) -> dict[str, str]:
+    """Return the build context that gives a registry image the toolkit's labels, and the docker
+    client where sandboxes need it.
+    """
+    return _context(
+        templates.render("images/gateway/image.Dockerfile.j2", docker=settings.sandbox.enabled)
+    )
 
 
 def git_arguments(settings: Settings, commit: str) -> dict[str, str]:
@@ -141,6 +146,7 @@ def git_arguments(settings: Settings, commit: str) -> dict[str, str]:
         "OPENCLAW_IMAGE_APT_PACKAGES": packages,
         "OPENCLAW_IMAGE_PIP_PACKAGES": " ".join(gateway.pip_packages),
         "OPENCLAW_INSTALL_BROWSER": "1" if gateway.install_browser else "",
+        "OPENCLAW_INSTALL_DOCKER_CLI": "1" if settings.sandbox.enabled else "",
     }
     given = {name: value for name, value in arguments.items() if value}
     return {**given, **settings.build.arguments}

@@ -144,7 +144,7 @@ def _plans(settings: Settings, there: Image | None) -> Iterable[Plan]:
         yield Plan(base, arguments=identity.git_arguments(settings, base.digest or ""))
     elif settings.gateway.source == "image":
         base = _adopted(identity.image_base(settings, known), there)
-        yield Plan(base, identity.image_context())
+        yield Plan(base, identity.image_context(settings))
     else:
         version = settings.gateway.version
         unresolved = None if version in known.releases else releases.resolve(version)

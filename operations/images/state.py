@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from shlex import quote
 
-from operations import snapshot
+from operations import access, snapshot
 from operations.images import identity
 from toolkit import lock, releases
 from toolkit.lock import LockError
@@ -80,8 +80,8 @@ def images_probe(settings: Settings) -> str:
     reference = base_reference(settings)
     lines = [
         f"git -C {quote(checkout(settings))} rev-parse HEAD | sed 's/^/commit /'",
-        f"[ -S {quote(settings.engine.socket)} ] || exit 0",
-        f"export DOCKER_HOST={quote('unix://' + settings.engine.socket)}",
+        access.environment(settings),
+        '[ -S "${DOCKER_HOST#unix://}" ] || exit 0',
         f"ids=$(docker image ls --quiet --no-trunc --filter label={identity.INPUTS} | sort -u)",
         f"[ -z \"$ids\" ] || docker image inspect --format 'image {'|'.join(columns)}' $ids",
         f"own=label={identity.DEPLOYMENT}={settings.name}",

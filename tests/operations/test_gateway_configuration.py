@@ -299,7 +299,7 @@ def test_a_hardened_container_is_recognised() -> None:
         ("CapDrop", None, "cap_drop"),
         ("CapAdd", ["NET_ADMIN"], "cap_add"),
         ("ReadonlyRootfs", False, "read_only"),
-        ("SecurityOpt", [], "no-new-privileges"),
+        ("SecurityOpt", [], "security_opt"),
         ("PidsLimit", 0, "pids_limit"),
         ("Memory", 0, "mem_limit"),
         ("Privileged", True, "privileged"),
