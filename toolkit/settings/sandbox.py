@@ -6,93 +6,79 @@ toolkit's spelling; what has no key here is set under `openclaw`.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from toolkit.settings import presets
+from toolkit.settings.presets import Preset
+from toolkit.settings.sandbox_images import CommonImage, SandboxImage, SandboxImages
+from toolkit.settings.sandbox_types import (
+    AddressRange,
+    AgentId,
+    Bind,
+    BrowserNetwork,
+    Capability,
+    ContainerNetwork,
+    ContainerUser,
+    ExtraHost,
+    Tmpfs,
+    ToolName,
+    UlimitName,
+    UlimitValue,
+    WorkDirectory,
+)
 from toolkit.settings.section import Section
 from toolkit.settings.types import (
     NOT_A_BOOLEAN,
     AbsolutePath,
-    AptPackage,
     Boolean,
     CpuCount,
     EnvironmentName,
     EnvironmentValue,
-    ImageReference,
+    IpAddress,
+    LocalText,
     Memory,
     Unit,
 )
 
-
-class SandboxImage(Section):
-    """One of the sandbox images."""
-
-    source: Literal["build", "image", "dockerfile"] = "build"
-    """Build the toolkit's own image, take a registry image, or build a Dockerfile of your own;
-    the same checks apply to all three."""
-    image: ImageReference | None = None
-    """Registry reference (`image` only)."""
-    dockerfile: AbsolutePath | None = None
-    """Dockerfile on the control machine (`dockerfile` only); its build context is empty."""
-    apt_packages: tuple[AptPackage, ...] = ()
-    """Debian packages added to the image (`build` only)."""
-
-
-class CommonImage(SandboxImage):
-    """The image with language tools, on top of the minimal one."""
-
-    enabled: Boolean = False
-    """Build it, and run tools in it."""
-    node: Boolean = True
-    """Node, npm and npx: the gateway's Node release."""
-    pnpm: Boolean = True
-    """pnpm (needs `node`)."""
-    bun: Boolean = True
-    """Bun."""
-    go: Boolean = True
-    """Go, Debian's release."""
-    rust: Boolean = True
-    """rustc and cargo, Debian's release."""
-    python: Boolean = True
-    """pip and venv; python3 itself is in every sandbox image, since OpenClaw's helpers need it."""
-    build_tools: Boolean = True
-    """gcc, g++, make and pkg-config."""
-
-
-class SandboxImages(Section):
-    """The images that sandboxes run."""
-
-    minimal: SandboxImage = SandboxImage()
-    """`NAME-sandbox:bookworm-slim`: what OpenClaw's sandbox helpers need, and your packages."""
-    common: CommonImage = CommonImage()
-    """`NAME-sandbox-common:bookworm-slim`."""
-    browser: SandboxImage = SandboxImage()
-    """`NAME-sandbox-browser:bookworm-slim`: Chromium (built with `browser.enabled`)."""
+__all__ = [
+    "CommonImage",
+    "Sandbox",
+    "SandboxAgent",
+    "SandboxBrowser",
+    "SandboxContainer",
+    "SandboxImage",
+    "SandboxImages",
+    "SandboxPrune",
+    "SandboxTools",
+]
 
 
 class SandboxContainer(Section):
-    """The container in which tools run (OpenClaw's `sandbox.docker`)."""
+    """The container in which tools run (OpenClaw's `sandbox.docker`); a sandboxed browser's
+    container has the same user, limits, tmpfs and binds."""
 
-    workdir: AbsolutePath = "/workspace"
+    workdir: WorkDirectory = "/workspace"
     """Working directory, and where the workspace is mounted."""
     read_only_root: Boolean = True
     """Mount the root file system read-only."""
-    tmpfs: tuple[str, ...] = (
+    tmpfs: tuple[Tmpfs, ...] = (
         "/tmp:rw,nosuid,nodev,size=256m",
         "/var/tmp:rw,nosuid,nodev,size=64m",
         "/run:rw,noexec,nosuid,nodev,size=16m",
     )
-    """Writable file systems in memory, `PATH[:OPTIONS]`; they count against the memory limit."""
-    network: Annotated[str, Field(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9_.-]*$")] = "none"
-    """Network: `none`, `bridge`, or an own bridge network's name."""
-    user: Annotated[str, Field(pattern=r"^[0-9]+:[0-9]+$")] = "1000:1000"
-    """User of the tools, `UID:GID`."""
-    capabilities_dropped: tuple[str, ...] = ("ALL",)
+    """Writable file systems in memory; they count against the memory limit."""
+    network: ContainerNetwork = "none"
+    """Network of the tools."""
+    user: ContainerUser = "1000:1000"
+    """User of the tools; the workspace belongs to 1000:1000."""
+    capabilities_dropped: tuple[Capability, ...] = ("ALL",)
     """Capabilities taken away; OpenClaw never adds one."""
     environment: dict[EnvironmentName, EnvironmentValue] = Field(default_factory=dict)
-    """Environment variables of the tools; visible to whoever may inspect the container."""
-    setup_command: str | None = None
+    """Environment variables of the tools, beside `LANG=C.UTF-8`; visible to whoever may inspect
+    the container, and to every agent."""
+    setup_command: LocalText | None = None
     """Command that runs once in a new container (`sh -lc`)."""
     pids_limit: Annotated[int, Field(ge=16, le=32768), NOT_A_BOOLEAN, Unit("processes")] | None = (
         256
@@ -101,51 +87,81 @@ class SandboxContainer(Section):
     memory: Memory | None = "1g"
     """Memory limit; none: no limit."""
     memory_swap: Memory | None = "1g"
-    """Limit of memory and swap together; equal to `memory`: no swap."""
+    """Limit of memory and swap together; equal to `memory`: no swap; none: the engine's choice,
+    which is as much swap again."""
     cpus: CpuCount | None = 1.0
     """CPU limit, in cores; none: no limit."""
-    ulimits: dict[str, str] = Field(default_factory=dict)
-    """Process limits by name, `SOFT` or `SOFT:HARD`; `nproc` counts the user's processes on the
-    whole host, so use `pids_limit` instead."""
-    dns: tuple[str, ...] = ()
-    """Name servers."""
-    extra_hosts: tuple[str, ...] = ()
-    """Further host names, `NAME:ADDRESS`."""
-    binds: tuple[str, ...] = ()
-    """Further directories of the host, `SOURCE:TARGET:ro|rw`; paths of the host."""
+    ulimits: dict[UlimitName, UlimitValue] = Field(default_factory=dict)
+    """Process limits by name; `nproc` counts the user's processes on the whole host, so use
+    `pids_limit` instead."""
+    dns: tuple[IpAddress, ...] = ()
+    """Name servers; empty: the engine's."""
+    extra_hosts: tuple[ExtraHost, ...] = ()
+    """Further host names."""
+    binds: tuple[Bind, ...] = ()
+    """Further directories of the host; paths as the host has them."""
 
 
 class SandboxBrowser(Section):
     """The container in which a sandboxed browser runs (OpenClaw's `sandbox.browser`)."""
 
     enabled: Boolean = False
-    """Give agents a browser in a sandbox of its own."""
+    """Give agents a browser in a sandbox of its own, and the `browser` tool."""
     headless: Boolean = False
     """Run Chromium without a display; then there is nothing to observe over noVNC."""
     novnc: Boolean = True
     """Let the owner watch over noVNC, protected by a password."""
-    network: Annotated[str, Field(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9_.-]*$")] | None = None
-    """Bridge network of the browser; none: `NAME-sandbox-browser`, a network of its own."""
-    source_range: str | None = None
-    """CIDR range that may reach the browser's control port; none: whoever has its token."""
+    network: BrowserNetwork | None = None
+    """Network of the browser; none: `NAME-sandbox-browser`, a network of its own."""
+    source_range: AddressRange | None = None
+    """Addresses that may reach the browser's control port; none: whoever has its token."""
 
 
 class SandboxTools(Section):
-    """Which tools a sandboxed session may use (OpenClaw's `tools.sandbox.tools`)."""
+    """Which tools a sandboxed session may use (OpenClaw's `tools.sandbox.tools`); a denied tool
+    stays denied, whatever is allowed."""
 
-    allow: tuple[str, ...] | None = None
-    """Tools that are allowed; none: OpenClaw's own list."""
-    deny: tuple[str, ...] | None = None
-    """Tools that are denied, whatever is allowed; none: OpenClaw's own list."""
+    allow: tuple[ToolName, ...] | None = None
+    """Tools that are allowed, and no others; none: OpenClaw's own list."""
+    also_allow: tuple[ToolName, ...] = ()
+    """Tools that are allowed beside OpenClaw's own list, such as those of an MCP server."""
+    deny: tuple[ToolName, ...] | None = None
+    """Tools that are denied; none: OpenClaw's own list."""
 
 
 class SandboxPrune(Section):
     """When OpenClaw removes sandboxes."""
 
     idle_hours: Annotated[int, Field(ge=0, le=8760), NOT_A_BOOLEAN, Unit("hours")] = 24
-    """Remove a sandbox that was not used for so long."""
+    """Remove a sandbox that was not used for so long; 0: never for that reason."""
     max_age_days: Annotated[int, Field(ge=0, le=3650), NOT_A_BOOLEAN, Unit("days")] = 7
-    """Remove a sandbox that is this old."""
+    """Remove a sandbox that is this old; 0: never for that reason."""
+
+
+class SandboxAgent(Section):
+    """What is different for one agent; what is not given is as for all agents."""
+
+    preset: Preset | None = None
+    """Named defaults of this agent."""
+    mode: Literal["off", "non-main", "all"] | None = None
+    """Which of its sessions are sandboxed; `off`: none, its tools run beside the gateway."""
+    scope: Literal["session", "agent", "shared"] | None = None
+    """What shares a sandbox."""
+    workspace_access: Literal["none", "ro", "rw"] | None = None
+    """What its tools see of its workspace."""
+    workspace_root: AbsolutePath | None = None
+    """Where its sandbox workspaces are, as the gateway sees it."""
+    session_tools_visibility: Literal["spawned", "all"] | None = None
+    """Which sessions its session tools reach."""
+    container: SandboxContainer = SandboxContainer()
+    browser: SandboxBrowser = SandboxBrowser()
+    tools: SandboxTools = SandboxTools()
+    prune: SandboxPrune = SandboxPrune()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_preset(cls, given: Any) -> Any:
+        return presets.applied(given)
 
 
 class Sandbox(Section):
@@ -153,6 +169,8 @@ class Sandbox(Section):
 
     enabled: Boolean = False
     """Run agents' tools in sandboxes."""
+    preset: Preset | None = None
+    """Named defaults of this section (see Presets below); keys that are given win over them."""
     socket: Literal["auto", "rootless", "socket"] = "auto"
     """How the gateway reaches an engine: `rootless` (an engine without root, under a user of its
     own, runs gateway and sandboxes), `socket` (the host's engine, whose socket is as good as root);
@@ -162,16 +180,29 @@ class Sandbox(Section):
     scope: Literal["session", "agent", "shared"] = "agent"
     """What shares a sandbox."""
     workspace_access: Literal["none", "ro", "rw"] = "none"
-    """What tools see of the agent's workspace; with `none` they have one of their own."""
+    """What tools see of the agent's workspace; with `none` they have one of their own, with `ro`
+    theirs is at `/agent` and OpenClaw takes the writing tools away."""
     workspace_root: AbsolutePath | None = None
     """Where sandbox workspaces are, as the gateway sees it; none: OpenClaw's own place."""
+    session_tools_visibility: Literal["spawned", "all"] = "spawned"
+    """Which sessions a sandboxed session's tools reach: those that it started, or all."""
     container: SandboxContainer = SandboxContainer()
     browser: SandboxBrowser = SandboxBrowser()
     tools: SandboxTools = SandboxTools()
     prune: SandboxPrune = SandboxPrune()
+    agents: dict[AgentId, SandboxAgent] = Field(default_factory=dict)
+    """What is different for single agents, by id: `preset`, `mode` (also `off`), `scope`,
+    `workspace_access`, `workspace_root`, `session_tools_visibility`, and the keys of `container`,
+    `browser`, `tools` and `prune`. Only what is given is written to openclaw.json, what is not is
+    removed there; an agent that is not there yet is added."""
     images: SandboxImages = SandboxImages()
     seccomp: Literal["own", "engine"] = "own"
     """The toolkit's system call profiles, or the engine's default."""
     apparmor: Literal["auto", "required", "off"] = "auto"
     """The toolkit's AppArmor profiles: where the kernel has AppArmor, nowhere else an error, or
     not at all."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_preset(cls, given: Any) -> Any:
+        return presets.applied(given)
