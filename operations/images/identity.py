@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,7 +43,9 @@ RUNTIME_PACKAGES = (
     "tini",
     "tzdata",
 )
-SCRIPTS = ("packages.sh", "npm.sh", "pip.sh", "browser.sh", "docker.sh", "healthcheck.mjs")
+STEPS = ("packages.sh", "npm.sh", "pip.sh")
+"""Scripts that the steps of any image run."""
+SCRIPTS = (*STEPS, "browser.sh", "docker.sh", "healthcheck.mjs")
 
 
 @dataclass(frozen=True)
@@ -90,7 +93,7 @@ def given_digest(reference: str) -> str | None:
 def bootstrapped_base() -> Base:
     """Return the Debian base image that is made on the host."""
     inputs = [SUITE, BASE_PACKAGES, BASE_DPKG_OPTIONS]
-    return Base(BOOTSTRAPPED, _digest(inputs), bootstrapped=True)
+    return Base(BOOTSTRAPPED, digest(inputs), bootstrapped=True)
 
 
 def node_base(settings: Settings, release: Release, lock: Lock) -> Base:
@@ -120,16 +123,17 @@ def npm_context(settings: Settings, release: Release, base: Base) -> dict[str, s
         install_browser=gateway.install_browser,
         docker=settings.sandbox.enabled,
     )
-    return _context(dockerfile)
+    return context("gateway", dockerfile, SCRIPTS)
 
 
 def image_context(settings: Settings) -> dict[str, str]:
     """Return the build context that gives a registry image the toolkit's labels, and the docker
     client where sandboxes need it.
     """
-    return _context(
-        templates.render("images/gateway/image.Dockerfile.j2", docker=settings.sandbox.enabled)
+    dockerfile = templates.render(
+        "images/gateway/image.Dockerfile.j2", docker=settings.sandbox.enabled
     )
+    return context("gateway", dockerfile, SCRIPTS)
 
 
 def git_arguments(settings: Settings, commit: str) -> dict[str, str]:
@@ -154,7 +158,7 @@ def git_arguments(settings: Settings, commit: str) -> dict[str, str]:
 
 def inputs(context: dict[str, str], base: Base, arguments: dict[str, str] | None = None) -> str:
     """Return the digest of everything that an image is made from."""
-    return _digest([context, base.digest, arguments or {}])
+    return digest([context, base.digest, arguments or {}])
 
 
 def labels(settings: Settings, digest: str, base: Base) -> dict[str, str]:
@@ -162,12 +166,18 @@ def labels(settings: Settings, digest: str, base: Base) -> dict[str, str]:
     return {INPUTS: digest, BASE: base.label, DEPLOYMENT: settings.name}
 
 
-def _context(dockerfile: str) -> dict[str, str]:
+def context(folder: str, dockerfile: str, names: Iterable[str]) -> dict[str, str]:
+    """Return a build context: the Dockerfile, and of the named files those that it uses; they are
+    in `templates/images/FOLDER`, or among the steps of any image.
+    """
     used = {
-        name: templates.render(f"images/gateway/{name}") for name in SCRIPTS if name in dockerfile
+        name: templates.render(f"images/{'steps' if name in STEPS else folder}/{name}")
+        for name in names
+        if name in dockerfile
     }
     return {"Dockerfile": dockerfile, **used}
 
 
-def _digest(value: Any) -> str:
+def digest(value: Any) -> str:
+    """Return the digest of a value that JSON can hold."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
