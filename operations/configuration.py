@@ -20,6 +20,7 @@ from pyinfra.api.deploy import deploy
 
 from operations import files, images, merging, preflight, private, project, templates
 from operations.operation import operation
+from operations.sandbox import policy
 from operations.secrets import TOKEN
 from toolkit.settings import Settings
 
@@ -30,8 +31,11 @@ _SECRET_KEY = re.compile(
 _ABSENT = object()
 
 
-def owned(settings: Settings) -> dict[str, Any]:
+def owned(settings: Settings, there: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Return the part of openclaw.json that the toolkit owns; a None means: absent.
+
+    + settings: the settings of the host
+    + there: openclaw.json as it is, of which the sandbox policy takes what it does not want
 
     Beside what a gateway in a container needs, these are the settings with which OpenClaw's
     `security audit --deep` finds nothing; everything may be overridden under `openclaw`.
@@ -60,6 +64,7 @@ def owned(settings: Settings) -> dict[str, Any]:
     if settings.gateway.install_browser:
         # No display, and no user namespaces for Chromium's own sandbox, in a closed container.
         defaults["browser"] = {"headless": True, "noSandbox": True}
+    defaults = merging.merge(defaults, policy.configuration(settings, there))
     return merging.merge(defaults, settings.openclaw)
 
 
@@ -89,7 +94,8 @@ def differences(wanted: Mapping[str, Any], there: object, path: str = "") -> Ite
 
 def pending(settings: Settings) -> list[str]:
     """Return the differences of the current host's openclaw.json to the owned keys."""
-    return list(differences(owned(settings), private.read(settings).configuration()))
+    there = private.read(settings).configuration()
+    return list(differences(owned(settings, there), there))
 
 
 @preflight.check
@@ -141,7 +147,7 @@ def script(settings: Settings) -> str:
         onboard=settings.onboarding.enabled,
         auth_choice=settings.onboarding.auth_choice,
         port=settings.gateway.port,
-        patch=owned(settings),
+        patch=owned(settings, private.read(settings).configuration()),
     )
 
 

@@ -27,7 +27,7 @@ def kinds(settings: Settings) -> tuple[ImageKind, ...]:
     wanted: list[ImageKind] = ["minimal"]
     if settings.sandbox.images.common.enabled:
         wanted.append("common")
-    if settings.sandbox.browser.enabled:
+    if settings.sandbox.has_browser:
         wanted.append("browser")
     return tuple(wanted)
 

@@ -206,3 +206,8 @@ class Sandbox(Section):
     @classmethod
     def _with_preset(cls, given: Any) -> Any:
         return presets.applied(given)
+
+    @property
+    def has_browser(self) -> bool:
+        """Whether any agent has a browser."""
+        return self.browser.enabled or any(agent.browser.enabled for agent in self.agents.values())

@@ -10,7 +10,9 @@ from __future__ import annotations
 import ipaddress
 import posixpath
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Annotated
 
 from pydantic import AfterValidator, StringConstraints
@@ -18,24 +20,35 @@ from pydantic import AfterValidator, StringConstraints
 from toolkit.settings import validators
 from toolkit.settings.types import Accepts
 
-CAPABILITIES = (
+_CAPABILITIES = (
     "AUDIT_CONTROL AUDIT_READ AUDIT_WRITE BLOCK_SUSPEND BPF CHECKPOINT_RESTORE CHOWN DAC_OVERRIDE "
     "DAC_READ_SEARCH FOWNER FSETID IPC_LOCK IPC_OWNER KILL LEASE LINUX_IMMUTABLE MAC_ADMIN "
     "MAC_OVERRIDE MKNOD NET_ADMIN NET_BIND_SERVICE NET_BROADCAST NET_RAW PERFMON SETFCAP SETGID "
     "SETPCAP SETUID SYS_ADMIN SYS_BOOT SYS_CHROOT SYS_MODULE SYS_NICE SYS_PACCT SYS_PTRACE "
     "SYS_RAWIO SYS_RESOURCE SYS_TIME SYS_TTY_CONFIG SYSLOG WAKE_ALARM"
-).split()
+)
+CAPABILITIES = frozenset(_CAPABILITIES.split())
 """capabilities(7), without `CAP_`."""
 
-ULIMITS = (
+_ULIMITS = (
     "core cpu data fsize locks memlock msgqueue nice nofile nproc rss rtprio rttime sigpending "
     "stack"
-).split()
+)
+ULIMITS = tuple(_ULIMITS.split())
 """The names that Docker takes for `--ulimit`."""
 
-_TMPFS_FLAGS = frozenset(
+GROUPS = {
+    "group:runtime": ("exec", "process"),
+    "group:fs": ("read", "write", "edit", "apply_patch"),
+    "group:ui": ("browser", "canvas"),
+    "group:openclaw": ("browser",),
+}
+"""What the toolkit has to know of OpenClaw's groups (docs: gateway/sandbox-vs-tool-policy-vs-
+elevated, "Tool groups")."""
+
+_TMPFS_FLAGS = (
     "rw ro exec noexec suid nosuid dev nodev sync async dirsync atime noatime diratime nodiratime "
-    "relatime norelatime strictatime nostrictatime".split()
+    "relatime norelatime strictatime nostrictatime"
 )
 _TMPFS_VALUES = {
     "size": r"[1-9][0-9]*[kmgKMG%]?",
@@ -45,6 +58,7 @@ _TMPFS_VALUES = {
     "nr_inodes": r"[0-9]+[kmgKMG]?",
     "nr_blocks": r"[0-9]+[kmgKMG]?",
 }
+_SYSTEM_DIRECTORIES = "/ /bin /boot /dev /etc /lib /lib64 /proc /run /sbin /sys /usr /var"
 _HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,252}[A-Za-z0-9])?")
 
 
@@ -67,6 +81,14 @@ def parse_tmpfs(value: str) -> TmpfsMount:
     return TmpfsMount(path, None)
 
 
+def tool_matches(patterns: Iterable[str], tool: str) -> bool:
+    """Return whether `tool` is named by one of a list of `ToolName`s."""
+    return any(
+        tool in GROUPS.get(pattern, ()) or fnmatchcase(tool, pattern.lower())
+        for pattern in patterns
+    )
+
+
 def _tmpfs(value: str) -> str:
     path, colon, options = validators.plain_text(value).partition(":")
     path = validators.absolute_path(path)
@@ -75,7 +97,7 @@ def _tmpfs(value: str) -> str:
     for option in options.split(",") if colon else ():
         name, equals, text = option.partition("=")
         known = _TMPFS_VALUES.get(name)
-        if option in _TMPFS_FLAGS or (equals and known and re.fullmatch(known, text)):
+        if option in _TMPFS_FLAGS.split() or (equals and known and re.fullmatch(known, text)):
             continue
         raise ValueError(f"no option of a tmpfs: {option!r}")
     return f"{path}{colon}{options}"
@@ -138,14 +160,10 @@ def _range(value: str) -> str:
 
 def _workdir(value: str) -> str:
     path = validators.absolute_path(value)
-    if posixpath.join("/", path.split("/")[1]) in _SYSTEM_DIRECTORIES:
+    if posixpath.join("/", path.split("/")[1]) in _SYSTEM_DIRECTORIES.split():
         raise ValueError("the workspace would hide the image's own files")
     return path
 
-
-_SYSTEM_DIRECTORIES = frozenset(
-    "/ /bin /boot /dev /etc /lib /lib64 /proc /run /sbin /sys /usr /var".split()
-)
 
 AgentId = Annotated[
     str,
@@ -183,7 +201,9 @@ ContainerUser = Annotated[
 ExtraHost = Annotated[
     str,
     AfterValidator(_extra_host),
-    Accepts("NAME:ADDRESS with an IP address (or `host-gateway`), such as `intern.example:10.0.0.5`"),
+    Accepts(
+        "NAME:ADDRESS with an IP address (or `host-gateway`), such as `intern.example:10.0.0.5`"
+    ),
 ]
 ToolName = Annotated[
     str,
