@@ -3,7 +3,8 @@
 On a host where nothing changed, what the snapshot knows is enough. After a change the gateway is
 also asked from outside and from inside, and unless only its compose files changed, OpenClaw's own
 judges are heard (`config validate`, `security audit --deep`, `doctor`; docs: gateway/security).
-The results are left in `host.connector_data[RESULTS]` for the summary.
+Where agents have sandboxes of which the host has no proof as they are now, an agent takes a turn
+in one. The results are left in `host.connector_data[RESULTS]` for the summary.
 """
 
 from __future__ import annotations
@@ -12,16 +13,17 @@ import ipaddress
 import json
 import re
 from collections.abc import Generator, Iterable
-from dataclasses import dataclass
 from shlex import quote
-from typing import Any, Literal
+from typing import Any
 
 from pyinfra import host
 from pyinfra.api import StringCommand
 from pyinfra.api.deploy import deploy
 
 from operations import activation, compose, project, snapshot, templates
+from operations.check import Check, Outcome
 from operations.operation import operation
+from operations.sandbox import proof
 from toolkit.settings import Settings
 from toolkit.settings.types import memory_bytes
 
@@ -31,17 +33,6 @@ FATAL = frozenset({"closed", "token"})
 EXPECTED_DOCTOR = frozenset({"gateway.bind_network_accessible"})
 """What `doctor` says of every gateway in a container: it binds to lan, and only the host's
 published port decides who can reach it."""
-
-Outcome = Literal["ok", "failed", "unknown"]
-
-
-@dataclass(frozen=True)
-class Check:
-    """One thing that was looked at; `detail` is a sentence for the summary, without secrets."""
-
-    name: str
-    outcome: Outcome
-    detail: str = ""
 
 
 def hardening(there: activation.Running, settings: Settings) -> Iterable[Check]:
@@ -107,31 +98,53 @@ def parse(answer: str) -> list[Check]:
     return checks
 
 
+def look(settings: Settings, ask: bool, judges: bool, prove: bool) -> list[Check]:
+    """Return what is seen of the current host's gateway and of its agents' sandboxes.
+
+    + ask: ask the gateway again, from outside and from inside, and with `judges` OpenClaw's own
+    + prove: have an agent take a turn in a sandbox, whatever the host has on record
+    """
+    checks = from_snapshot(settings)
+    running = activation.running().status == "running"
+    if ask:
+        answer = snapshot.read_quietly(host, f"sh -c {quote(script(settings, judges))}")
+        asked = parse(answer)
+        names = {check.name for check in asked}
+        checks = [check for check in checks if check.name not in names] + asked
+    if running and settings.sandbox.enabled:
+        recorded = None if prove else proof.proved(settings)
+        checks += [recorded] if recorded else proof.prove(settings)
+    return checks
+
+
+def due(settings: Settings) -> bool:
+    """Return whether there is something to look at on a host on which nothing changes."""
+    return activation.running().status == "running" and proof.due(settings)
+
+
+def fatal(check: Check) -> bool:
+    """Return whether a check says that the gateway is open to strangers, or its sandboxes are."""
+    of_sandbox = check.name == "sandbox" or bool(check.group)
+    return check.outcome == "failed" and (check.name in FATAL or of_sandbox)
+
+
 @operation
 def verified(settings: Settings) -> Generator:
-    """Look at the running gateway and keep the results; fails if it is open to strangers.
+    """Look at the running gateway and keep the results; fails if what must be closed is not.
 
     + settings: the settings of the host
     """
     if not host.state.is_executing:
         host.noop("verified after the run")
         return
-    checks = from_snapshot(settings)
-    if changed := host.connector_data.get(activation.CHANGED):
-        # The judges take seconds each, and what they judge is not in the compose files.
-        judges = changed != [activation.INPUTS_CHANGED]
-        answer = snapshot.read_quietly(host, f"sh -c {quote(script(settings, judges))}")
-        asked = parse(answer)
-        names = {check.name for check in asked}
-        checks = [check for check in checks if check.name not in names] + asked
+    changed = host.connector_data.get(activation.CHANGED)
+    # The judges take seconds each, and what they judge is not in the compose files.
+    judges = changed != [activation.INPUTS_CHANGED]
+    checks = look(settings, ask=bool(changed), judges=judges, prove=False)
     host.connector_data[RESULTS] = checks
-    open_to_strangers = [
-        f"{check.name}: {check.detail}"
-        for check in checks
-        if check.outcome == "failed" and check.name in FATAL
-    ]
-    if open_to_strangers:
-        yield StringCommand(f"echo {quote('; '.join(open_to_strangers))} >&2; exit 1")
+    if wrong := [f"{check.label}: {check.detail}" for check in checks if fatal(check)]:
+        said = "\n".join(wrong)
+        yield StringCommand(f"echo {quote(said)} >&2; exit 1")
     host.noop("the gateway was looked at")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections import Counter
 
 from pyinfra.api.host import Host
 from rich.console import Console
@@ -107,11 +108,20 @@ class Report:
         checks = host.connector_data.get(verification.RESULTS)
         if not checks:
             return
-        passed = [check.name for check in checks if check.outcome == "ok"]
-        self._line(f"  Verified    {', '.join(passed)}", "green")
+        passed = [check for check in checks if check.outcome == "ok"]
+        words = [
+            f"{one.name} ({one.detail})" if one.name == "sandbox" else one.label
+            for one in passed
+            if not one.group
+        ]
+        groups = Counter(one.group for one in passed if one.group)
+        words += [f"{group} ({count} checks)" for group, count in groups.items()]
+        self._line(f"  Verified    {', '.join(words)}", "green")
         for check in checks:
             if check.outcome != "ok":
-                self._line(f"  {check.outcome.capitalize():11} {check.name}: {check.detail}", "red")
+                self._line(
+                    f"  {check.outcome.capitalize():11} {check.label}: {check.detail}", "red"
+                )
 
     def _next_steps(self, host: Host, settings: Settings) -> None:
         port, address = settings.gateway.port, settings.gateway.address

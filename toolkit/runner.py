@@ -29,7 +29,7 @@ from pyinfra.context import ctx_host, ctx_state
 from pyinfra_cli.exceptions import UnexpectedExternalError
 from pyinfra_cli.util import load_deploy_file
 
-from operations import deploy_lock, snapshot
+from operations import deploy_lock, snapshot, verification
 from operations.preflight import PreflightError
 from toolkit.display import Display
 from toolkit.results import INTERRUPTED, HostResult, OperationResult, RunResult
@@ -115,11 +115,13 @@ class Runner:
                 self._plan()
         if self.result.dry or session.unreachable:
             return
-        changing = [host for host in session.active if self.result.hosts[host.name].planned]
+        planned = [host for host in session.active if self.result.hosts[host.name].planned]
+        changing = [host for host in session.active if host in planned or self._unverified(host)]
         if not changing:
             return
-        with self.display.suspended():
-            self.result.declined = not self.confirm(self.result)
+        if planned:
+            with self.display.suspended():
+                self.result.declined = not self.confirm(self.result)
         if self.result.declined:
             return
         with timed(phases, "lock"), self.display.phase("Taking the deploy lock"):
@@ -136,6 +138,11 @@ class Runner:
                 data = state.ops[host].get(operation)
                 if data and data.operation_meta.will_change and not data.global_arguments["_if"]:
                     self.result.hosts[host.name].planned.append(self._name(operation))
+
+    def _unverified(self, host: Host) -> bool:
+        """Whether there is something to look at on a host on which nothing would change."""
+        with ctx_host.use(host):
+            return verification.due(settings_for(host))
 
     def _name(self, operation: str) -> str:
         return ", ".join(sorted(self.session.state.get_op_meta(operation).names))
