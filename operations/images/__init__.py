@@ -17,7 +17,7 @@ from pyinfra import host
 from pyinfra.api.deploy import deploy
 
 from operations import files, preflight
-from operations.images import gateway, state
+from operations.images import gateway, scripts, state
 from operations.images.identity import Base, tag
 from operations.images.planning import context_files, paths, pending, plan, unreachable
 from operations.operation import operation
@@ -92,7 +92,7 @@ def pruned(settings: Settings) -> Generator:
     kept = {image.base for image in there.images if image not in old}
     pulled = [image for image in old if image.base_digest.startswith("sha256:")]
     bases = {image.base: Base(image.base_reference, image.base_digest) for image in pulled}
-    yield gateway.run(
+    yield scripts.run(
         "prune.sh.j2",
         settings,
         images=[image.id for image in old],

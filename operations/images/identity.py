@@ -17,6 +17,8 @@ from toolkit.settings import Settings
 
 LABEL = "openclaw-pyinfra"
 INPUTS, BASE, DEPLOYMENT = f"{LABEL}.inputs", f"{LABEL}.base", f"{LABEL}.deployment"
+KIND = f"{LABEL}.image"
+"""Label of the sandbox images: which of them it is."""
 
 SUITE = packages.IMAGE_SUITE
 """Debian's release in OpenClaw's own image (its documentation, install/docker)."""
@@ -52,17 +54,19 @@ SCRIPTS = (*STEPS, "browser.sh", "docker.sh", "healthcheck.mjs")
 class Base:
     """A base image: its reference, and what identifies its content (None: not resolved yet).
 
-    `digest` is a registry's digest, or the digest of the inputs of a bootstrapped base.
+    `digest` is a registry's digest, or the digest of the inputs of an image made on the host:
+    the `bootstrapped` Debian, or a `local` one.
     """
 
     reference: str
     digest: str | None
     bootstrapped: bool = False
+    local: bool = False
 
     @property
     def pinned(self) -> str:
         """What `docker build` takes: the reference by its digest, or the local tag."""
-        if self.bootstrapped or not self.digest:
+        if self.bootstrapped or self.local or not self.digest:
             return self.reference
         return f"{repository(self.reference)}@{self.digest}"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
 from pyinfra import host, logger
@@ -23,7 +23,8 @@ _CHOICE = "openclaw_base_images"
 class Plan:
     """The image to be: its base, build context, build arguments, and whether the host has it.
 
-    `unresolved` is a release that no lock file holds yet.
+    `probe` is the script that a new image must pass before it gets its tag; `unresolved` is a
+    release that no lock file holds yet.
     """
 
     base: Base
@@ -31,10 +32,39 @@ class Plan:
     arguments: dict[str, str] = field(default_factory=dict)
     current: bool = False
     unresolved: Release | None = None
+    probe: str = ""
+
+    @property
+    def content(self) -> str:
+        """The digest of what the image is made from."""
+        return identity.inputs(self.context, self.base, self.arguments)
 
     @property
     def inputs(self) -> str:
-        return identity.inputs(self.context, self.base, self.arguments)
+        """The digest by which the image is known again: also of what it was probed for."""
+        return identity.digest([self.content, self.probe]) if self.probe else self.content
+
+
+Bases = Callable[[Settings], Iterable[Base]]
+_bases: list[Bases] = []
+
+
+def needed_bases(function: Bases) -> Bases:
+    """Register a function that names the bases of the images that the current host has to build."""
+    _bases.append(function)
+    return function
+
+
+def bootstrapped_base(settings: Settings) -> Base | None:
+    """Return the Debian base that has to be made on the current host; None if no build needs it."""
+    needed = (base for function in _bases for base in function(settings))
+    return next((base for base in needed if base.bootstrapped and not available(base)), None)
+
+
+@needed_bases
+def gateway_base(settings: Settings) -> Iterable[Base]:
+    wanted = plan(settings)
+    return () if wanted.current else (wanted.base,)
 
 
 def plan(settings: Settings) -> Plan:
@@ -45,7 +75,11 @@ def plan(settings: Settings) -> Plan:
     registry matters only when a base image is needed that is not there.
     """
     there = state.current().tagged(identity.tag(settings))
-    plans = list(_plans(settings, there))
+    return chosen(settings, list(_plans(settings, there)), there)
+
+
+def chosen(settings: Settings, plans: list[Plan], there: Image | None) -> Plan:
+    """Return which of several plans for an image is the current host's; `there` is what it has."""
     for candidate in plans:
         if there and candidate.base.digest and there.inputs == candidate.inputs:
             return replace(candidate, current=True)
@@ -105,20 +139,26 @@ def unreachable(settings: Settings) -> tuple[str, str] | None:
     wanted = plan(settings)
     if wanted.current or wanted.base.digest in state.current().pulled:
         return None
-    answer = snapshot.read_quietly(host, reachability_script(settings)).strip()
-    return None if answer == "reachable" else (registry(settings), answer)
+    return silent(settings, wanted.base.reference)
 
 
-def registry(settings: Settings) -> str:
-    """Return the registry's name in the reference that the settings give: Docker Hub's, if none."""
-    image = settings.gateway.image if settings.gateway.source == "image" else None
-    name, slash, _ = (image or settings.registry).partition("/")
+def silent(settings: Settings, reference: str) -> tuple[str, str] | None:
+    """Return the registry of a reference and why it does not answer; None if it does."""
+    answer = snapshot.read_quietly(host, reachability_script(settings, reference)).strip()
+    return None if answer == "reachable" else (registry(reference), answer)
+
+
+def registry(reference: str) -> str:
+    """Return the registry's name in a reference: Docker Hub's, if it has none."""
+    name, slash, _ = reference.partition("/")
     return name if slash and (re.search("[.:]", name) or name == "localhost") else "docker.io"
 
 
-def reachability_script(settings: Settings) -> str:
-    """Return a script that says `reachable`, or why the registry cannot be reached."""
-    name = registry(settings)
+def reachability_script(settings: Settings, reference: str | None = None) -> str:
+    """Return a script that says `reachable`, or why the registry of a reference cannot be reached;
+    by default that of base images.
+    """
+    name = registry(reference or settings.registry)
     addresses = [f"https://{'registry-1.docker.io' if name == 'docker.io' else name}/v2/"]
     if re.match(r"(localhost|127\.\d+\.\d+\.\d+)(:|$)", name):
         addresses.append(f"http://{name}/v2/")  # the engine speaks plain HTTP to loopback
@@ -134,7 +174,7 @@ def repository_base(settings: Settings, there: Image | None = None) -> Base:
     commit = lock.read().repositories.get(reference)
     if re.fullmatch(r"[0-9a-f]{40}", gateway.ref):
         commit = gateway.ref
-    return _adopted(Base(reference, commit), there)
+    return adopted(Base(reference, commit), there)
 
 
 def _plans(settings: Settings, there: Image | None) -> Iterable[Plan]:
@@ -143,7 +183,7 @@ def _plans(settings: Settings, there: Image | None) -> Iterable[Plan]:
         base = repository_base(settings, there)
         yield Plan(base, arguments=identity.git_arguments(settings, base.digest or ""))
     elif settings.gateway.source == "image":
-        base = _adopted(identity.image_base(settings, known), there)
+        base = adopted(identity.image_base(settings, known), there)
         yield Plan(base, identity.image_context(settings))
     else:
         version = settings.gateway.version
@@ -151,7 +191,7 @@ def _plans(settings: Settings, there: Image | None) -> Iterable[Plan]:
         release = unresolved or known.releases[version]
         bases = []
         if settings.base_images != "bootstrap":
-            bases.append(_adopted(identity.node_base(settings, release, known), there))
+            bases.append(adopted(identity.node_base(settings, release, known), there))
         if settings.base_images != "registry":
             bases.append(identity.bootstrapped_base())
         for base in bases:
@@ -168,7 +208,7 @@ def available(base: Base) -> bool:
     return base.digest in known.pulled
 
 
-def _adopted(base: Base, there: Image | None) -> Base:
+def adopted(base: Base, there: Image | None) -> Base:
     """Where no lock knows the digest, what the host was built from is what it stays on."""
     if base.digest is None and there and there.base_reference == base.reference:
         return replace(base, digest=there.base_digest)

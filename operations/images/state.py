@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from shlex import quote
 
@@ -15,13 +16,17 @@ from toolkit.settings import Settings
 
 @dataclass(frozen=True)
 class Image:
-    """One of the toolkit's images on a host: its id, tags, and labels."""
+    """One of the toolkit's images on a host: its id, tags, and labels.
+
+    `kind` names a sandbox image; it is empty for the gateway's and for base images.
+    """
 
     id: str
     tags: tuple[str, ...]
     inputs: str
     base: str
     deployment: str
+    kind: str = ""
 
     @property
     def base_digest(self) -> str:
@@ -34,17 +39,17 @@ class Image:
 
 @dataclass(frozen=True)
 class Images:
-    """The toolkit's images, the digests under which the engine has the registry image that the
+    """The toolkit's images, the digests under which the engine has each registry image that the
     settings want, the ids of images in use, and the commit of the git checkout."""
 
     images: tuple[Image, ...] = ()
-    pulled: tuple[str, ...] = ()
+    registry: tuple[tuple[str, str], ...] = ()
     used: frozenset[str] = frozenset()
     commit: str = ""
 
     @classmethod
     def parse(cls, text: str) -> Images:
-        images, pulled, used, commit = [], [], set(), ""
+        images, registry, used, commit = [], [], set(), ""
         for line in text.splitlines():
             word, _, rest = line.partition(" ")
             if word == "image":
@@ -52,32 +57,57 @@ class Images:
                 known = ["" if label == "<no value>" else label for label in labels]
                 images.append(Image(identifier, tuple(json.loads(tags) or ()), *known))
             elif word == "pulled":
-                pulled += [name.rpartition("@")[2] for name in json.loads(rest) or ()]
+                reference, _, names = rest.partition(" ")
+                for name in json.loads(names) or ():
+                    registry.append((reference, name.rpartition("@")[2]))
             elif word == "used":
                 used.add(rest)
             elif word == "commit":
                 commit = rest
-        return cls(tuple(images), tuple(pulled), frozenset(used), commit)
+        return cls(tuple(images), tuple(registry), frozenset(used), commit)
+
+    @property
+    def pulled(self) -> tuple[str, ...]:
+        """The digests of all registry images that the settings want."""
+        return tuple(digest for _, digest in self.registry)
+
+    def digest(self, reference: str) -> str | None:
+        """Return the digest under which the engine has a registry image."""
+        return next((digest for name, digest in self.registry if name == reference), None)
 
     def tagged(self, name: str) -> Image | None:
         """Return the image that has a tag."""
         return next((image for image in self.images if name in image.tags), None)
 
-    def superseded(self, deployment: str) -> tuple[Image, ...]:
-        """Return the images of a deployment that neither a tag nor a container names any more."""
+    def superseded(self, deployment: str, *, sandbox: bool = False) -> tuple[Image, ...]:
+        """Return the gateway's images of a deployment, or those of its sandboxes, that neither a
+        tag nor a container names any more.
+        """
         return tuple(
             image
             for image in self.images
-            if image.deployment == deployment and not image.tags and image.id not in self.used
+            if image.deployment == deployment
+            and bool(image.kind) is sandbox
+            and not image.tags
+            and image.id not in self.used
         )
+
+
+References = Callable[[Settings], Iterable[str]]
+_references: list[References] = []
+
+
+def registry_images(function: References) -> References:
+    """Register a function that names registry images whose digests the snapshot must hold."""
+    _references.append(function)
+    return function
 
 
 @snapshot.probe("images")
 def images_probe(settings: Settings) -> str:
-    labels = (identity.INPUTS, identity.BASE, identity.DEPLOYMENT)
+    labels = (identity.INPUTS, identity.BASE, identity.DEPLOYMENT, identity.KIND)
     columns = ["{{.Id}}", "{{json .RepoTags}}"]
     columns += [f'{{{{index .Config.Labels "{label}"}}}}' for label in labels]
-    reference = base_reference(settings)
     lines = [
         f"git -C {quote(checkout(settings))} rev-parse HEAD | sed 's/^/commit /'",
         access.environment(settings),
@@ -85,14 +115,15 @@ def images_probe(settings: Settings) -> str:
         f"ids=$(docker image ls --quiet --no-trunc --filter label={identity.INPUTS} | sort -u)",
         f"[ -z \"$ids\" ] || docker image inspect --format 'image {'|'.join(columns)}' $ids",
         f"own=label={identity.DEPLOYMENT}={settings.name}",
-        'if [ -n "$(docker image ls --quiet --filter dangling=true --filter $own)" ]; then',
+        'if [ -n "$(docker image ls --quiet --filter dangling=true --filter $own)" ] ||',
+        f'  [ -n "$(docker image ls --quiet --filter label={identity.KIND} --filter $own)" ]; then',
         "  ids=$(docker ps --all --quiet --no-trunc)",
         "  [ -z \"$ids\" ] || docker inspect --format 'used {{.Image}}' $ids",
         "fi",
     ]
-    if reference:
-        pulled = "docker image inspect --format 'pulled {{json .RepoDigests}}'"
-        lines.append(f"{pulled} {quote(reference)}")
+    for reference in sorted({name for function in _references for name in function(settings)}):
+        form = f"pulled {reference} {{{{json .RepoDigests}}}}"
+        lines.append(f"docker image inspect --format {quote(form)} {quote(reference)}")
     return "\n".join(lines)
 
 
@@ -101,19 +132,19 @@ def current() -> Images:
     return Images.parse(snapshot.read().get("images", ""))
 
 
-def base_reference(settings: Settings) -> str | None:
-    """Return the reference of the registry image that the gateway may be built on."""
+@registry_images
+def base_references(settings: Settings) -> Iterable[str]:
+    """Yield the reference of the registry image that the gateway may be built on."""
     gateway = settings.gateway
     try:
         known = lock.read()
         if gateway.source == "image":
-            return identity.image_base(settings, known).pinned
-        if gateway.source == "npm" and settings.base_images != "bootstrap":
+            yield identity.image_base(settings, known).pinned
+        elif gateway.source == "npm" and settings.base_images != "bootstrap":
             release = known.releases.get(gateway.version) or releases.resolve(gateway.version)
-            return identity.node_base(settings, release, known).pinned
+            yield identity.node_base(settings, release, known).pinned
     except LockError:  # the preflight reports it
         pass
-    return None
 
 
 def checkout(settings: Settings) -> str:

@@ -142,7 +142,7 @@ def test_the_hosts_cas_and_proxies_reach_builds_only_when_they_may(trust: bool) 
 
 def test_a_registry_base_is_pulled_pinned_and_recorded(own_lock: Path) -> None:
     registry = {"base_images": "registry"}
-    pulled = facts(f'pulled ["node@{DIGEST}"]\n')
+    pulled = facts(f'pulled {NODE} ["node@{DIGEST}"]\n')
     pull, built = build(NONE, pulled, **registry)
     assert f"docker pull {NODE}" in pull.stdin
     assert f"export BASE=docker.io/library/node@{DIGEST}" in built.stdin
@@ -158,7 +158,7 @@ def test_a_recorded_digest_is_pulled_by_that_digest(own_lock: Path) -> None:
     assert f"docker pull docker.io/library/node@{DIGEST}" in pull.stdin
     assert f"node@{DIGEST}" in built.stdin
 
-    (built,) = build(facts(f'pulled ["node@{DIGEST}"]\n'), base_images="registry")
+    (built,) = build(facts(f'pulled {NODE} ["node@{DIGEST}"]\n'), base_images="registry")
     assert "docker buildx" in built.stdin
 
 
@@ -196,7 +196,7 @@ def test_auto_keeps_what_there_is_without_asking(there: str, monkeypatch: Any) -
     made = bootstrapped(auto) if there == "bootstrap" else from_registry(auto, DIGEST)
     assert build(facts(made), base_images="auto") == []
     # and builds on the base that is still there
-    base = base_image() if there == "bootstrap" else f'pulled ["node@{DIGEST}"]\n'
+    base = base_image() if there == "bootstrap" else f'pulled {NODE} ["node@{DIGEST}"]\n'
     (built,) = build(facts(made, base), base_images="auto", gateway={"apt_packages": ["jq"]})
     assert ("openclaw-base" in built.stdin) is (there == "bootstrap")
 
@@ -214,7 +214,11 @@ def test_mirrors_of_docker_hub_count_as_reachable() -> None:
 
 def test_a_registry_image_is_pulled_and_labelled(own_lock: Path) -> None:
     values = {"gateway": {"source": "image", "image": "registry.example/openclaw:1"}}
-    pull, built = build(NONE, facts(f'pulled ["registry.example/openclaw@{DIGEST}"]\n'), **values)
+    pull, built = build(
+        NONE,
+        facts(f'pulled registry.example/openclaw:1 ["registry.example/openclaw@{DIGEST}"]\n'),
+        **values,
+    )
     assert "docker pull registry.example/openclaw:1" in pull.stdin
     assert f"openclaw-pyinfra.base=registry.example/openclaw:1@{DIGEST}" in built.stdin
     assert lock.read(own_lock).images == {"registry.example/openclaw:1": DIGEST}
