@@ -18,7 +18,7 @@ from pyinfra.api.deploy import deploy
 
 from operations import files, preflight
 from operations.images import gateway, scripts, state
-from operations.images.identity import Base, tag
+from operations.images.identity import tag
 from operations.images.planning import context_files, paths, pending, plan, unreachable
 from operations.operation import operation
 from operations.preflight import Problem
@@ -89,15 +89,7 @@ def pruned(settings: Settings) -> Generator:
     if not old and not supersedes:
         host.noop("no image is superseded")
         return
-    kept = {image.base for image in there.images if image not in old}
-    pulled = [image for image in old if image.base_digest.startswith("sha256:")]
-    bases = {image.base: Base(image.base_reference, image.base_digest) for image in pulled}
-    yield scripts.run(
-        "prune.sh.j2",
-        settings,
-        images=[image.id for image in old],
-        bases=[base for label, base in sorted(bases.items()) if label not in kept],
-    )
+    yield scripts.run("prune.sh.j2", settings, **state.removal(there, old))
 
 
 @deploy("Superseded images")

@@ -6,9 +6,11 @@ import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from shlex import quote
+from typing import Any
 
 from operations import access, snapshot
 from operations.images import identity
+from operations.images.identity import Base
 from toolkit import lock, releases
 from toolkit.lock import LockError
 from toolkit.settings import Settings
@@ -101,6 +103,20 @@ def registry_images(function: References) -> References:
     """Register a function that names registry images whose digests the snapshot must hold."""
     _references.append(function)
     return function
+
+
+def removal(there: Images, old: Iterable[Image]) -> dict[str, Any]:
+    """Return what `prune.sh.j2` removes with images: their ids, and the registry images that they
+    were made from, where no other image is.
+    """
+    gone = list(old)
+    kept = {image.base for image in there.images if image not in gone}
+    pulled = [image for image in gone if image.base_digest.startswith("sha256:")]
+    bases = {image.base: Base(image.base_reference, image.base_digest) for image in pulled}
+    return {
+        "images": [image.id for image in gone],
+        "bases": [base for label, base in sorted(bases.items()) if label not in kept],
+    }
 
 
 @snapshot.probe("images")

@@ -33,11 +33,13 @@ http: {{addr: "127.0.0.1:{port}"}}
 class Job:
     """The images stage of one deployment, its inventory and lock in a directory of its own."""
 
+    deploy = DEPLOY
+
     def __init__(self, directory: Path, name: str) -> None:
         self.directory, self.name = directory, name
         self.project = directory / "project"
         self.lock = directory / "openclaw.lock.yml"
-        (directory / "deploy.py").write_text(DEPLOY)
+        (directory / "deploy.py").write_text(self.deploy)
 
     @property
     def tag(self) -> str:

@@ -1,0 +1,175 @@
+"""The images of the sandboxes: their builds, each proved in the container in which it will run, and
+the removal of what they supersede.
+
+An image is known again by the digest of what it is made from and of what it was probed for, kept
+as a label. Its tag moves when its probe has passed; until then the old one stays in use.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Generator, Iterable
+from pathlib import Path
+
+from pyinfra import host
+from pyinfra.api import StringCommand
+from pyinfra.api.deploy import deploy
+
+from operations import files, preflight
+from operations.images import identity, scripts, state
+from operations.images import planning as base_planning
+from operations.images.planning import Plan
+from operations.operation import operation
+from operations.preflight import Problem
+from operations.sandbox import names
+from operations.sandbox.images import contexts, planning, probes
+from operations.sandbox.names import ImageKind
+from toolkit import lock
+from toolkit.lock import LockError
+from toolkit.settings import Settings
+
+__all__ = ["build", "built", "pending", "prune", "pruned"]
+
+
+@preflight.check
+def image_problems(settings: Settings, answers: dict[str, str]) -> Iterable[Problem]:
+    for kind in names.kinds(settings):
+        chosen = contexts.image(settings, kind)
+        if chosen.source == "dockerfile":
+            try:
+                Path(chosen.dockerfile or "").read_text()
+            except (OSError, UnicodeDecodeError) as error:
+                yield Problem(
+                    f"sandbox.images.{kind}.dockerfile: given {chosen.dockerfile}:"
+                    f" {getattr(error, 'strerror', 'not a text')} on this machine",
+                    "accepted: the path of a readable Dockerfile on the control machine",
+                )
+                return
+    try:
+        wanted = planning.missing(settings)
+    except LockError:
+        return  # named by the gateway's image
+    asked = {
+        plan.base.reference: plan
+        for kind, plan in wanted.items()
+        if not (plan.base.local or plan.base.bootstrapped)
+        and not base_planning.available(plan.base)
+        and (contexts.image(settings, kind).source == "image" or settings.base_images != "auto")
+    }
+    for reference in asked:
+        silent = base_planning.silent(settings, reference)
+        if silent:
+            name, why = silent
+            sure = re.search("resolve|connect|timed out|unreachable|refused", why, re.IGNORECASE)
+            yield Problem(
+                f"the registry {name} (image {reference}) does not answer: {why}",
+                "check the name, the network and the host's proxies",
+                stops=bool(sure),
+            )
+
+
+@operation
+def built(settings: Settings) -> Generator:
+    """Build the sandbox images that the host has not as the settings and the lock want them.
+
+    + settings: the settings of the host
+
+    Independent images are built at the same time. An image that does not pass its probe is
+    removed again, and the operation fails with the image, the tool and what it said.
+    """
+    wanted = planning.missing(settings)
+    if not wanted:
+        host.noop("the images are what the settings and the lock want")
+        return
+    digests: dict[str, str | None] = {}
+    for plan in wanted.values():
+        base = plan.base
+        if not (base.bootstrapped or base.local or base.reference in digests):
+            digests[base.reference] = yield from scripts.pulled(settings, base)
+    _record_release(settings)
+    yield build_command(settings, planning.plans(settings, digests))
+
+
+def build_command(settings: Settings, wanted: dict[ImageKind, Plan]) -> StringCommand:
+    """Return the command that builds what is not current of all plans, their bases known."""
+    parts = {
+        kind: scripts.build(
+            settings,
+            plan,
+            label=probes.label(kind),
+            name=f"sandbox-{kind}",
+            context=planning.directory(settings, kind),
+            tag=names.tag(settings, kind),
+            labels={identity.KIND: "sandbox" if kind == "minimal" else f"sandbox-{kind}"},
+            debian=planning.on_bootstrapped(settings, kind, wanted),
+            toolkits=contexts.image(settings, kind).source != "dockerfile",
+            packages_key=f"sandbox.images.{kind}.apt_packages",
+            prefix=kind,
+        )
+        for kind, plan in wanted.items()
+        if not plan.current
+    }
+    grounded = [parts[kind] for kind in ("minimal", "common") if kind in parts]
+    apart = [parts["browser"]] if "browser" in parts else []
+    chains = [chain for chain in (grounded, apart) if chain]
+    return scripts.run("parallel.sh.j2", settings, chains=chains)
+
+
+@operation
+def pruned(settings: Settings) -> Generator:
+    """Remove the deployment's sandbox images that neither a tag nor a container names any more.
+
+    + settings: the settings of the host
+    """
+    if not settings.sandbox.enabled:
+        host.noop("sandboxes are off")
+        return
+    there = state.current()
+    old = list(there.superseded(settings.name, sandbox=True))
+    if not host.state.is_executing:
+        old += [image for image in _about_to_be_superseded(settings) if image not in old]
+    if not old:
+        host.noop("no sandbox image is superseded, or a container still uses it")
+        return
+    yield scripts.run("prune.sh.j2", settings, **state.removal(there, old))
+
+
+@deploy("Sandbox images")
+def build(settings: Settings) -> None:
+    """Build what the sandboxes run; nothing that runs is touched."""
+    files.directories(
+        name="Create the directories of the sandbox images' build contexts",
+        paths=planning.directories(settings),
+    )
+    files.write(
+        name="Write the sandbox images' build contexts", files=planning.context_files(settings)
+    )
+    built(name="Build the sandbox images", settings=settings)
+
+
+@deploy("Superseded sandbox images")
+def prune(settings: Settings) -> None:
+    """Remove superseded sandbox images."""
+    pruned(name="Remove superseded sandbox images", settings=settings)
+
+
+def pending(settings: Settings) -> tuple[ImageKind, ...]:
+    """Return the sandbox images that `build` is about to replace on the current host."""
+    return tuple(planning.missing(settings))
+
+
+def _about_to_be_superseded(settings: Settings) -> Iterable[state.Image]:
+    there = state.current()
+    for kind in planning.missing(settings):
+        image = there.tagged(names.tag(settings, kind))
+        if image and image.id not in there.used:
+            yield image
+
+
+def _record_release(settings: Settings) -> None:
+    """Keep the release whose Node the common image has, if no lock knows it yet."""
+    if "common" not in names.kinds(settings) or settings.gateway.source != "npm":
+        return
+    known, version = lock.read(), settings.gateway.version
+    if version not in known.releases:
+        scripts.record(releases={version: planning.release_of(settings, known)})

@@ -1,0 +1,146 @@
+"""What a host's sandbox images should be, and whether they are that already."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from operations import files
+from operations.images import identity, planning, state
+from operations.images.identity import Base
+from operations.images.planning import Plan
+from operations.images.state import Image
+from operations.sandbox import names
+from operations.sandbox.images import contexts, probes
+from operations.sandbox.names import ImageKind
+from toolkit import lock, releases
+from toolkit.lock import LockError
+from toolkit.settings import Settings
+from toolkit.settings.model import Gateway
+
+Digests = Mapping[str, str | None]
+
+
+def plans(settings: Settings, digests: Digests | None = None) -> dict[ImageKind, Plan]:
+    """Return the plan of every sandbox image that the settings need on the current host.
+
+    + digests: those of registry images that were pulled in this run, by reference
+    """
+    return {kind: plan(settings, kind, digests or {}) for kind in names.kinds(settings)}
+
+
+def plan(settings: Settings, kind: ImageKind, digests: Digests) -> Plan:
+    there = state.current().tagged(names.tag(settings, kind))
+    candidates = list(_candidates(settings, kind, there, digests))
+    return planning.chosen(settings, candidates, there)
+
+
+def missing(settings: Settings, digests: Digests | None = None) -> dict[ImageKind, Plan]:
+    """Return the plans of the images that have to be built on the current host."""
+    return {kind: wanted for kind, wanted in plans(settings, digests).items() if not wanted.current}
+
+
+def on_bootstrapped(settings: Settings, kind: ImageKind, wanted: Mapping[ImageKind, Plan]) -> bool:
+    """Return whether an image is made of the Debian that was made on the host."""
+    if contexts.image(settings, kind).source != "build":
+        return False
+    foundation: ImageKind = "minimal" if kind == "common" else kind
+    return wanted[foundation].base.bootstrapped
+
+
+def directory(settings: Settings, kind: ImageKind) -> str:
+    """Return the directory of an image's build context on the host."""
+    return f"{settings.project_directory}/images/sandbox/{kind}"
+
+
+def context_files(settings: Settings) -> list[files.File]:
+    """Return the build contexts as files of the host."""
+    return [
+        files.File(f"{directory(settings, kind)}/{name}", text)
+        for kind, wanted in plans(settings).items()
+        for name, text in wanted.context.items()
+    ]
+
+
+def directories(settings: Settings) -> list[str]:
+    """Return the directories of the build contexts."""
+    kinds = [directory(settings, kind) for kind in names.kinds(settings)]
+    return [f"{settings.project_directory}/images/sandbox", *kinds] if kinds else []
+
+
+@files.managed_paths
+def paths(settings: Settings) -> Iterable[str]:
+    found = directories(settings)
+    for kind in names.kinds(settings):
+        folder = directory(settings, kind)
+        found += [f"{folder}/{name}" for name in ("Dockerfile", *contexts.FILES[kind])]
+    return found
+
+
+@planning.needed_bases
+def bases(settings: Settings) -> Iterable[Base]:
+    return [wanted.base for wanted in missing(settings).values()]
+
+
+@state.registry_images
+def registry_images(settings: Settings) -> Iterable[str]:
+    kinds = names.kinds(settings)
+    try:
+        known = lock.read() if kinds else None
+    except LockError:  # the preflight reports it
+        return
+    for kind in kinds:
+        assert known is not None
+        chosen = contexts.image(settings, kind)
+        if chosen.source == "image" and chosen.image:
+            yield contexts.registry_base(chosen.image, known).pinned
+        elif chosen.source == "build" and kind != "common" and settings.base_images != "bootstrap":
+            yield contexts.debian_base(settings, known).pinned
+
+
+def _candidates(
+    settings: Settings, kind: ImageKind, there: Image | None, digests: Digests
+) -> Iterable[Plan]:
+    chosen = contexts.image(settings, kind)
+    known = lock.read()
+    probe = probes.script(settings, kind)
+    if chosen.source == "image":
+        base = _known(contexts.registry_base(chosen.image or "", known), there, digests)
+        yield Plan(base, contexts.as_it_is(), probe=probe)
+    elif chosen.source == "dockerfile":
+        text = Path(chosen.dockerfile or "").read_text()
+        text += "" if text.endswith("\n") else "\n"
+        yield Plan(contexts.dockerfile_base(text), {"Dockerfile": text}, probe=probe)
+    else:
+        release = release_of(settings, known)
+        for base in _bases(settings, kind, there, digests):
+            yield Plan(base, contexts.built(settings, kind, base, release, known), probe=probe)
+
+
+def _bases(
+    settings: Settings, kind: ImageKind, there: Image | None, digests: Digests
+) -> Iterable[Base]:
+    if kind == "common":
+        foundation = plan(settings, "minimal", digests)
+        yield Base(names.tag(settings, "minimal"), foundation.content, local=True)
+        return
+    if settings.base_images != "bootstrap":
+        yield _known(contexts.debian_base(settings, lock.read()), there, digests)
+    if settings.base_images != "registry":
+        yield identity.bootstrapped_base()
+
+
+def release_of(settings: Settings, known: lock.Lock) -> lock.Release:
+    """Return the release whose Node the common image has: the gateway's, where the toolkit knows
+    it, else that of the toolkit's default release.
+    """
+    gateway = settings.gateway
+    version = gateway.version if gateway.source == "npm" else Gateway().version
+    return known.releases.get(version) or releases.resolve(version)
+
+
+def _known(base: Base, there: Image | None, digests: Digests) -> Base:
+    if base.digest is None and digests.get(base.reference):
+        return replace(base, digest=digests[base.reference])
+    return planning.adopted(base, there)

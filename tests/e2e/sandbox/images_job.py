@@ -1,0 +1,39 @@
+"""A deploy of nothing but the sandbox images, on this machine."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.e2e.images_job import Job
+from tests.lab import hosts as lab
+
+DEPLOY = """
+from operations import files, preflight
+from operations.images import gateway
+from operations.sandbox import images
+
+settings = preflight.run()
+files.directories(name="Directories", paths=[f"{settings.project_directory}/images"])
+gateway.base_made(name="Make the Debian base image", settings=settings)
+images.build(settings)
+images.prune(settings)
+"""
+
+
+class SandboxJob(Job):
+    """The sandbox images of one deployment; the gateway is an image that nothing asks for."""
+
+    deploy = DEPLOY
+
+    def run(self, *args: str, **settings: Any) -> Any:
+        settings.setdefault("base_images", "bootstrap")
+        settings["sandbox"] = {"enabled": True, **settings.get("sandbox", {})}
+        return super().run(*args, **settings)
+
+    def tagged(self, kind: str = "") -> str:
+        return f"{self.name}-sandbox{kind and '-'}{kind}:bookworm-slim"
+
+    def of(self, kind: str = "", field: str = ".Id") -> str:
+        """Return a field of a sandbox image, '' if there is none."""
+        form = f"{{{{{field}}}}}"
+        return lab.docker("image", "inspect", "-f", form, self.tagged(kind), check=False).strip()
