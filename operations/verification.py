@@ -122,6 +122,11 @@ def due(settings: Settings) -> bool:
     return activation.running().status == "running" and proof.due(settings)
 
 
+def proved(settings: Settings) -> Check | None:
+    """Return the proof of its sandboxes that the current host has on record, if it is valid."""
+    return proof.proved(settings)
+
+
 def fatal(check: Check) -> bool:
     """Return whether a check says that the gateway is open to strangers, or its sandboxes are."""
     of_sandbox = check.name == "sandbox" or bool(check.group)

@@ -45,7 +45,7 @@ def status(target: str | None, as_json: bool, **options: Any) -> None:
 
     Exit code 0 if the gateway of every host is ready, else 1.
     """
-    answers = _ask(target, verbs.status, as_json=as_json, **options)
+    answers = ask(target, verbs.status, as_json=as_json, **options)
     if as_json:
         hosts = {name: answer.value or {"error": answer.error} for name, answer in answers.items()}
         sys.stdout.write(json.dumps({"hosts": hosts}, indent=2) + "\n")
@@ -59,7 +59,7 @@ def status(target: str | None, as_json: bool, **options: Any) -> None:
 @target_options
 def token(target: str | None, **options: Any) -> None:
     """Print the gateway's token (with several hosts: HOST, a tab, TOKEN)."""
-    answers = _ask(target, verbs.token, **options)
+    answers = ask(target, verbs.token, **options)
     for name, answer in answers.items():
         if answer.value:
             print(f"{name}\t{answer.value}" if len(answers) > 1 else answer.value)
@@ -145,9 +145,10 @@ def _opened(
     return session
 
 
-def _ask(
+def ask(
     target: str | None, question: Callable[[Host], Any], as_json: bool = False, **options: Any
 ) -> dict[str, verbs.Answer]:
+    """Return every host's answer to a question; nothing but that goes to standard output."""
     with contextlib.redirect_stdout(sys.stderr):
         return verbs.ask(_opened(target, **options), question)
 

@@ -10,6 +10,7 @@ from operations.check import Check
 from operations.sandbox import knobs
 
 MARK = "openclaw-proof "
+READ_ONLY, UNREACHABLE = "EROFS", "ENETUNREACH"
 REFUSED = ("EPERM", "EACCES", "ENOSYS")
 TITLE = "openclaw-proof"
 
@@ -77,18 +78,18 @@ def _promises(sandbox: Mapping[str, Any], found: Mapping[str, Any]) -> Iterable[
     yield _equal("no-new-privileges inside", "1", found["no_new_privileges"])
     yield _equal("system call filter inside", "2", found["seccomp"])
     if wanted["readOnlyRoot"]:
-        yield _equal("write to /", "EROFS", found["root_write"])
-        yield _equal("write to /etc", "EROFS", found["etc_write"])
+        yield _equal("write to /", READ_ONLY, found["root_write"])
+        yield _equal("write to /etc", READ_ONLY, found["etc_write"])
     workspace = sandbox.get("workspaceAccess", "none")
-    writable = "EROFS" if workspace == "ro" else "done"
+    writable = READ_ONLY if workspace == "ro" else "done"
     yield _equal("working directory", wanted["workdir"], found["workdir"])
     yield _equal("write to the workspace", writable, found["workspace_write"])
     if workspace == "ro":
-        yield _equal("write to /agent", "EROFS", found["agent_write"])
+        yield _equal("write to /agent", READ_ONLY, found["agent_write"])
     if wanted["network"] == "none":
         yield _equal("network interfaces", "lo alone", " ".join(found["interfaces"]) or "lo alone")
         if found["connect"] != "not tried":
-            yield _equal("connect to the outside", "ENETUNREACH", found["connect"])
+            yield _equal("connect to the outside", UNREACHABLE, found["connect"])
     yield _equal("engine's socket inside", "none", " ".join(found["sockets"]) or "none")
     for call in ("mount", "unshare"):
         answer = found[call]
@@ -99,7 +100,11 @@ def _limits(sandbox: Mapping[str, Any], found: Mapping[str, Any], group: str) ->
     """Compare limits with the kernel's; an engine without root may not be able to set them."""
     wanted = sandbox.get("docker") or {}
     limits: list[tuple[str, float | None, float | None]] = [
-        ("memory inside", knobs.size(wanted.get("memory")), _number(found["memory"])),
+        (
+            "memory inside (MiB)",
+            _mebi(knobs.size(wanted.get("memory"))),
+            _mebi(_number(found["memory"])),
+        ),
         ("pids inside", wanted.get("pidsLimit"), _number(found["pids"])),
         ("cpus inside", wanted.get("cpus"), _share(found["cpu"])),
     ]
@@ -110,6 +115,10 @@ def _limits(sandbox: Mapping[str, Any], found: Mapping[str, Any], group: str) ->
         shown = "no limit that can be seen" if there is None else f"{there:g}"
         detail = "" if right else f"configured {limit:g}, the kernel has {shown}"
         yield Check(name, "ok" if right else "unknown", detail, group, f"{limit:g}", shown)
+
+
+def _mebi(value: float | None) -> float | None:
+    return None if value is None else value / (1 << 20)
 
 
 def _equal(name: str, promised: str, found: str) -> Promise:

@@ -128,7 +128,7 @@ def prove(settings: Settings) -> list[Check]:
         answer = snapshot.run_quietly(host, script(settings, configuration, plan))
     except PyinfraError as error:
         return [Check("sandbox", "failed", f"no agent could take a turn: {error}")]
-    checks = results(settings, configuration, plan, nonce, snapshot.parse(answer.splitlines()))
+    checks = results(settings, configuration, plan, nonce, snapshot.parse(answer.split("\n")))
     if all(check.outcome == "ok" for check in checks):
         record = {"digest": wanted, "time": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())}
         snapshot.run_quietly(host, _record_script(settings, json.dumps(record)))
