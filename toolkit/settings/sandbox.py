@@ -64,7 +64,7 @@ class SandboxContainer(Section):
     read_only_root: Boolean = True
     """Mount the root file system read-only."""
     tmpfs: tuple[Tmpfs, ...] = (
-        "/tmp:rw,nosuid,nodev,size=256m",
+        "/tmp:rw,exec,nosuid,nodev,size=256m",
         "/var/tmp:rw,nosuid,nodev,size=64m",
         "/run:rw,noexec,nosuid,nodev,size=16m",
     )
