@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from toolkit.settings import Settings
+from toolkit.settings.paths import WORKSPACE
 
 KEYED_SINCE = (2026, 8, 1)
 FIRST = "main"
@@ -21,10 +22,12 @@ FIRST = "main"
 
 @dataclass(frozen=True)
 class Roster:
-    """The agents that are there by id, and whether the release keeps them under `entries`."""
+    """The agents that are there by id, whether the release keeps them under `entries`, and the
+    workspace of an agent that is the only one."""
 
     keyed: bool
     entries: Mapping[str, Mapping[str, Any]]
+    workspace: str = WORKSPACE
 
     def merged(self, changes: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         """Return the keys of `agents` after `changes` to single agents; empty without any.
@@ -34,13 +37,19 @@ class Roster:
         """
         if not changes:
             return {}
-        wanted: dict[str, Any] = {} if self.entries or FIRST in changes else {FIRST: {}}
+        before = self.entries or {FIRST: {}}
+        wanted: dict[str, Any] = {} if self.entries else {FIRST: {}}
         wanted |= changes
         if self.keyed:
-            several = len(self.entries.keys() | wanted.keys()) > 1
-            marked = any(entry.get("default") for entry in self.entries.values())
-            explicit = {"ownership": "explicit"} if several and not marked else {}
-            return {"entries": wanted, **explicit}
+            if len(before.keys() | wanted.keys()) == 1:
+                return {"entries": wanted}
+            for name, entry in before.items():
+                # OpenClaw gives the only agent a fixed workspace when others join it, and takes
+                # the place from the environment of the command that adds them.
+                if len(before) == 1 and "workspace" not in entry:
+                    wanted[name] = {**wanted.get(name, {}), "workspace": self.workspace}
+            marked = any(entry.get("default") for entry in before.values())
+            return {"entries": wanted, **({} if marked else {"ownership": "explicit"})}
         after = {name: {"id": name, **entry} for name, entry in self.entries.items()}
         for name, change in wanted.items():
             after[name] = _patched(after.get(name, {"id": name}), change)
@@ -58,9 +67,9 @@ def of(settings: Settings, there: Mapping[str, Any]) -> Roster:
     if isinstance(entries, Mapping):
         found = {name: entry for name, entry in entries.items() if isinstance(entry, Mapping)}
     version = release(settings)
-    if version is None:  # an image or a branch without a number: as it is, else the newest form
-        return Roster(entries is not None or listed is None, found)
-    return Roster(version >= KEYED_SINCE, found)
+    # An image or a branch without a number: as it is, else the newest form.
+    keyed = version >= KEYED_SINCE if version else entries is not None or listed is None
+    return Roster(keyed, found, _workspace(settings.openclaw) or _workspace(there) or WORKSPACE)
 
 
 def release(settings: Settings) -> tuple[int, ...] | None:
@@ -73,6 +82,13 @@ def release(settings: Settings) -> tuple[int, ...] | None:
     }[gateway.source]
     found = re.match(r"v?(\d{4})\.(\d+)\.(\d+)", said)
     return tuple(map(int, found.groups())) if found else None
+
+
+def _workspace(configuration: Mapping[str, Any]) -> str | None:
+    try:
+        return configuration["agents"]["defaults"]["workspace"]
+    except (KeyError, TypeError):
+        return None
 
 
 def _has_id(entry: object) -> bool:

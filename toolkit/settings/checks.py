@@ -6,20 +6,18 @@ Pure functions over validated `Settings`. `problems` refuses, `warnings` only wa
 from __future__ import annotations
 
 import ipaddress
-import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from toolkit.settings import paths
+from toolkit.settings import paths, sandbox_checks
 from toolkit.settings.paths import STATE, Inconsistency
 from toolkit.settings.types import memory_bytes
+from toolkit.settings.validators import SECRET_NAME
 
 if TYPE_CHECKING:
     from toolkit.settings.model import Settings
 
 INCONSISTENT = "inconsistent_settings"
-
-SECRET_NAME = re.compile(r"(token|secret|password|passwd|credential|api[_-]?key)s?$", re.IGNORECASE)
 
 OWNED_CONFIGURATION = {
     "gateway.mode": "always local",
@@ -53,6 +51,7 @@ def problems(settings: Settings) -> Iterator[Inconsistency]:
     """Yield everything that keeps `settings` from being deployed."""
     yield from _gateway(settings)
     yield from paths.problems(settings)
+    yield from sandbox_checks.problems(settings)
     yield from _environment(settings)
     yield from _owned("openclaw", settings.openclaw, OWNED_CONFIGURATION)
     yield from _owned("engine.daemon", settings.engine.daemon, _OWNED_DAEMON)
@@ -73,6 +72,7 @@ def warnings(settings: Settings) -> Iterator[str]:
     address = settings.gateway.address
     if not ipaddress.ip_address(address).is_loopback:
         yield f"gateway.address: {address} can be reached from outside this host"
+    yield from sandbox_checks.warnings(settings)
 
 
 def leaves(data: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

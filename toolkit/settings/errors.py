@@ -23,7 +23,6 @@ _HIDDEN = (
     ("build", "arguments"),
     ("credentials",),
     ("engine", "daemon"),
-    ("gateway", "environment"),
     ("openclaw",),
 )
 
@@ -91,7 +90,8 @@ def dotted(location: Iterable[str | int]) -> str:
 
 def given(value: Any, location: Location = ()) -> str:
     """Return `value` as it may be shown: no secrets, one line."""
-    if any(location[: len(hidden)] == hidden for hidden in _HIDDEN):
+    hidden = any(location[: len(path)] == path for path in _HIDDEN)
+    if hidden or "environment" in location:
         return f"{kind(value)} (hidden)"
     if isinstance(value, str):
         shown = repr(re.sub(r"//[^/\s]*@", "//***@", value))

@@ -159,7 +159,7 @@ def _directories(settings: Settings) -> Iterator[Inconsistency]:
         if places[inner] == places[outer]:
             if inner < outer:
                 yield Inconsistency(keys, f"given {places[inner]}, the same as {keys[1]}")
-        elif (inner, outer) in harmful and _inside(places[inner], places[outer]):
+        elif (inner, outer) in harmful and inside(places[inner], places[outer]):
             yield Inconsistency(
                 keys,
                 f"given {places[inner]}, inside {keys[1]} ({places[outer]}): "
@@ -172,7 +172,7 @@ def _mounts(settings: Settings) -> Iterator[Inconsistency]:
     for mount in settings.extra_mounts:
         parts = parse_mount(mount)
         reason = TAKEN_TARGETS.get(parts.target)
-        if any(_inside(parts.target, tree) for tree in _TAKEN_TARGET_TREES):
+        if any(inside(parts.target, tree) for tree in _TAKEN_TARGET_TREES):
             reason = reason or "it would hide the container's own files"
         if reason:
             yield Inconsistency(
@@ -199,7 +199,7 @@ def _home_volume(settings: Settings) -> Iterator[Inconsistency]:
     if not reason and volume in _SYSTEM_DIRECTORIES:
         reason = "its owner would be changed"
     for directory in (settings.config_directory, settings.workspace_directory):
-        if not reason and (volume == directory or _inside(volume, directory)):
+        if not reason and (volume == directory or inside(volume, directory)):
             reason = f"it is inside {directory}, which has its own mount"
     if reason:
         yield Inconsistency(
@@ -218,10 +218,11 @@ def _unsafe_source(settings: Settings, source: str) -> str | None:
         ("the project directory, whose .env holds the token", settings.project_directory),
         ("the auth key", settings.auth_directory),
     ):
-        if source == path or _inside(path, source) or _inside(source, path):
+        if source == path or inside(path, source) or inside(source, path):
             return f"it shows {what} ({path})"
     return None
 
 
-def _inside(path: str, directory: str) -> bool:
+def inside(path: str, directory: str) -> bool:
+    """Return whether `path` is below `directory`."""
     return path != directory and posixpath.commonpath([path, directory]) == directory

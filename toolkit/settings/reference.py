@@ -15,7 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from pyinfra.api.arguments import all_argument_meta
 from pyinfra.connectors.ssh import connector_data_meta
 
-from toolkit.settings import checks, describe, environment, inventory, paths
+from toolkit.settings import checks, describe, environment, inventory, paths, presets
 from toolkit.settings.layers import connector_types
 from toolkit.settings.model import Settings
 from toolkit.settings.section import Section
@@ -60,6 +60,7 @@ def reference() -> str:
         variables=environment.VARIABLES,
         owned=checks.OWNED_CONFIGURATION,
         targets=paths.TAKEN_TARGETS,
+        presets={name: presets.text(name) for name in presets.NAMES},
     )
 
 

@@ -28,6 +28,7 @@ from toolkit.settings.layers import (
     override_layer,
 )
 from toolkit.settings.model import Settings
+from toolkit.settings.validators import SECRET_NAME
 
 __all__ = [
     "SettingsError",
@@ -97,6 +98,14 @@ def resolved(settings: Settings) -> dict[str, Any]:
             elif key == "command":
                 reference[key] = HIDDEN
     data["openclaw"] = _hide(data["openclaw"])
+    agents = settings.sandbox.agents.items()
+    sandbox = data["sandbox"]
+    sandbox["agents"] = {
+        name: agent.model_dump(mode="json", exclude_unset=True) for name, agent in agents
+    }
+    for section in (sandbox, *sandbox["agents"].values()):
+        values = section.get("container", {}).get("environment", {})
+        values.update(dict.fromkeys(values, HIDDEN))
     data["engine"]["daemon"] = _hide(data["engine"]["daemon"])
     return data
 
@@ -169,6 +178,6 @@ def _hide(value: Any, name: str = "") -> Any:
         return {key: _hide(item, key) for key, item in value.items()}
     if isinstance(value, list):
         return [_hide(item, name) for item in value]
-    if isinstance(value, str) and checks.SECRET_NAME.search(name):
+    if isinstance(value, str) and SECRET_NAME.search(name):
         return HIDDEN
     return value
