@@ -16,9 +16,11 @@ from operations import (
     packages,
     preflight,
     secrets,
+    security,
     snapshot,
     verification,
 )
+from operations.sandbox import running
 
 settings = preflight.run()
 config.SUDO = snapshot.needs_sudo(host)
@@ -28,11 +30,13 @@ engine.install(settings=settings)
 engine.configure(settings=settings)
 activation.recover(settings=settings)
 directories.create(settings=settings)
+security.install(settings=settings)
 secrets.write(settings=settings)
 images.build(settings=settings)
 compose.configure(settings=settings)
 configuration.merge(settings=settings)
 network.close(settings=settings)
 activation.activate(settings=settings)
+running.recreate(settings=settings)
 images.prune(settings=settings)
 verification.verify(settings=settings)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import click
@@ -14,9 +16,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from operations import verification
+from operations import snapshot, verification
 from operations.check import Check
+from operations.preflight import Problem
+from operations.sandbox import running
+from operations.sandbox.doctor import findings
+from operations.sandbox.running import Sandbox
 from toolkit import commands
+from toolkit.display import duration
 from toolkit.options import ERRORS, TARGET_HELP, leave, target_options
 from toolkit.results import FAILED
 from toolkit.settings import settings_for
@@ -55,6 +62,109 @@ def verified(host: Host) -> list[Check]:
         return verification.look(settings, ask=True, judges=True, prove=True)
 
 
+@click.command(epilog=TARGET_HELP)
+@target_options
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
+def doctor(target: str | None, as_json: bool, **options: Any) -> None:
+    """Find out what is wrong with a deployment and its sandboxes, and what to do about it.
+
+    Exit code 0 if nothing has to be mended, else 1.
+    """
+
+    def look(host: Host) -> list[Problem]:
+        with ctx_host.use(host):
+            return [_for_target(one, target) for one in findings(settings_for(host))]
+
+    answers = commands.ask(target, look, as_json=as_json, **options)
+    wrong = [
+        answer
+        for answer in answers.values()
+        if answer.error or any(one.stops for one in answer.value)
+    ]
+    if as_json:
+        hosts = {
+            name: {"error": answer.error}
+            if answer.error
+            else {"ok": answer not in wrong, "findings": [asdict(one) for one in answer.value]}
+            for name, answer in answers.items()
+        }
+        sys.stdout.write(json.dumps({"hosts": hosts}, indent=2) + "\n")
+        leave(FAILED if wrong else 0)
+    console = Console(highlight=False, soft_wrap=True)
+    for name, answer in answers.items():
+        if answer.error:
+            ERRORS.print(f"{name}: {answer.error}", style="red", markup=False)
+            continue
+        if not answer.value:
+            console.print(Text(f"{name}: nothing found", "green"))
+        for one in answer.value:
+            console.print(Text(f"{name}: {one.what}", "red" if one.stops else "yellow"))
+            console.print(Text(f"    fix: {one.fix}"))
+    leave(FAILED if wrong else 0)
+
+
+@click.command(epilog=TARGET_HELP)
+@target_options
+@click.option("--recreate", is_flag=True, help="Remove the stale ones; those in use too.")
+@click.option("--all", "every", is_flag=True, help="With --recreate: all of them.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
+def sandboxes(
+    target: str | None, recreate: bool, every: bool, as_json: bool, **options: Any
+) -> None:
+    """List the sandboxes that run, and which of them are of an earlier image or policy.
+
+    `./claw up` recreates the idle ones and leaves those in use. OpenClaw makes a sandbox anew when
+    its agent uses it next; what is running in it is lost.
+    """
+
+    def look(host: Host) -> list[Sandbox]:
+        with ctx_host.use(host):
+            settings = settings_for(host)
+            found = {one.name: one for one in running.all_of(settings)}
+            found |= {one.name: one for one in running.stale(settings)}
+            chosen = [one for one in found.values() if one.reasons or every]
+            if recreate and chosen:
+                snapshot.run_quietly(host, running.recreate_script(settings, chosen))
+                return [
+                    replace(one, state="removed") if one in chosen else one
+                    for one in found.values()
+                ]
+            return list(found.values())
+
+    answers = commands.ask(target, look, as_json=as_json, **options)
+    if as_json:
+        hosts = {
+            name: {"error": answer.error}
+            if answer.error
+            else {"sandboxes": [asdict(one) for one in answer.value]}
+            for name, answer in answers.items()
+        }
+        sys.stdout.write(json.dumps({"hosts": hosts}, indent=2) + "\n")
+    else:
+        console = Console(highlight=False, width=None if sys.stdout.isatty() else 200)
+        for name, answer in answers.items():
+            if answer.error:
+                ERRORS.print(f"{name}: {answer.error}", style="red", markup=False)
+            elif answer.value:
+                console.print(sandbox_table(name, answer.value))
+            else:
+                console.print(f"{name}: no sandbox is there", markup=False)
+    leave(FAILED if any(answer.error for answer in answers.values()) else 0)
+
+
+def sandbox_table(host: str, found: list[Sandbox]) -> Table:
+    """Return a row for each sandbox of a host."""
+    result = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold", title=host)
+    result.title_justify = "left"
+    for column in ("Sandbox", "Agent", "State", "Unused for", "Stale because"):
+        result.add_column(column, overflow="fold")
+    for one in found:
+        idle = "" if one.idle_seconds is None else duration(max(0.0, one.idle_seconds))
+        reasons = Text("; ".join(one.reasons), "yellow")
+        result.add_row(one.name, one.agent, one.state, idle, reasons)
+    return result
+
+
 def table(host: str, checks: list[Check]) -> Table:
     """Return the checks of a host line by line, each as configured and as found."""
     result = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold", title=host)
@@ -75,6 +185,16 @@ def table(host: str, checks: list[Check]) -> Table:
     return result
 
 
+def _for_target(problem: Problem, target: str | None) -> Problem:
+    """Name the target in the commands of a fix."""
+    if not target:
+        return problem
+    words = rf"./claw \1 {shlex.quote(target)}"
+    return replace(
+        problem, fix=re.sub(r"\./claw ([a-z]+)", lambda found: found.expand(words), problem.fix)
+    )
+
+
 def _document(answer: Answer) -> dict[str, Any]:
     if answer.error:
         return {"error": answer.error}
@@ -85,4 +205,4 @@ def _is_bad(answer: Answer) -> bool:
     return bool(answer.error) or any(check.outcome == "failed" for check in answer.value)
 
 
-ALL = (verify,)
+ALL = (verify, doctor, sandboxes)

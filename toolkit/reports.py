@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from operations import verification
+from operations.sandbox import running
 from toolkit import targets
 from toolkit.display import duration
 from toolkit.results import RunResult, split_name
@@ -102,6 +103,7 @@ class Report:
             else:
                 self._line(f"{host.name}: nothing to change ({duration(total)})", "bold green")
             self._verification(host)
+            self._sandboxes(host)
             self._next_steps(host, settings_for(host))
 
     def _verification(self, host: Host) -> None:
@@ -127,6 +129,16 @@ class Report:
                 self._line(
                     f"  {check.outcome.capitalize():11} {check.label}: {check.detail}", "red"
                 )
+
+    def _sandboxes(self, host: Host) -> None:
+        """Print which stale sandboxes were left alone, and what recreates them."""
+        for one in host.connector_data.get(running.NAMED, ()):
+            self._line(
+                f"  Stale       {one.name} ({one.agent}, in use): {'; '.join(one.reasons)}",
+                "yellow",
+            )
+        if host.connector_data.get(running.NAMED):
+            self._line(f"              {self.command('sandboxes', '--recreate')}")
 
     def _next_steps(self, host: Host, settings: Settings) -> None:
         port, address = settings.gateway.port, settings.gateway.address

@@ -62,9 +62,14 @@ def policy(configuration: Mapping[str, Any], agent: str) -> dict[str, Any]:
 
 def _over(base: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
     result = {**base, **own}
+    if result.get("scope") == "shared":  # one container for all: no agent's own keys
+        return {**result, **{key: base[key] for key in ("docker", "browser") if key in base}}
     for section in ("docker", "browser", "prune"):
         if section in base or section in own:
             result[section] = {**base.get(section, {}), **own.get(section, {})}
+    limits = [part.get("docker", {}).get("ulimits", {}) for part in (base, own)]
+    if any(limits):
+        result["docker"]["ulimits"] = {**limits[0], **limits[1]}
     binds = [*base.get("docker", {}).get("binds", []), *own.get("docker", {}).get("binds", [])]
     if binds:
         result["docker"]["binds"] = list(dict.fromkeys(binds))

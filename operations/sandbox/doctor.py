@@ -1,0 +1,252 @@
+"""What keeps a deployment's sandboxes from working, with the way out of it; reads only."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pyinfra import host
+from pyinfra.api.exceptions import PyinfraError
+
+from operations import access, private, project, security, snapshot, templates
+from operations.preflight import Problem
+from operations.sandbox import knobs, running, turn
+from operations.sandbox.images import contexts, probes
+from toolkit.settings import Settings
+
+STATE = turn.STATE
+EXPECTED = frozenset({"gateway.bind_network_accessible"})
+"""What OpenClaw's `doctor` says of every gateway in a container: see `operations.verification`."""
+
+
+def findings(settings: Settings) -> list[Problem]:
+    """Return what is wrong on the current host, the causes before what follows from them.
+
+    Starts one container of each sandbox image for a moment, and OpenClaw's own `doctor`.
+    """
+    try:
+        deployed = private.read(settings).configuration()
+    except private.UnreadableFile as error:
+        path = private.config_path(settings)
+        return [
+            Problem(f"{path}: {error}", f"mend it, or move the file away: mv {path} {path}.old")
+        ]
+    try:
+        answers = snapshot.parse(snapshot.run_quietly(host, script(settings, deployed)).split("\n"))
+    except PyinfraError as error:
+        return [Problem(f"the host cannot be looked at: {error}", "./claw up")]
+    found = list(examine(settings, deployed, answers))
+    if settings.sandbox.enabled and not any(problem.stops for problem in found):
+        found += _stale(settings)
+    return found
+
+
+def script(settings: Settings, deployed: Mapping[str, Any]) -> str:
+    """Return the script that looks on the host."""
+    sandboxes = _sandboxes(deployed) if settings.sandbox.enabled else {}
+    options = list(probes.options(settings))
+    kind: security.Kind = "browser" if settings.sandbox.browser.enabled else "tools"
+    if settings.sandbox.seccomp == "own":
+        options.append(f"--security-opt=seccomp={security.seccomp_path(settings, kind)}")
+    if apparmor := security.apparmor_profile(settings, kind):
+        options.append(f"--security-opt=apparmor={apparmor}")
+    return templates.render(
+        "sandbox/doctor.sh.j2",
+        docker=project.shell_environment(settings),
+        name=settings.name,
+        sandboxed=settings.sandbox.enabled,
+        images=sorted({image for one in sandboxes.values() for image in turn.images(one)}),
+        tools=sorted({turn.images(one)[0] for one in sandboxes.values()}),
+        options=options,
+        socket=access.socket(settings),
+        profiles=_profiles(sandboxes),
+        workspaces=[*workspaces(deployed).values(), f"{STATE}/sandboxes"],
+        uid=settings.sandbox.container.user.split(":")[0],
+    )
+
+
+def workspaces(deployed: Mapping[str, Any]) -> dict[str, str]:
+    """Return the path of every agent's workspace as the gateway sees it, by agent."""
+    agents = deployed.get("agents") or {}
+    common = (agents.get("defaults") or {}).get("workspace") or f"{STATE}/workspace"
+    own = {name: entry.get("workspace") for name, entry in (agents.get("entries") or {}).items()}
+    own |= {entry["id"]: entry.get("workspace") for entry in agents.get("list") or []}
+    found = {"main": common, **{name: path or common for name, path in own.items()}}
+    return {name: path.replace("~", "/home/node", 1) for name, path in found.items()}
+
+
+def examine(
+    settings: Settings, deployed: Mapping[str, Any], answers: Mapping[str, str]
+) -> Iterable[Problem]:
+    """Yield what the script's answers say."""
+    if "." not in answers.get("engine", ""):
+        yield Problem(
+            f"the engine does not answer: {answers.get('engine', '').strip()}",
+            "systemctl restart docker && systemctl status docker",
+        )
+        return
+    sandboxes = _sandboxes(deployed) if settings.sandbox.enabled else {}
+    if settings.sandbox.enabled and not sandboxes:
+        yield Problem("openclaw.json has no sandbox policy", "./claw up")
+    yield from _images(sandboxes, answers)
+    if not answers.get("gateway", "").strip():
+        yield Problem("the gateway does not run", "./claw up")
+        return
+    if settings.sandbox.enabled:
+        yield from _client(answers)
+        yield from _paths(deployed, sandboxes, answers)
+        for path in answers.get("profiles", "").split():
+            yield Problem(f"the gateway cannot read the profile {path}", "./claw up")
+        yield from _owners(settings, answers)
+    yield from _release(answers.get("doctor", ""))
+
+
+def _images(sandboxes: Mapping[str, Any], answers: Mapping[str, str]) -> Iterable[Problem]:
+    for image in sorted({image for one in sandboxes.values() for image in turn.images(one)}):
+        if not answers.get(f"image {image}", "").strip():
+            yield Problem(f"the sandbox image {image} is not on the engine", "./claw up")
+    for image in sorted({turn.images(one)[-1] for one in sandboxes.values() if turn.browsed(one)}):
+        identifier, _, contract = answers.get(f"image {image}", "").strip().partition("|")
+        if identifier and contract != contexts.CONTRACT:
+            is_now = contract.replace("<no value>", "") or "missing"
+            yield Problem(
+                f"the browser image {image} is too old for this OpenClaw: its label "
+                f"org.openclaw.sandbox-browser.contract is {is_now}, not {contexts.CONTRACT}",
+                f"docker image rm --force {image} && ./claw up",
+            )
+    for image in sorted({turn.images(one)[0] for one in sandboxes.values()}):
+        yield from _start(image, answers.get(f"start {image}", ""))
+
+
+def _start(image: str, answer: str) -> Iterable[Problem]:
+    *said, code = answer.strip().splitlines() or [""]
+    if not code.startswith("exit "):
+        return  # there is no such image
+    if code != "exit 0":
+        words = " ".join(" ".join(said).split())[-400:]
+        fix = "./claw up"
+        if "seccomp" not in words and "apparmor" not in words:
+            fix = f"docker run --rm -it --entrypoint sh {image} (it must have sh, sleep, python3)"
+        yield Problem(f"a container of the sandbox image {image} does not start: {words}", fix)
+        return
+    if "no python3" in said:
+        yield Problem(
+            f"the sandbox image {image} has no python3 in its login shell, and OpenClaw's file "
+            "tools need it",
+            "add python3 to sandbox.images.minimal.apt_packages, or to your Dockerfile",
+        )
+    for line in said:
+        if line.startswith("hidden "):
+            _, directory, tool = line.split(" ", 2)
+            yield Problem(
+                f"the sandbox image {image} has tools in {directory} (such as {tool}) that agents "
+                "do not find: OpenClaw runs `sh -lc`, and /etc/profile sets PATH anew",
+                f"RUN echo 'PATH={directory}:$PATH' > /etc/profile.d/tools.sh (in the Dockerfile)",
+            )
+
+
+def _client(answers: Mapping[str, str]) -> Iterable[Problem]:
+    groups, _, said = answers.get("client", "").strip().partition("\n")
+    if said.startswith("server "):
+        return
+    if said.startswith("no docker"):
+        yield Problem(
+            "the gateway's image has no docker command line, with which OpenClaw makes sandboxes",
+            "./claw up (gateway.source npm and image install it; a git image must bring its own)",
+        )
+        return
+    words = " ".join(said.split())[-300:]
+    group = answers.get("socket", "").strip()
+    if group and group not in groups.split():
+        what = f"the engine's socket belongs to group {group}, the gateway is in {groups.strip()}"
+        yield Problem(f"the gateway may not use the engine: {what}", "./claw up")
+    else:
+        yield Problem(f"the gateway cannot use the engine: {words}", "./claw up")
+
+
+def _paths(
+    deployed: Mapping[str, Any], sandboxes: Mapping[str, Any], answers: Mapping[str, str]
+) -> Iterable[Problem]:
+    mounts = json.loads(answers.get("mounts", "").strip() or "[]")
+    wanted = dict(workspaces(deployed)) | {"the state": STATE}
+    for agent, sandbox in sandboxes.items():
+        if sandbox.get("workspaceRoot"):
+            wanted[f"workspaceRoot of {agent}"] = str(sandbox["workspaceRoot"]).replace(
+                "~", "/home/node", 1
+            )
+    told = set()
+    for owner, path in wanted.items():
+        mount = max(
+            (one for one in mounts if f"{path}/".startswith(f"{one['Destination']}/")),
+            key=lambda one: len(one["Destination"]),
+            default=None,
+        )
+        if path in told or (mount and mount["Type"] == "bind"):
+            continue
+        told.add(path)
+        where = f"on a {mount['Type']}" if mount else "in the container alone"
+        yield Problem(
+            f"{owner}: the engine does not know the gateway's path {path}, which is {where}, and "
+            "cannot mount it into a sandbox",
+            f"mount a directory of the host there: extra_mounts: [HOST_DIRECTORY:{path}:rw], or "
+            "keep it below the state directory",
+        )
+
+
+def _owners(settings: Settings, answers: Mapping[str, str]) -> Iterable[Problem]:
+    mounts = json.loads(answers.get("mounts", "").strip() or "[]")
+    for line in answers.get("owners", "").splitlines():
+        names, uid, path = line.split(" ", 2)
+        place = _on_host(path, mounts)
+        reference = shlex.quote(settings.config_directory)
+        user = settings.sandbox.container.user
+        yield Problem(
+            f"{place} belongs to uid {uid} ({names}), but tools run as {user}",
+            f"chown -R --reference={reference} {shlex.quote(place)}",
+        )
+
+
+def _on_host(path: str, mounts: list[dict[str, Any]]) -> str:
+    for mount in sorted(mounts, key=lambda one: -len(one["Destination"])):
+        if f"{path}/".startswith(f"{mount['Destination']}/"):
+            return str(mount["Source"]) + path.removeprefix(mount["Destination"])
+    return path
+
+
+def _release(answer: str) -> Iterable[Problem]:
+    """Yield what the release's own `openclaw doctor --json` says."""
+    try:
+        said = json.loads(answer.strip() or "{}").get("findings", [])
+    except (ValueError, AttributeError):
+        yield Problem(
+            "`openclaw doctor --json` gave no answer that can be read", "./claw logs", False
+        )
+        return
+    for one in said:
+        if one.get("requirement") in EXPECTED or one.get("severity") not in ("warning", "error"):
+            continue
+        message = str(one.get("message", "")).strip()
+        hint = str(one.get("fixHint") or "./claw cli -- doctor").strip().partition("\n")[0]
+        yield Problem(f"OpenClaw's doctor: {message}", hint, stops=one["severity"] == "error")
+
+
+def _stale(settings: Settings) -> Iterable[Problem]:
+    for one in running.stale(settings):
+        use = "in use" if one.in_use else "idle"
+        yield Problem(
+            f"the sandbox {one.name} of {one.agent} is stale ({use}): {'; '.join(one.reasons)}",
+            "./claw sandboxes --recreate",
+            stops=False,
+        )
+
+
+def _sandboxes(deployed: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    found = {agent: knobs.policy(deployed, agent) for agent in workspaces(deployed)}
+    return {agent: one for agent, one in found.items() if one.get("mode", "off") != "off"}
+
+
+def _profiles(sandboxes: Mapping[str, Any]) -> list[str]:
+    paths = {(one.get("docker") or {}).get("seccompProfile") for one in sandboxes.values()}
+    return sorted(path for path in paths if path)
