@@ -20,6 +20,7 @@ from operations import (
     snapshot,
     verification,
 )
+from operations.sandbox import images as sandbox_images
 from operations.sandbox import running
 
 settings = preflight.run()
@@ -33,10 +34,12 @@ directories.create(settings=settings)
 security.install(settings=settings)
 secrets.write(settings=settings)
 images.build(settings=settings)
+sandbox_images.build(settings=settings)
 compose.configure(settings=settings)
 configuration.merge(settings=settings)
 network.close(settings=settings)
 activation.activate(settings=settings)
 running.recreate(settings=settings)
 images.prune(settings=settings)
+sandbox_images.prune(settings=settings)
 verification.verify(settings=settings)

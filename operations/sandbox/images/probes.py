@@ -18,8 +18,9 @@ _MINIMAL = {
     "python3": "python3 -c 'import hashlib, json, ssl, subprocess'",
     "ripgrep": "rg --version",
     "CA bundle": "test -s /etc/ssl/certs/ca-certificates.crt",
-    "workspace": 'touch "$HOME/probe" && rm "$HOME/probe"',
+    "home": 'touch "$HOME/probe" && rm "$HOME/probe" && [ "$HOME" = "$PWD" ]',
 }
+_WORKSPACE = "rw,exec,nosuid,nodev,size=64m,uid={},gid={}"
 _COMMON = {
     "node": {"node": "node --version", "npm": "npm --version", "npx": "npx --version"},
     "pnpm": {"pnpm": "pnpm --version"},
@@ -44,6 +45,7 @@ def script(settings: Settings, kind: ImageKind) -> str:
     browser = kind == "browser"
     profile: security.Kind = "browser" if settings.sandbox.browser.enabled else "tools"
     own = settings.sandbox.seccomp == "own"
+    user = settings.sandbox.container.user.split(":")
     return templates.render(
         "images/sandbox/probe.sh.j2",
         label=label(kind),
@@ -51,6 +53,7 @@ def script(settings: Settings, kind: ImageKind) -> str:
         deployment=settings.name,
         options=list(options(settings)),
         workdir=settings.sandbox.container.workdir,
+        workspace=f"{settings.sandbox.container.workdir}:{_WORKSPACE.format(*user)}",
         environment=settings.sandbox.container.environment,
         seccomp=security.seccomp_path(settings, profile) if own else None,
         apparmor=security.apparmor_profile(settings, profile),

