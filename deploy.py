@@ -21,7 +21,7 @@ from operations import (
     verification,
 )
 from operations.sandbox import images as sandbox_images
-from operations.sandbox import running
+from operations.sandbox import running, workspaces
 
 settings = preflight.run()
 config.SUDO = snapshot.needs_sudo(host)
@@ -31,6 +31,7 @@ engine.install(settings=settings)
 engine.configure(settings=settings)
 activation.recover(settings=settings)
 directories.create(settings=settings)
+workspaces.prepare(settings=settings)
 security.install(settings=settings)
 secrets.write(settings=settings)
 images.build(settings=settings)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from toolkit.settings import Settings
-from toolkit.settings.paths import WORKSPACE
+from toolkit.settings.paths import STATE, WORKSPACE
 
 KEYED_SINCE = (2026, 8, 1)
 FIRST = "main"
@@ -39,21 +39,27 @@ class Roster:
             return {}
         before = self.entries or {FIRST: {}}
         wanted: dict[str, Any] = {} if self.entries else {FIRST: {}}
-        wanted |= changes
-        if self.keyed:
-            if len(before.keys() | wanted.keys()) == 1:
-                return {"entries": wanted}
-            for name, entry in before.items():
-                # OpenClaw gives the only agent a fixed workspace when others join it, and takes
-                # the place from the environment of the command that adds them.
-                if len(before) == 1 and "workspace" not in entry:
-                    wanted[name] = {**wanted.get(name, {}), "workspace": self.workspace}
-            marked = any(entry.get("default") for entry in before.values())
-            return {"entries": wanted, **({} if marked else {"ownership": "explicit"})}
-        after = {name: {"id": name, **entry} for name, entry in self.entries.items()}
-        for name, change in wanted.items():
-            after[name] = _patched(after.get(name, {"id": name}), change)
-        return {"list": list(after.values())}
+        for name, change in changes.items():
+            wanted[name] = {**({} if name in before else {"workspace": workspace(name)}), **change}
+        if not self.keyed:
+            after = {name: {"id": name, **entry} for name, entry in self.entries.items()}
+            for name, change in wanted.items():
+                after[name] = _patched(after.get(name, {"id": name}), change)
+            return {"list": list(after.values())}
+        if len(before.keys() | wanted.keys()) == 1:
+            return {"entries": wanted}
+        for name, entry in before.items():
+            # OpenClaw fixes the only agent's workspace when others join it, and takes the place
+            # from the environment of the command that adds them.
+            if len(before) == 1 and "workspace" not in entry:
+                wanted[name] = {**wanted.get(name, {}), "workspace": self.workspace}
+        marked = any(entry.get("default") for entry in before.values())
+        return {"entries": wanted, **({} if marked else {"ownership": "explicit"})}
+
+
+def workspace(name: str) -> str:
+    """Return the workspace of an agent that the toolkit adds, apart from that of the first."""
+    return f"{STATE}/workspace-{name}"
 
 
 def of(settings: Settings, there: Mapping[str, Any]) -> Roster:

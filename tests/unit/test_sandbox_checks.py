@@ -65,8 +65,8 @@ REFUSED: list[tuple[str, dict[str, Any], str, tuple[str, ...]]] = [
             "tools": {"allow": ["read", "write"]},
             "agents": {"x": {"workspace_access": "ro"}},
         },
-        "sandbox.agents.x.workspace_access",
-        ("allows write",),
+        "sandbox.tools.allow",
+        ("for the agent x: allows write", "sandbox.agents.x.workspace_access: ro"),
     ),
     (
         "a shared sandbox has no settings of single agents",
@@ -89,8 +89,8 @@ REFUSED: list[tuple[str, dict[str, Any], str, tuple[str, ...]]] = [
     (
         "an agent's browser whose tool is denied for all",
         {"tools": {"deny": ["browser"]}, "agents": {"x": {"browser": {"enabled": True}}}},
-        "sandbox.agents.x.browser.enabled",
-        ("denies `browser`",),
+        "sandbox.tools.deny",
+        ("for the agent x: denies `browser`", "sandbox.agents.x.browser.enabled is true"),
     ),
     ("no tool allowed", {"tools": {"allow": []}}, "sandbox.tools.allow", ("every tool",)),
     (

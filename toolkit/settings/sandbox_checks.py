@@ -60,10 +60,11 @@ def _for_all(settings: Settings, checks: tuple[Check, ...]) -> Iterator[Inconsis
         for check in checks:
             for found in check(settings, view):
                 own = f"sandbox.agents.{view.name}."
-                # What is wrong for all agents is said once.
-                if view.name is None or any(key.startswith(own) for key in found.keys):
-                    keys = sorted(found.keys, key=lambda key: not key.startswith(own))
-                    yield Inconsistency(tuple(keys), found.message)
+                if view.name is None or found.keys[0].startswith(own):
+                    yield found
+                elif any(key.startswith(own) for key in found.keys):
+                    yield Inconsistency(found.keys, f"for the agent {view.name}: {found.message}")
+                # else it is wrong for all agents, which is said once
 
 
 def _images(settings: Settings) -> Iterator[Inconsistency]:

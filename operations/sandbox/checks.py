@@ -1,0 +1,88 @@
+"""What of the sandbox settings only the host can tell."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from operations import access, files, preflight, private, snapshot
+from operations.preflight import Problem
+from operations.sandbox import roster
+from toolkit.settings import Settings
+from toolkit.settings.sandbox_view import views
+from toolkit.settings.types import parse_mount
+
+_ENGINES_OWN = ("none", "bridge")
+
+
+@files.managed_paths
+def bind_sources(settings: Settings) -> Iterable[str]:
+    return [source for source, _ in _binds(settings)]
+
+
+@snapshot.probe("sandbox-networks")
+def networks_probe(settings: Settings) -> str:
+    if not _networks(settings):
+        return ""
+    return f"{access.environment(settings)}\ndocker network ls --format '{{{{.Name}}}}'"
+
+
+@preflight.check
+def sandbox_problems(settings: Settings, answers: dict[str, str]) -> Iterable[Problem]:
+    for source, key in _binds(settings):
+        if not files.found(source):
+            yield Problem(
+                f"{key}: {source} does not exist on this host, and the engine would create it",
+                f"create it there, or correct the bind: mkdir -p {source}",
+            )
+    there = answers.get("sandbox-networks", "").split()
+    for network, key in _networks(settings):
+        if network not in there:
+            # Where no engine answers yet, the network cannot be there either.
+            yield Problem(
+                f"{key}: the engine has no network {network}",
+                f"create it: docker network create {network}",
+                stops=bool(there),
+            )
+
+
+@preflight.check
+def roster_problems(settings: Settings, answers: dict[str, str]) -> Iterable[Problem]:
+    if not settings.sandbox.enabled:
+        return
+    try:
+        there = private.read(settings).configuration()
+    except private.UnreadableFile:
+        return  # named by `configuration`
+    agents = settings.openclaw.get("agents", {})
+    ours = {*settings.sandbox.agents, *agents.get("entries", {})}
+    for name, entry in roster.of(settings, there).entries.items():
+        sandbox = entry.get("sandbox")
+        if name in ours or "list" in agents or not isinstance(sandbox, Mapping) or not sandbox:
+            continue
+        mode = sandbox.get("mode")
+        said = f", with mode {mode}" if mode else ""
+        yield Problem(
+            f"openclaw.json: the agent {name} has sandbox settings of its own{said}, which win over"
+            " those of all agents",
+            f"name it under sandbox.agents (`{name}: {{}}` removes them), or leave it as it is",
+            stops=False,
+        )
+
+
+def _binds(settings: Settings) -> list[tuple[str, str]]:
+    found: dict[str, str] = {}
+    if settings.sandbox.enabled:
+        for view in views(settings.sandbox):
+            for bind in view.container.binds:
+                found.setdefault(parse_mount(bind).source, view.key("container.binds"))
+    return list(found.items())
+
+
+def _networks(settings: Settings) -> list[tuple[str, str]]:
+    """Return the networks that have to be there; OpenClaw itself creates the browser's."""
+    found: dict[str, str] = {}
+    if settings.sandbox.enabled:
+        for view in views(settings.sandbox):
+            if view.container.network not in _ENGINES_OWN:
+                found.setdefault(view.container.network, view.key("container.network"))
+    return list(found.items())

@@ -1,0 +1,76 @@
+"""What has to be in a workspace before a sandbox mounts it writable.
+
+OpenClaw mounts an agent's skills into its workspace, at a path that the engine would create as
+root; the gateway, which is not, could then never write there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable
+from shlex import quote
+
+from pyinfra import host
+from pyinfra.api import StringCommand
+from pyinfra.api.deploy import deploy
+
+from operations import directories, files
+from operations.operation import operation
+from operations.sandbox import checks, roster
+from toolkit.settings import Settings
+from toolkit.settings.sandbox_view import views
+
+__all__ = ["checks", "prepare"]
+
+MOUNT_POINT = ".openclaw/sandbox-skills/skills"
+
+
+@files.managed_paths
+def paths(settings: Settings) -> Iterable[str]:
+    return [f"{base}/{path}" for base, path in mount_points(settings)]
+
+
+def mount_points(settings: Settings) -> list[tuple[str, str]]:
+    """Return the mount points of the agents that the settings give a writable workspace, each as
+    a directory of the deployment and the path below it."""
+    if not settings.sandbox.enabled:
+        return []
+    found = []
+    for view in views(settings.sandbox):
+        name = view.name or roster.FIRST
+        own = view.name is None and name in settings.sandbox.agents
+        if view.workspace_access == "rw" and view.mode != "off" and not own:
+            if name == roster.FIRST:
+                found.append((settings.workspace_directory, MOUNT_POINT))
+            else:
+                workspace = roster.workspace(name).rpartition("/")[2]
+                found.append((settings.config_directory, f"{workspace}/{MOUNT_POINT}"))
+    return found
+
+
+@operation
+def prepared(settings: Settings) -> Generator:
+    """Create the directories that sandboxes mount something into, as the workspaces' owner.
+
+    + settings: the settings of the host
+
+    As that owner, because what is in a workspace may be a link that an agent planted.
+    """
+    absent = [(base, path) for base, path in mount_points(settings) if not _there(base, path)]
+    if not absent:
+        host.noop("no sandbox needs anything in a workspace that is not there")
+    user, group = directories.OWNER.split(":")
+    for base, path in absent:
+        yield StringCommand(
+            f"cd {quote(base)} && umask 022 && "
+            f"setpriv --reuid {user} --regid {group} --clear-groups mkdir -p {quote(path)}"
+        )
+
+
+@deploy("Sandbox workspaces")
+def prepare(settings: Settings) -> None:
+    """Prepare the workspaces that sandboxes may write to."""
+    prepared(name="Create the mount points in writable workspaces", settings=settings)
+
+
+def _there(base: str, path: str) -> bool:
+    return files.found(f"{base}/{path}") is not None

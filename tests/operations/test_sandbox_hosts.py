@@ -1,0 +1,89 @@
+"""What the sandbox settings ask of a host: mount points, binds, networks, other agents."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from pyinfra.context import ctx_host
+
+from operations import access, directories, preflight, private
+from operations.sandbox import checks, workspaces
+from tests.operations.hosts import FakeHost, commands
+from toolkit.settings import Settings
+
+
+def settings(sandbox: dict[str, Any] | None = None, **others: Any) -> Settings:
+    values = {"enabled": True, **(sandbox or {})}
+    return Settings.model_validate({"sandbox": values, **others})
+
+
+# Workspaces
+
+
+def test_mount_points_of_writable_workspaces_are_made_once_by_their_owner() -> None:
+    wanted = settings({"agents": {"main": {"workspace_access": "rw"}, "x": {"preset": "personal"}}})
+    mount_points = ".openclaw/sandbox-skills/skills"
+    main, x = commands(workspaces.prepared, {"files": ""}, settings=wanted)
+    user = "setpriv --reuid 1000 --regid 1000 --clear-groups"
+    assert main == f"cd /var/lib/openclaw/workspace && umask 022 && {user} mkdir -p {mount_points}"
+    assert x.endswith(f"mkdir -p workspace-x/{mount_points}")
+    assert x.startswith("cd /var/lib/openclaw/config && ")
+    there = "\n".join(f"directory|755|1000:1000|-|{path}" for path in workspaces.paths(wanted))
+    assert commands(workspaces.prepared, {"files": there}, settings=wanted) == []
+    assert directories.OWNER == "1000:1000"
+
+
+@pytest.mark.parametrize("sandbox", [{}, {"enabled": False, "workspace_access": "rw"}])
+def test_other_workspaces_need_nothing(sandbox: dict[str, Any]) -> None:
+    assert commands(workspaces.prepared, {"files": ""}, settings=settings(sandbox)) == []
+
+
+# Preflight
+
+
+def problems(
+    monkeypatch: pytest.MonkeyPatch, wanted: Settings, there: dict[str, Any], **answers: str
+) -> list[preflight.Problem]:
+    content = private.Private(None, json.dumps(there).encode())
+    monkeypatch.setattr(private, "read", lambda _: content)
+    monkeypatch.setattr("operations.snapshot.settings_for", lambda _: wanted)
+    facts = {"files": "", **answers}
+    with ctx_host.use(FakeHost(facts)):
+        return [
+            *checks.sandbox_problems(wanted, facts),
+            *checks.roster_problems(wanted, facts),
+        ]
+
+
+def test_a_bind_of_nothing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted = settings({"agents": {"x": {"container": {"binds": ["/srv/x:/x:ro"]}}}})
+    (problem,) = problems(monkeypatch, wanted, {})
+    assert problem.stops
+    assert "sandbox.agents.x.container.binds: /srv/x does not exist" in problem.what
+    assert problems(monkeypatch, wanted, {}, files="directory|755|0:0|-|/srv/x") == []
+
+
+def test_a_network_has_to_be_there_once_an_engine_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted = settings({"container": {"network": "intern"}})
+    (bare,) = problems(monkeypatch, wanted, {})
+    (missing,) = problems(monkeypatch, wanted, {}, **{"sandbox-networks": "bridge\nnone"})
+    assert (bare.stops, missing.stops) == (False, True)
+    assert "docker network create intern" in missing.fix
+    assert problems(monkeypatch, wanted, {}, **{"sandbox-networks": "bridge\nintern"}) == []
+    assert checks.networks_probe(settings()) == ""
+    assert access.environment(wanted) in checks.networks_probe(wanted)
+
+
+def test_an_agent_with_sandbox_settings_of_its_own_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    there = {"agents": {"entries": {"bob": {"sandbox": {"mode": "off"}}, "eve": {"sandbox": {}}}}}
+    (problem,) = problems(monkeypatch, settings(), there)
+    assert not problem.stops and "agent bob" in problem.what and "mode off" in problem.what
+    named = settings({"agents": {"bob": {}}})
+    assert problems(monkeypatch, named, there) == []
+    given = settings(openclaw={"agents": {"entries": {"bob": {"sandbox": {"mode": "off"}}}}})
+    assert problems(monkeypatch, given, there) == []
+    assert problems(monkeypatch, settings({"enabled": False}), there) == []
