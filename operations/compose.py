@@ -56,6 +56,7 @@ def inputs(settings: Settings) -> str:
         extra.content if extra else "",
         override.digest if override else "",
         environment,
+        security.digest(settings, "gateway"),
     ]
     return hashlib.sha256(repr(parts).encode()).hexdigest()
 
@@ -125,7 +126,8 @@ def _render(settings: Settings, inputs: str) -> str:
         cache_size=None if settings.home_volume else gateway.cache_size,
         pids_limit=gateway.pids_limit,
         memory=gateway.memory,
-        cpus=gateway.cpus,
+        # An engine that cannot hold it refuses it, rather than warn.
+        cpus=gateway.cpus if access.limits(settings) else None,
         log_max_size=settings.engine.log_max_size,
         log_max_files=settings.engine.log_max_files,
         mounts=_mounts(settings),
@@ -146,8 +148,7 @@ def groups(settings: Settings) -> list[str]:
 
 def security_options(settings: Settings) -> list[str]:
     """Return the container's `security_opt`: with the gateway's own kernel profiles."""
-    profile = security.apparmor_profile(settings, "gateway")
-    return ["no-new-privileges:true", *([f"apparmor:{profile}"] if profile else [])]
+    return ["no-new-privileges:true", *security.security_options(settings, "gateway")]
 
 
 def _mounts(settings: Settings) -> list[dict[str, Any]]:

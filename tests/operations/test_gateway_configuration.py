@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import time
 from collections.abc import Callable
 from copy import deepcopy
 from typing import Any
@@ -22,7 +23,7 @@ HOST_CONFIG = {
     "CapAdd": None,
     "Privileged": False,
     "ReadonlyRootfs": True,
-    "SecurityOpt": ["no-new-privileges:true"],
+    "SecurityOpt": ["no-new-privileges:true", "seccomp={}"],
     "PidsLimit": 512,
     "Memory": 3 << 30,
     "MemorySwap": 3 << 30,
@@ -285,7 +286,10 @@ def checks(**changed: Any) -> verification.Check:
     there = Running(
         user="1000:1000", host_config=HOST_CONFIG | changed, ports=PORTS, status="running"
     )
-    (check,) = verification.hardening(there, settings())
+    host = FakeHost()
+    host.connector_data["openclaw_snapshot"] = (time.monotonic(), {"apparmor": ""})
+    with ctx_host.use(host):
+        (check,) = verification.hardening(there, settings())
     return check
 
 

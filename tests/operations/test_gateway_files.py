@@ -292,7 +292,8 @@ def test_both_services_are_closed_and_limited(files_on_host, monkeypatch) -> Non
     for service in services(settings(), answers, monkeypatch).values():
         assert service["cap_drop"] == ["ALL"]
         assert service["read_only"] is True
-        assert service["security_opt"] == ["no-new-privileges:true"]
+        profile = "/opt/openclaw/security/seccomp-gateway.json"
+        assert service["security_opt"] == ["no-new-privileges:true", f"seccomp:{profile}"]
         assert service["user"] == "1000:1000"
         assert service["pids_limit"] == 512
         assert service["mem_limit"] == service["memswap_limit"] == "3g"

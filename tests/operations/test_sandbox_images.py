@@ -245,10 +245,12 @@ def test_the_probe_runs_in_the_container_that_openclaw_will_make() -> None:
         "--memory-swap=1g",
         "--cpus=0.5",
     ]
-    script = probes.script(settings(), "minimal")
+    with ctx_host.use(FakeHost(NONE)):
+        script = probes.script(settings(), "minimal")
+        engines_own = probes.script(settings({"seccomp": "engine"}), "minimal")
     assert "--network none" in script
     assert "seccomp=/opt/openclaw/security/seccomp-tools.json" in script
-    assert "seccomp" not in probes.script(settings({"seccomp": "engine"}), "minimal")
+    assert "seccomp" not in engines_own
 
 
 def test_superseded_images_go_once_no_container_uses_them() -> None:
