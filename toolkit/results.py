@@ -25,13 +25,16 @@ class OperationResult:
 
 @dataclass
 class HostResult:
-    """One host's part of a run; `planned` holds the names of operations that would change it."""
+    """One host's part of a run; `planned` holds the names of operations that would change it,
+    `checks` what the verification saw.
+    """
 
     planned: list[str] = field(default_factory=list)
     operations: list[OperationResult] = field(default_factory=list)
     failed: str | None = None
     output: list[str] = field(default_factory=list)
     problems: list[dict[str, str]] = field(default_factory=list)
+    checks: list[dict[str, str]] = field(default_factory=list)
 
     @property
     def changed(self) -> list[str]:
@@ -92,6 +95,7 @@ class RunResult:
                     "failed": host.failed,
                     "output": host.output,
                     "problems": host.problems,
+                    "checks": host.checks,
                     "operations": [asdict(operation) for operation in host.operations],
                 }
                 for name, host in self.hosts.items()

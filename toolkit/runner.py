@@ -16,6 +16,7 @@ import time
 import traceback
 import uuid
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +130,9 @@ class Runner:
                 return
         with timed(phases, "execute"):
             self._execute(changing)
+        for host in changing:
+            checks = host.connector_data.get(verification.RESULTS, ())
+            self.result.hosts[host.name].checks = [asdict(check) for check in checks]
 
     def _plan(self) -> None:
         state = self.session.state
