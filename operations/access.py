@@ -1,69 +1,246 @@
 """How a deployment reaches its engine, and what that lets its gateway do.
 
 A gateway with sandboxes starts them itself, through the API of the engine that runs it (docs:
-gateway/sandboxing, "Docker backend"). This module is the one place that answers which socket that
-is; nothing else reads `settings.engine.socket`.
+gateway/sandboxing, "Docker backend"). In the form `socket` that is the host's engine, in the form
+`rootless` an engine of the deployment's own, under a user without privileges. This module is the
+one place that answers which socket a deployment uses.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
+from dataclasses import dataclass
 from shlex import quote
 from typing import Literal
 
-from operations import preflight, snapshot
+from operations import preflight, snapshot, templates
+from operations.preflight import Problem
 from toolkit.settings import Settings
 
 Form = Literal["socket", "rootless"]
 IN_GATEWAY = "/var/run/docker.sock"
 """Where the gateway finds the socket: docker's own default, so that nothing has to name it."""
+DEFAULT_SOCKETS = ("/var/run/docker.sock", "/run/docker.sock")
 WARNING = (
     "the gateway has the socket of the host's engine: it can do anything that root can on this host"
 )
+NO_LIMITS = (
+    "limits of memory, processes and CPU do not hold in the rootless engine of this host, which"
+    " needs cgroup v2 for them"
+)
+SUBORDINATE_IDS = 65536
+CONTAINER_USER = 1000
+
+
+@dataclass(frozen=True)
+class Access:
+    """What a host says of the forms; `subuid` and `subgid` are the first ids of its engine's user
+    beside his own, 0 while there is none.
+    """
+
+    form: str = ""
+    reason: str = ""
+    lacking: str = ""
+    own_engine: bool = False
+    deployed: bool = False
+    cgroup2: bool = False
+    user: str = ""
+    subuid: int = 0
+    subgid: int = 0
+    group: int | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Access:
+        facts = dict(line.partition("=")[::2] for line in text.splitlines())
+        return cls(
+            form=facts.get("form", ""),
+            reason=facts.get("reason", ""),
+            lacking=facts.get("lacking", ""),
+            own_engine="own-engine" in facts,
+            deployed="deployed" in facts,
+            cgroup2="cgroup2" in facts,
+            user=facts.get("user", ""),
+            subuid=int(facts.get("subuid") or 0),
+            subgid=int(facts.get("subgid") or 0),
+            group=int(facts["group"]) if facts.get("group") else None,
+        )
+
+
+def current() -> Access:
+    """Return what the snapshot of the current host knows."""
+    return Access.parse(snapshot.read().get("access", ""))
 
 
 def form(settings: Settings) -> Form:
     """Return how the current host's deployment reaches its engine."""
-    return "socket"
+    known = fixed_form(settings)
+    if known:
+        return known
+    return "rootless" if current().form == "rootless" else "socket"
+
+
+def fixed_form(settings: Settings) -> Form | None:
+    """Return the form if the settings alone decide it; None if the host does (`auto`)."""
+    asked = settings.sandbox.socket
+    if asked != "auto":
+        return asked
+    return "socket" if not settings.sandbox.enabled or _chosen(settings) else None
 
 
 def reason(settings: Settings) -> str:
-    """Return a sentence that says why it is that form, for the summary."""
-    return "the host's own engine runs the gateway and its sandboxes"
+    """Return why it is that form, for the summary."""
+    if settings.sandbox.socket != "auto":
+        return f"sandbox.socket is {settings.sandbox.socket}"
+    if _chosen(settings):
+        return "the settings name the engine"
+    return current().reason
 
 
 def socket(settings: Settings) -> str:
     """Return the path on the host of the socket of the engine that runs the deployment."""
-    return settings.engine.socket
+    return rootless_socket(settings) if form(settings) == "rootless" else settings.engine.socket
 
 
 def environment(settings: Settings) -> str:
     """Return shell lines after which `docker` means that engine; for what runs without a snapshot:
     probes, and the verbs.
     """
-    return f"export DOCKER_HOST={quote('unix://' + settings.engine.socket)}"
+    known = fixed_form(settings)
+    if known:
+        path = rootless_socket(settings) if known == "rootless" else settings.engine.socket
+        return f"export DOCKER_HOST={quote('unix://' + path)}"
+    return templates.render(
+        "access/environment.sh.j2",
+        rootless=rootless_socket(settings),
+        plain=settings.engine.socket,
+        **_places(settings),
+    ).rstrip("\n")
 
 
 def warnings(settings: Settings) -> Iterable[str]:
     """Yield what every summary must say about the form."""
     if settings.sandbox.enabled and form(settings) == "socket":
         yield WARNING
+    if not limits(settings):
+        yield NO_LIMITS
+
+
+def limits(settings: Settings) -> bool:
+    """Return whether the deployment's engine holds containers to their limits."""
+    return form(settings) == "socket" or current().cgroup2
+
+
+def owner(settings: Settings, user: int = CONTAINER_USER) -> str:
+    """Return whom a container's user is on the host, as `uid:gid`.
+
+    In a rootless engine id 0 is the engine's user, and id 1 the first of his subordinate ids.
+    Without any, because the user is yet to be made, the answer belongs to nobody.
+    """
+    if form(settings) == "socket":
+        return f"{user}:{user}"
+    there = current()
+    return f"{there.subuid + user - 1}:{there.subgid + user - 1}"
+
+
+def engine_group(settings: Settings) -> str | None:
+    """Return the numeric group of a rootless engine's user; None in the form `socket`."""
+    if form(settings) == "socket":
+        return None
+    return current().user.partition(":")[2] or "0"
 
 
 def group(settings: Settings) -> int | None:
-    """Return the numeric group that may use the socket, as the snapshot knows it."""
-    answer = snapshot.read().get("access", "").strip()
-    return int(answer) if answer else None
+    """Return the further group in which the gateway may use the socket, if it needs one.
+
+    A rootless engine gives its socket to the gateway's own group.
+    """
+    return current().group if form(settings) == "socket" else None
+
+
+def user_name(settings: Settings) -> str:
+    """Return the name of the deployment's engine, its user and its unit."""
+    name = f"{settings.name}-engine"
+    digest = hashlib.sha256(name.encode()).hexdigest()[:8]
+    return name if len(name) <= 32 else f"{name[:16]}-{digest}-engine"
+
+
+def rootless_unit(settings: Settings) -> str:
+    return f"/etc/systemd/system/{user_name(settings)}.service"
+
+
+def rootless_socket(settings: Settings) -> str:
+    return f"/run/{user_name(settings)}/docker.sock"
+
+
+def rootless_home(settings: Settings) -> str:
+    """Return where a rootless engine keeps images, containers and volumes."""
+    return f"/var/lib/{user_name(settings)}"
 
 
 @snapshot.probe("access")
 def access_probe(settings: Settings) -> str:
-    return f"stat -L -c %g {quote(socket(settings))}" if settings.sandbox.enabled else ""
+    known = fixed_form(settings)
+    return templates.render(
+        "access/probe.sh.j2",
+        auto=known is None,
+        user=user_name(settings),
+        socket=settings.engine.socket if settings.sandbox.enabled else None,
+        **_places(settings),
+    )
 
 
 @preflight.check
-def access_problems(settings: Settings, answers: dict[str, str]) -> Iterable[preflight.Problem]:
-    if settings.sandbox.enabled and settings.sandbox.socket == "rootless":
-        yield preflight.Problem(
-            "sandbox.socket is rootless, which is not there yet", "set it to auto or socket"
+def access_problems(settings: Settings, answers: dict[str, str]) -> Iterable[Problem]:
+    if "access" not in answers:
+        return
+    there = Access.parse(answers["access"])
+    if form(settings) == "socket":
+        if there.own_engine:
+            yield Problem(
+                f"the deployment runs on its own rootless engine ({user_name(settings)}.service),"
+                " and the settings want it on the host's",
+                "set sandbox.socket to rootless; nothing is moved from one engine to another",
+            )
+        return
+    if there.deployed and not there.own_engine:
+        yield Problem(
+            "sandbox.socket is rootless, but the deployment runs on the host's engine",
+            "set sandbox.socket to socket or auto, or deploy under another name: nothing is moved"
+            " from one engine to another",
         )
+    if _chosen(settings):
+        yield Problem(
+            "sandbox.socket is rootless, and engine.source or engine.socket names another engine",
+            "leave those two at their defaults, or set sandbox.socket to socket",
+        )
+    if there.lacking:
+        yield Problem(
+            f"a rootless engine needs what the host lacks: {there.lacking}",
+            "provide it, or set sandbox.socket to socket",
+        )
+    if settings.gateway.port < 1024:
+        yield Problem(
+            f"gateway.port is {settings.gateway.port}, which a rootless engine cannot publish",
+            "use a port of 1024 or above",
+        )
+
+
+@preflight.check
+def access_warnings(settings: Settings, answers: dict[str, str]) -> Iterable[Problem]:
+    if "access" in answers:
+        for warning in warnings(settings):
+            yield Problem(warning, f"{form(settings)}: {reason(settings)}", stops=False)
+
+
+def _chosen(settings: Settings) -> bool:
+    """Whether the settings name an engine that is there."""
+    engine = settings.engine
+    return engine.source == "existing" or engine.socket not in DEFAULT_SOCKETS
+
+
+def _places(settings: Settings) -> dict[str, str]:
+    return {
+        "unit": rootless_unit(settings),
+        "compose": f"{settings.project_directory}/docker-compose.yml",
+    }

@@ -15,11 +15,11 @@ from pyinfra import host
 from pyinfra.api import StringCommand
 from pyinfra.api.deploy import deploy
 
-from operations import files, preflight
+from operations import access, files, preflight
 from operations.operation import operation
 from toolkit.settings import Settings
 
-OWNER = "1000:1000"
+OWNER = f"{access.CONTAINER_USER}:{access.CONTAINER_USER}"
 
 
 @dataclass(frozen=True)
@@ -39,29 +39,33 @@ class Directory:
 @files.managed_paths
 def paths(settings: Settings) -> Iterable[str]:
     return [
-        *(directory.path for directory in wanted(settings)),
+        *(directory.path for directory in wanted(settings, OWNER)),
         *sources(settings),
         *([home] if (home := home_directory(settings)) else []),
     ]
 
 
-def wanted(settings: Settings) -> list[Directory]:
-    """Return the directories of a deployment, parents first."""
+def wanted(settings: Settings, owner: str, engine: str | None = None) -> list[Directory]:
+    """Return the directories of a deployment, parents first; `owner` is the container's user, and
+    `engine` the group of a rootless engine's.
+    """
     config, workspace = settings.config_directory, settings.workspace_directory
     result = [
-        Directory(settings.project_directory, "0:0", ("755", "750", "700")),
+        # A rootless engine's user must reach the security profiles.
+        Directory(settings.project_directory, "0:0", ("755",) if engine else ("755", "750", "700")),
         Directory(f"{settings.project_directory}/run", "0:0", ("700",)),
-        # Closed to everyone: a user of the host who happens to have uid 1000 stays out.
-        Directory(f"/var/lib/{settings.name}", "0:0", ("700",)),
-        Directory(config, OWNER, ("700",)),
+        # Closed to everyone: a user of the host who happens to have uid 1000 stays out. The user of
+        # a rootless engine may pass.
+        Directory(f"/var/lib/{settings.name}", f"0:{engine or 0}", ("710" if engine else "700",)),
+        Directory(config, owner, ("700",)),
     ]
     mount_point = f"{config}/workspace"
     if workspace != mount_point:  # else the engine makes it, as root
-        result.append(Directory(mount_point, OWNER, ("755",), mended=False))
+        result.append(Directory(mount_point, owner, ("755",), mended=False))
     return [
         *result,
-        Directory(workspace, OWNER, ("755", "700", "750"), not workspace.startswith(f"{config}/")),
-        Directory(settings.auth_directory, OWNER, ("700",)),
+        Directory(workspace, owner, ("755", "700", "750"), not workspace.startswith(f"{config}/")),
+        Directory(settings.auth_directory, owner, ("700",)),
     ]
 
 
@@ -77,7 +81,7 @@ def home_directory(settings: Settings) -> str | None:
 
 @preflight.check
 def directory_problems(settings: Settings, answers: dict[str, str]) -> Iterable[preflight.Problem]:
-    for directory in wanted(settings):
+    for directory in wanted(settings, OWNER):
         there = files.found(directory.path)
         if there and there.kind != "directory":
             yield preflight.Problem(
@@ -100,12 +104,14 @@ def created(settings: Settings) -> Generator:
 
     A home directory that the user chose is created if absent and never mended.
     """
-    commands = [_install(directory) for directory in wanted(settings) if _differs(directory)]
+    owner = access.owner(settings)
+    directories = wanted(settings, owner, access.engine_group(settings))
+    commands = [_install(directory) for directory in directories if _differs(directory)]
     home = home_directory(settings)
     if home and not files.found(home):
         # The mount points inside belong to the container's user as well.
         for path in (home, f"{home}/.openclaw", f"{home}/.config", f"{home}/.config/openclaw"):
-            commands.append(_install(Directory(path, OWNER, ("700",))))
+            commands.append(_install(Directory(path, owner, ("700",))))
     if not commands:
         host.noop("the directories are as they should be")
         return

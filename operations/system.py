@@ -104,6 +104,8 @@ def system_probe(settings: Settings) -> str:
         images=IMAGES,
         data_root=settings.engine.daemon.get("data-root", ""),
         docker=access.environment(settings),
+        rootless_socket=access.rootless_socket(settings),
+        rootless_home=access.rootless_home(settings),
         project=settings.name,
         port=settings.gateway.port,
     )

@@ -20,7 +20,7 @@ from pyinfra import host
 from pyinfra.api import StringCommand
 from pyinfra.api.deploy import deploy
 
-from operations import activation, compose, project, snapshot, templates
+from operations import access, activation, compose, project, snapshot, templates
 from operations.check import Check, Outcome
 from operations.operation import operation
 from operations.sandbox import proof
@@ -38,7 +38,8 @@ published port decides who can reach it."""
 def hardening(there: activation.Running, settings: Settings) -> Iterable[Check]:
     """Compare a container as the engine describes it with what the compose file asked for."""
     found = there.host_config
-    memory = memory_bytes(settings.gateway.memory)
+    limited = access.limits(settings)
+    memory = memory_bytes(settings.gateway.memory) if limited else 0
     expected: dict[str, tuple[Any, Any]] = {
         "user": (there.user, "1000:1000"),
         "cap_drop": (found.get("CapDrop"), ["ALL"]),
@@ -50,9 +51,9 @@ def hardening(there: activation.Running, settings: Settings) -> Iterable[Check]:
             sorted(option.split(":")[0] for option in compose.security_options(settings)),
         ),
         "group_add": (found.get("GroupAdd") or [], compose.groups(settings)),
-        "pids_limit": (found.get("PidsLimit"), settings.gateway.pids_limit),
+        "pids_limit": (found.get("PidsLimit") or 0, settings.gateway.pids_limit if limited else 0),
         "mem_limit": (found.get("Memory"), memory),
-        "memswap_limit": (found.get("MemorySwap"), memory),
+        "memswap_limit": (max(found.get("MemorySwap", 0), 0), memory),
         "published": (_published(there), [(settings.gateway.address, str(settings.gateway.port))]),
     }
     wrong = [

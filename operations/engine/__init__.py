@@ -12,7 +12,7 @@ from pyinfra.api import StringCommand
 from pyinfra.api.deploy import deploy
 
 from operations import access, apt_sources, files, packages, snapshot, system, templates
-from operations.engine import checks, daemon
+from operations.engine import checks, daemon, rootless
 from operations.engine.state import DEFAULT_SOCKETS, Engine, plan, version_to_be
 from operations.operation import operation
 from toolkit.settings import Settings
@@ -36,6 +36,7 @@ def install(settings: Settings) -> None:
     """Install Docker Engine, Compose v2 and BuildKit where they are missing, and start it."""
     trixie_source_removed(name="Remove the Debian 13 source that only Debian 12 needs")
     installed(name="Install and start Docker Engine", settings=settings)
+    rootless.started(name="Start the deployment's rootless engine", settings=settings)
 
 
 @deploy("Engine configuration")
@@ -54,12 +55,13 @@ def installed(settings: Settings) -> Generator:
     On a host without an engine, daemon.json is written first, so that the engine never runs
     without it. What the engine has stored is kept when another source's packages replace it.
     """
-    wanted = plan(settings, system.current(), current(), packages.current())
+    without_root = access.form(settings) == "rootless"
+    wanted = plan(settings, system.current(), current(), packages.current(), without_root)
     if wanted.source == "existing":
         host.noop("the engine that is there is used")
         return
     fresh = not current().installed
-    if fresh and _daemon_differs(settings):
+    if fresh and not without_root and _daemon_differs(settings):
         yield _write_daemon(settings)
     if wanted.missing:
         if wanted.source == "official":
@@ -68,6 +70,13 @@ def installed(settings: Settings) -> Generator:
             source, pin = apt_sources.TRIXIE_FILES
             yield _script("engine/trixie.sh.j2", source=source, pin=pin)
         yield packages.install_command([*wanted.missing, *(f"{name}-" for name in wanted.removed)])
+    if without_root:
+        if fresh:
+            # Nobody has asked for an engine with root.
+            yield StringCommand("systemctl disable --now docker.socket docker.service")
+        elif not wanted.missing:
+            host.noop("the packages of a rootless engine are installed")
+        return
     now = current()
     if not now.running or not now.enabled:
         yield _service("start")
@@ -93,6 +102,9 @@ def configured(settings: Settings) -> Generator:
     + settings: of the host
     """
     engine = current()
+    if access.form(settings) == "rootless":
+        host.noop("a rootless engine has its own configuration")
+        return
     if settings.engine.socket not in DEFAULT_SOCKETS:
         host.noop("the engine at another socket has its own configuration")
         return

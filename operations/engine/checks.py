@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from operations import preflight
+from operations import access, preflight
 from operations.engine import daemon
 from operations.engine.state import DEFAULT_SOCKETS, Engine, Plan, plan, version_to_be
 from operations.packages import Packages
@@ -21,7 +21,8 @@ def engine_problems(settings: Settings, answers: dict[str, str]) -> Iterable[Pro
     engine = Engine.parse(answers["engine"])
     there = Packages.parse(answers.get("packages", ""))
     system = System.parse(answers.get("system", ""))
-    wanted = plan(settings, system, engine, there)
+    rootless = access.form(settings) == "rootless"
+    wanted = plan(settings, system, engine, there, rootless)
     yield from {
         "existing": existing_problems,
         "official": official_problems,

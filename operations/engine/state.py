@@ -7,13 +7,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
-from operations import apt_sources, packages, snapshot, templates
+from operations import access, apt_sources, packages, snapshot, templates
+from operations.access import DEFAULT_SOCKETS
 from operations.engine import daemon
 from operations.packages import Packages
 from operations.system import System
 from toolkit.settings import Settings
 
-DEFAULT_SOCKETS = ("/var/run/docker.sock", "/run/docker.sock")
 MINIMUM = {"Docker Engine": "20.10", "Compose": "2.20", "buildx": "0.10"}
 """The oldest that the toolkit runs with: Debian 12's engine, and Ubuntu 22.04's Compose."""
 
@@ -44,12 +44,17 @@ DISTRIBUTION = {
     ("ubuntu", "24.04"): ("docker.io", "docker-compose-v2", "docker-buildx"),
 }
 
+# https://docs.docker.com/engine/security/rootless/#prerequisites
+ROOTLESS = ("uidmap", "slirp4netns", "dbus-user-session")
+ROOTLESS_OF = {"official": ("docker-ce-rootless-extras",), "distro": ("rootlesskit",)}
+
 Source = Literal["existing", "official", "distro"]
 
 
 @packages.known
 def names(settings: Settings) -> Iterable[str]:
-    return (*OFFICIAL, *CONFLICTING, "apparmor")
+    rootless = (*ROOTLESS, *ROOTLESS_OF["official"], *ROOTLESS_OF["distro"])
+    return (*OFFICIAL, *CONFLICTING, *rootless, "apparmor")
 
 
 @dataclass(frozen=True)
@@ -139,8 +144,12 @@ def version_of(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in found[1].split(".")) if found else ()
 
 
-def plan(settings: Settings, system: System, engine: Engine, there: Packages) -> Plan:
-    """Decide from the settings and the state of the host what its engine is to be."""
+def plan(
+    settings: Settings, system: System, engine: Engine, there: Packages, rootless: bool = False
+) -> Plan:
+    """Decide from the settings and the state of the host what its engine is to be, and whether it
+    is to run without root.
+    """
     source = _source(settings, engine, there)
     if source == "existing":
         return Plan(source)
@@ -151,6 +160,10 @@ def plan(settings: Settings, system: System, engine: Engine, there: Packages) ->
         wanted = DISTRIBUTION.get((system.distribution, system.release), ())
         missing = tuple(item for item in wanted if not _installed(item, there))
         removed = ()
+    if rootless:
+        missing += tuple(
+            name for name in (*ROOTLESS, *ROOTLESS_OF[source]) if name not in there.versions
+        )
     if system.apparmor and "apparmor" not in there.versions:
         # An engine on a kernel with AppArmor cannot start containers without its parser.
         missing += ("apparmor",)
@@ -197,7 +210,7 @@ def _installed(item: str, there: Packages) -> bool:
 def engine_probe(settings: Settings) -> str:
     return templates.render(
         "engine/probe.sh.j2",
-        socket=settings.engine.socket,
+        docker=access.environment(settings),
         daemon=daemon.PATH,
         previous=daemon.PREVIOUS,
         users=settings.engine.users,

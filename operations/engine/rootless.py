@@ -1,0 +1,88 @@
+"""An engine of the deployment's own that runs without root.
+
+Its user has neither a password nor rights; the ids of its containers are ids of his own, which
+nobody else on the host has. https://docs.docker.com/engine/security/rootless/
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable
+
+from pyinfra import host
+from pyinfra.api import StringCommand
+
+from operations import access, files, snapshot, templates
+from operations.engine import daemon
+from operations.engine.state import Engine
+from operations.operation import operation
+from toolkit.settings import Settings
+
+# Containers end with this engine, so that they cannot outlive its restart.
+_NOT_ROOTLESS = ("live-restore",)
+
+
+@files.managed_paths
+def paths(settings: Settings) -> Iterable[str]:
+    return (access.rootless_unit(settings), configuration_path(settings))
+
+
+def configuration_path(settings: Settings) -> str:
+    """Return the path of the engine's daemon.json, which may hold a proxy's password."""
+    return f"/etc/{access.user_name(settings)}/daemon.json"
+
+
+def configuration(settings: Settings) -> files.File:
+    """Return the engine's daemon.json; its socket is for the gateway's group alone."""
+    keys = daemon.desired(settings, {"group": str(access.CONTAINER_USER)})
+    kept = {key: value for key, value in keys.items() if key not in _NOT_ROOTLESS}
+    text = daemon.text(kept)
+    return files.File(configuration_path(settings), text, mode="600", secret="://" in text)
+
+
+def unit(settings: Settings, uid: str) -> files.File:
+    """Return the systemd unit; `uid` is the engine's user's."""
+    content = templates.render(
+        "engine/rootless.service.j2",
+        deployment=settings.name,
+        user=access.user_name(settings),
+        uid=uid,
+        home=access.rootless_home(settings),
+        configuration=configuration_path(settings),
+    )
+    return files.File(access.rootless_unit(settings), content)
+
+
+@operation
+def started(settings: Settings) -> Generator:
+    """Make the deployment's own engine run without root, now and after a boot.
+
+    + settings: of the host
+    """
+    if access.form(settings) != "rootless":
+        host.noop("the deployment uses the host's engine")
+        return
+    there = access.current()
+    wanted = unit(settings, there.user.partition(":")[0])
+    changed = [file for file in (configuration(settings), wanted) if files.differs(file)]
+    running = Engine.parse(snapshot.read().get("engine", "")).running
+    if there.subuid and there.subgid and running and not changed:
+        host.noop("the rootless engine runs")
+        return
+    for file in changed:
+        files.show_difference(file)
+    yield StringCommand("sh -s", _stdin=[script(settings)])
+
+
+def script(settings: Settings) -> str:
+    """Return the script that makes the engine's user, configuration and unit, and starts it."""
+    return templates.render(
+        "engine/rootless.sh.j2",
+        user=access.user_name(settings),
+        home=access.rootless_home(settings),
+        unit=access.rootless_unit(settings),
+        socket=access.rootless_socket(settings),
+        configuration=configuration_path(settings),
+        daemon=configuration(settings).content,
+        service=unit(settings, "@UID@").content,
+        count=access.SUBORDINATE_IDS,
+    )
