@@ -73,9 +73,8 @@ def script(settings: Settings) -> str:
     """Return the shell script that runs every registered probe."""
     parts = ["export LC_ALL=C PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"]
     for name, function in sorted(_probes.items()):
-        parts.append(
-            f"printf '\\036%s\\n' {name}\n(\n{function(settings).strip() or ':'}\n) 2>/dev/null </dev/null"
-        )
+        body = function(settings).strip() or ":"
+        parts.append(f"printf '\\036%s\\n' {name}\n(\n{body}\n) 2>/dev/null </dev/null")
     return "\n".join([*parts, "exit 0"])
 
 
