@@ -79,7 +79,7 @@ def sandboxes_probe(settings: Settings) -> str:
     return f"""{access.environment(settings)}
 ids=$(docker ps --all --quiet --no-trunc --filter label=openclaw.sandbox=1)
 [ -n "$ids" ] || exit 0
-docker inspect -f 'sandbox {{{{{",".join(fields)}}}}}' $ids
+docker inspect -f 'sandbox {{{",".join(fields)}}}' $ids
 docker inspect -f '{{{{.Config.Image}}}}' $ids | sort -u | while read -r tag; do
   docker image inspect -f "image $tag {{{{.Id}}}}" "$tag"
 done"""

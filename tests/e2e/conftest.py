@@ -69,7 +69,7 @@ def local_deployment(engine: Engine, deployment: MakeDeployment) -> Iterator[Mak
     made: list[Deployment] = []
 
     def make(**settings: Any) -> Deployment:
-        made.append(_local(deployment, settings))
+        made.append(on_this_machine(deployment, settings))
         return made[-1]
 
     yield make
@@ -105,27 +105,27 @@ def newcomer(fresh_host: MakeHost) -> Callable[..., Callable[..., Any]]:
 @pytest.fixture(scope="session")
 def deployed(lab_host: MakeHost, deployment: MakeDeployment) -> Deployment:
     """Debian 12 over SSH as root, deployed from bare by `./claw up`; leave it as it was."""
-    return _up(deployment(lab_host("bookworm", "deployed")))
+    return brought_up(deployment(lab_host("bookworm", "deployed")))
 
 
 @pytest.fixture(scope="session")
 def deployed_trixie(lab_host: MakeHost, deployment: MakeDeployment) -> Deployment:
     """Debian 13 over SSH as a user with sudo, likewise."""
-    return _up(deployment(lab_host("trixie", "deployed"), user="deploy"))
+    return brought_up(deployment(lab_host("trixie", "deployed"), user="deploy"))
 
 
 @pytest.fixture(scope="session")
 def deployed_local(engine: Engine, deployment: MakeDeployment) -> Iterator[Deployment]:
     """This machine and the private engine, likewise."""
-    local = _local(deployment, {})
-    yield _up(local)
+    local = on_this_machine(deployment, {})
+    yield brought_up(local)
     local.remove()
 
 
 @pytest.fixture(scope="session")
 def gateway(engine: Engine, deployment: MakeDeployment) -> Iterator[Deployment]:
     """This machine and the private engine, for tests that change the gateway and change it back."""
-    local = _local(deployment, {"gateway": {"ready_timeout": 600}})
+    local = on_this_machine(deployment, {"gateway": {"ready_timeout": 600}})
     local.claw("up")
     yield local
     local.remove()
@@ -139,7 +139,8 @@ def run_claw() -> Callable[..., Any]:
     return claw
 
 
-def _local(make: MakeDeployment, settings: dict[str, Any]) -> Deployment:
+def on_this_machine(make: MakeDeployment, settings: dict[str, Any]) -> Deployment:
+    """A deployment on the private engine, with a name and a port of its own."""
     own = {
         "name": f"clawtest-{secrets.token_hex(3)}",
         "engine": {"source": "existing", "socket": str(lab.SOCKET)},
@@ -148,7 +149,7 @@ def _local(make: MakeDeployment, settings: dict[str, Any]) -> Deployment:
     return make(None, **merged(own, settings))
 
 
-def _up(one: Deployment) -> Deployment:
+def brought_up(one: Deployment) -> Deployment:
     one.kept = bool(one.sh(f"test ! -e /opt/{one.name} || echo there"))
     one.first = one.claw("up", "--json")
     return one

@@ -202,6 +202,13 @@ class Deployment:
         filters = f"{label}.project={self.name} {label}.service={service}"
         return dict(json.loads(self.sh(f"docker inspect $(docker ps -aq {filters})"))[0])
 
+    def sandboxes(self) -> list[dict[str, Any]]:
+        """`docker inspect` of every sandbox that mounts something of this deployment's state."""
+        ids = self.sh("docker ps -aq --filter label=openclaw.sandbox=1").split()
+        found = json.loads(self.sh(f"docker inspect {' '.join(ids)}")) if ids else []
+        state = f"/var/lib/{self.name}/"
+        return [one for one in found if any(state in mount["Source"] for mount in one["Mounts"])]
+
     def token(self) -> str:
         """The gateway's token as the host has it."""
         found = self.sh(f"sed -n 's/^OPENCLAW_GATEWAY_TOKEN=//p' /opt/{self.name}/.env")
@@ -233,6 +240,11 @@ class Deployment:
                 f"docker {kind} ls{all_} -q --filter label=com.docker.compose.project={self.name}"
             )
             self.sh(f"{found} | xargs -r docker {kind} {remove}", expect=None)
+        for sandbox in self.sandboxes():
+            self.sh(f"docker rm -fv {sandbox['Id']}", expect=None)
+        self.sh(f"docker network rm {self.name}-sandbox-browser", expect=None)
+        own = f"--filter label=openclaw-pyinfra.deployment={self.name}"
+        self.sh(f"docker image ls -q {own} | sort -u | xargs -r docker image rm -f", expect=None)
         images = f"docker image rm -f {self.name}:local {self.name}:last-good"
         self.sh(images, expect=None)
         rule = network.rule(Settings.model_validate({"name": self.name}), "-D")
