@@ -75,7 +75,9 @@ else
   mkfifo "$HOME/.display"
   exec 3<>"$HOME/.display"
   start Xvfb -displayfd 3 -screen 0 1280x800x24 -nolisten tcp -noreset -extension MIT-SHM
-  read -r -t 20 -u 3 number || fail "the display did not start"
+  until read -r -t 0.5 -u 3 number; do
+    kill -0 $! 2>/dev/null || fail "the display did not start"
+  done
   exec 3>&-
   export DISPLAY=:$number
   if on OPENCLAW_BROWSER_ENABLE_NOVNC 1; then

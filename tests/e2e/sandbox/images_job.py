@@ -18,6 +18,24 @@ gateway.base_made(name="Make the Debian base image", settings=settings)
 images.build(settings)
 images.prune(settings)
 """
+CLOSED = (
+    "--init",
+    "--read-only",
+    "--cap-drop=ALL",
+    "--security-opt=no-new-privileges",
+    "--user=1000:1000",
+    "--pids-limit=256",
+    "--memory=1g",
+    "--memory-swap=1g",
+    "--tmpfs=/tmp:rw,exec,nosuid,nodev,size=256m",
+    "--tmpfs=/run",
+    "--tmpfs=/var/tmp",
+)
+"""The options of the containers of a sandbox, as the settings have them by default."""
+ALL: dict[str, Any] = {
+    "images": {"common": {"enabled": True}, "browser": {"apt_packages": ["file"]}},
+    "browser": {"enabled": True},
+}
 
 
 class SandboxJob(Job):
