@@ -48,6 +48,7 @@ def unit(settings: Settings, uid: str) -> files.File:
         uid=uid,
         home=access.rootless_home(settings),
         configuration=configuration_path(settings),
+        limits=access.limits(settings),
     )
     return files.File(access.rootless_unit(settings), content)
 
@@ -85,4 +86,5 @@ def script(settings: Settings) -> str:
         daemon=configuration(settings).content,
         service=unit(settings, "@UID@").content,
         count=access.SUBORDINATE_IDS,
+        limits=access.limits(settings),
     )
