@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.images_job import Registry
 from tests.e2e.sandbox.images_job import ALL, CLOSED, SandboxJob
 from tests.lab import hosts as lab
 
 pytestmark = pytest.mark.engine
+BASE = 'index .Config.Labels "openclaw-pyinfra.base"'
 BUILD, PRUNE = "Build the sandbox images", "Remove superseded sandbox images"
 WRITE = "Write the sandbox images' build contexts"
 
@@ -142,3 +144,33 @@ def test_a_tool_that_is_left_out_is_not_there(everything: SandboxJob) -> None:
     tools = "for tool in node pnpm gcc go cargo bun pip3; do command -v $tool; done; true"
     said = inside(everything.tagged("common"), tools)
     assert [Path(line).name for line in said.splitlines()] == ["node", "pnpm", "gcc"]
+
+
+@pytest.mark.long
+def test_debian_and_images_of_ones_own_come_from_a_registry(
+    minimal: SandboxJob, tmp_path: Path
+) -> None:
+    registry = Registry(tmp_path / "registry")
+    other = SandboxJob(tmp_path, f"{minimal.name}-registry")
+    try:
+        debian = registry.push("openclaw-base:bookworm", "library/debian:bookworm-slim")
+        auto = {"registry": f"{registry.address}/library", "base_images": "auto"}
+        assert BUILD in other.planned(**auto)
+        assert BUILD in other.up(**auto)
+        reference = f"{registry.address}/library/debian:bookworm-slim"
+        assert other.of(field=BASE) == f"{reference}@{debian}"
+        assert f"{reference}: {debian}" in other.lock.read_text()
+        assert "python3" in inside(other.tagged(), "command -v python3")
+
+        own = f"{registry.address}/own/tools:1"
+        digest = registry.push(minimal.tagged(), "own/tools:1")
+        sandbox = {"images": {"minimal": {"source": "image", "image": own}}}
+        assert BUILD in other.up(sandbox=sandbox)
+        assert other.of(field=BASE) == f"{own}@{digest}"
+        registry.stop()  # nothing to build: the registry is not asked
+        assert other.up(sandbox=sandbox) == []
+        sandbox["images"]["minimal"]["image"] = f"{registry.address}/own/tools:2"
+        assert f"the registry {registry.address}" in other.refused(sandbox=sandbox)
+    finally:
+        registry.remove()
+        other.remove()
