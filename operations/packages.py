@@ -18,6 +18,7 @@ from pyinfra.api.deploy import deploy
 from operations import preflight, snapshot, templates
 from operations.operation import operation
 from operations.preflight import Problem
+from operations.sandbox import names as sandbox_names
 from toolkit.settings import Settings
 
 Names = Callable[[Settings], Iterable[str]]
@@ -88,7 +89,7 @@ def packages_probe(settings: Settings) -> str:
         known=sorted({name for function in _known for name in function(settings)}),
         required=_needed(settings),
         engine=settings.engine.source != "existing",
-        image_packages=_image_packages(settings),
+        image_packages=sorted({n for names in _image_packages(settings).values() for n in names}),
         image_suite=IMAGE_SUITE,
     )
 
@@ -135,18 +136,25 @@ def package_problems(settings: Settings, answers: dict[str, str]) -> Iterable[Pr
             f"the Debian mirror {state.mirror} cannot be reached: {state.mirror_problem}",
             "check the host's network, its apt sources and its apt proxy",
         )
-    if state.unknown:
-        yield Problem(
-            f"gateway.apt_packages: no such package in Debian {IMAGE_SUITE}:"
-            f" {', '.join(state.unknown)}",
-            "correct the name; `apt-cache search` on a Debian host finds it",
-        )
+    for key, names in _image_packages(settings).items():
+        unknown = [name for name in names if name in state.unknown]
+        if unknown:
+            yield Problem(
+                f"{key}: no such package in Debian {IMAGE_SUITE}: {', '.join(unknown)}",
+                "correct the name; `apt-cache search` on a Debian host finds it",
+            )
 
 
-def _image_packages(settings: Settings) -> list[str]:
-    if settings.gateway.source == "image":
-        return []
-    return [item.partition("=")[0] for item in settings.gateway.apt_packages]
+def _image_packages(settings: Settings) -> dict[str, list[str]]:
+    """Return the packages that images get, without versions, by the setting that names them."""
+    wanted = {}
+    if settings.gateway.source != "image":
+        wanted["gateway.apt_packages"] = settings.gateway.apt_packages
+    for kind in sandbox_names.kinds(settings):
+        image = getattr(settings.sandbox.images, kind)
+        if image.source == "build":
+            wanted[f"sandbox.images.{kind}.apt_packages"] = image.apt_packages
+    return {key: [item.partition("=")[0] for item in items] for key, items in wanted.items()}
 
 
 def _needed(settings: Settings) -> list[str]:

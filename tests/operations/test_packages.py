@@ -32,7 +32,15 @@ def test_unreachable_mirror_is_a_problem_and_names_it() -> None:
 
 
 def test_package_that_the_image_s_release_does_not_have_is_named() -> None:
-    problems = list(packages.package_problems(Settings(), {"packages": "unknown jqq"}))
+    wanted = Settings.model_validate(
+        {
+            "gateway": {"apt_packages": ["jqq", "git"]},
+            "sandbox": {"enabled": True, "images": {"minimal": {"apt_packages": ["treee=1"]}}},
+        }
+    )
+    answers = {"packages": "unknown jqq\nunknown treee"}
+    problems = list(packages.package_problems(wanted, answers))
     assert [problem.what for problem in problems] == [
-        "gateway.apt_packages: no such package in Debian bookworm: jqq"
+        "gateway.apt_packages: no such package in Debian bookworm: jqq",
+        "sandbox.images.minimal.apt_packages: no such package in Debian bookworm: treee",
     ]
