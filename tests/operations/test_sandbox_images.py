@@ -11,7 +11,7 @@ import pytest
 from pyinfra.context import ctx_host
 
 from operations import images as gateway_images
-from operations import snapshot
+from operations import security, snapshot
 from operations.images import gateway, identity
 from operations.sandbox import images, names
 from operations.sandbox.images import contexts, planning, probes
@@ -246,11 +246,24 @@ def test_the_probe_runs_in_the_container_that_openclaw_will_make() -> None:
         "--cpus=0.5",
     ]
     with ctx_host.use(FakeHost(NONE)):
+        with ctx_host.use(FakeHost(NONE)):
         script = probes.script(settings(), "minimal")
-        engines_own = probes.script(settings({"seccomp": "engine"}), "minimal")
+        engine = probes.script(settings({"seccomp": "engine"}), "minimal")
     assert "--network none" in script
     assert "seccomp=/opt/openclaw/security/seccomp-tools.json" in script
-    assert "seccomp" not in engines_own
+    assert "seccomp" not in engine
+
+
+@pytest.mark.parametrize("profile", ["tools", "browser"])
+def test_another_kernel_profile_is_probed_again(
+    profile: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = settings({"browser": {"enabled": profile == "browser"}})
+    there = as_wanted(wanted)
+    assert built(there, wanted) == []
+    monkeypatch.setattr(security, "digest", lambda settings, kind: f"another one of {kind}")
+    (command,) = built(there, wanted)
+    assert f"another one of {profile}" in command.stdin
 
 
 def test_superseded_images_go_once_no_container_uses_them() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from operations import security, templates
+from operations import access, security, templates
 from operations.sandbox.images import contexts
 from operations.sandbox.names import ImageKind
 from toolkit.settings import Settings
@@ -56,6 +56,7 @@ def script(settings: Settings, kind: ImageKind) -> str:
         workspace=f"{settings.sandbox.container.workdir}:{_WORKSPACE.format(*user)}",
         environment=settings.sandbox.container.environment,
         seccomp=security.seccomp_path(settings, profile) if own else None,
+        profiles=security.digest(settings, profile),
         apparmor=security.apparmor_profile(settings, profile),
         checks={} if browser else checks(settings, kind),
         browser=settings.sandbox.browser if browser else None,
@@ -97,4 +98,5 @@ def options(settings: Settings) -> Iterable[str]:
         "--memory-swap": container.memory_swap,
         "--cpus": container.cpus,
     }
-    yield from (f"{name}={value}" for name, value in limits.items() if value is not None)
+    if access.limits(settings):
+        yield from (f"{name}={value}" for name, value in limits.items() if value is not None)

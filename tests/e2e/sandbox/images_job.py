@@ -8,12 +8,13 @@ from tests.e2e.images_job import Job
 from tests.lab import hosts as lab
 
 DEPLOY = """
-from operations import files, preflight
+from operations import files, preflight, security
 from operations.images import gateway
 from operations.sandbox import images
 
 settings = preflight.run()
 files.directories(name="Directories", paths=[f"{settings.project_directory}/images"])
+security.install(settings)
 gateway.base_made(name="Make the Debian base image", settings=settings)
 images.build(settings)
 images.prune(settings)
