@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -231,7 +232,8 @@ def test_the_tools_of_npm_are_pinned_by_version_and_integrity() -> None:
 
 def test_the_probe_runs_in_the_container_that_openclaw_will_make() -> None:
     container = {"tmpfs": ["/tmp:rw,size=9m"], "ulimits": {"nofile": "64:128"}, "cpus": 0.5}
-    options = list(probes.options(settings({"container": container})))
+    with ctx_host.use(FakeHost(NONE)):
+        options = list(probes.options(settings({"container": container})))
     assert options == [
         "--init",
         "--security-opt=no-new-privileges",
@@ -264,6 +266,12 @@ def test_another_kernel_profile_is_probed_again(
     monkeypatch.setattr(security, "digest", lambda settings, kind: f"another one of {kind}")
     (command,) = built(there, wanted)
     assert f"another one of {profile}" in command.stdin
+
+
+def test_an_engine_that_holds_no_limits_is_asked_for_none() -> None:
+    with ctx_host.use(FakeHost({"access": "form=rootless"})):
+        options = list(probes.options(settings({"socket": "rootless"})))
+    assert not [option for option in options if re.match("--(pids|memory|cpus)", option)]
 
 
 def test_superseded_images_go_once_no_container_uses_them() -> None:
