@@ -11,16 +11,16 @@ for both.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Collection, Mapping
 from typing import Any
 
 from operations import security
-from operations.sandbox import names, roster
+from operations.sandbox import names, roster, tool_lists
 from operations.sandbox.roster import Roster
 from toolkit.settings import Settings
 from toolkit.settings.sandbox import Sandbox, SandboxAgent, SandboxContainer
-from toolkit.settings.sandbox_types import tool_matches
 from toolkit.settings.section import Section
 
 _SESSIONS = {
@@ -58,13 +58,13 @@ _BROWSER = {
 _REFERENCE = re.compile(r"\$\{[A-Z_][A-Z0-9_]*\}")
 _PRUNE = {"idle_hours": "idleHours", "max_age_days": "maxAgeDays"}
 
-# The lists of releases whose sandboxes know no `alsoAllow`; channels need no denial, since what is
-# not allowed is none of theirs.
-_OLD_ALLOW = (
-    "exec process read write edit apply_patch image sessions_list sessions_history sessions_send "
-    "sessions_spawn subagents session_status"
-)
-_OLD_DENY = "browser canvas nodes cron gateway"
+_PROFILES = ("seccompProfile", "apparmorProfile")
+_OWNED = (*_SESSIONS.values(), "docker", "browser", "prune")
+_MARKS = {
+    "docker": ("image", "containerPrefix", "binds", *_PROFILES),
+    "browser": ("image", "containerPrefix", "network"),
+}
+"""What names something of the deployment, which is not there any more without sandboxes."""
 
 
 def configuration(settings: Settings, there: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -81,7 +81,7 @@ def configuration(settings: Settings, there: Mapping[str, Any] | None = None) ->
     if settings.sandbox.enabled:
         wanted = _enabled(settings, there, agents)
     elif _is_ours(settings, there):
-        wanted = _withdrawn(settings, agents)
+        wanted = _withdrawn(settings, there, agents)
     else:
         return {}
     return _settled(wanted, there)
@@ -122,8 +122,8 @@ def _enabled(settings: Settings, there: Mapping[str, Any], agents: Roster) -> di
         for name, agent in sandbox.agents.items()
     }
     tools = {
-        "sandbox": {"tools": _tools(sandbox, agents)},
-        "exec": {"host": _exec_host(sandbox.mode, _at(there, "tools", "exec"))},
+        "sandbox": {"tools": tool_lists.of_all(sandbox, agents.keyed)},
+        "exec": {"host": tool_lists.exec_host(sandbox.mode, _at(there, "tools", "exec"))},
     }
     return {
         "agents": {"defaults": {"sandbox": defaults}, **agents.merged(own)},
@@ -153,15 +153,12 @@ def _agent(
             "prune": _values(agent.prune, _PRUNE, agent.prune.model_fields_set),
         },
         "tools": {
-            "sandbox": {"tools": _agent_tools(sandbox, agent, agents)},
+            "sandbox": {"tools": tool_lists.of_agent(sandbox, agent, has_browser, agents.keyed)},
             "exec": {
                 "host": None if mode == sandbox.mode else "sandbox" if mode == "all" else elsewhere
             },
         },
     }
-
-
-_PROFILES = ("seccompProfile", "apparmorProfile")
 
 
 def _profiles(settings: Settings, browser: bool) -> dict[str, Any]:
@@ -185,66 +182,48 @@ def _container(container: SandboxContainer, given: Collection[str], new: bool = 
     return values
 
 
-def _tools(sandbox: Sandbox, agents: Roster) -> dict[str, Any]:
-    tools = sandbox.tools
-    also = list(tools.also_allow)
-    if sandbox.browser.enabled and tools.allow is None and not tool_matches(also, "browser"):
-        also.append("browser")  # OpenClaw's own lists deny it
-    return _lists(tools.allow, also, tools.deny, agents.keyed)
-
-
-def _agent_tools(sandbox: Sandbox, agent: SandboxAgent, agents: Roster) -> dict[str, Any]:
-    tools, given = agent.tools, agent.tools.model_fields_set
-    also = list(tools.also_allow if "also_allow" in given else sandbox.tools.also_allow)
-    browser = _has_browser(sandbox, agent)
-    if browser and tools.allow is None and not tool_matches(also, "browser"):
-        also.append("browser")
-    lists = _lists(tools.allow, also, tools.deny, agents.keyed)
-    changed = given or browser != sandbox.browser.enabled
-    if not changed:
-        return dict.fromkeys(lists)
-    if tools.allow is not None and agents.keyed:
-        lists["alsoAllow"] = []  # or those of all agents would be added
-    return lists
-
-
-def _lists(
-    allow: Collection[str] | None, also: list[str], deny: Collection[str] | None, keyed: bool
-) -> dict[str, Any]:
-    if also and not keyed:
-        allow = [*_OLD_ALLOW.split(), *also]
-        deny = [tool for tool in _OLD_DENY.split() if tool not in also] if deny is None else deny
-        also = []
-    return {
-        "allow": None if allow is None else list(allow),
-        "alsoAllow": also or None,
-        "deny": None if deny is None else list(deny),
-    }
-
-
-def _exec_host(mode: str, there: Mapping[str, Any]) -> str | None:
-    """`sandbox` makes a command outside of a sandbox an error, where there must be none."""
-    if mode == "all":
-        return "sandbox"
-    return None if there.get("host") == "sandbox" else there.get("host")
-
-
 def _has_browser(sandbox: Sandbox, agent: SandboxAgent) -> bool:
     given = "enabled" in agent.browser.model_fields_set
     return agent.browser.enabled if given else sandbox.browser.enabled
 
 
-def _withdrawn(settings: Settings, agents: Roster) -> dict[str, Any]:
-    off = dict.fromkeys([*_SESSIONS.values(), "docker", "browser", "prune"])
-    own = {
-        name: {"sandbox": None, "tools": {"sandbox": None, "exec": {"host": None}}}
+def _withdrawn(settings: Settings, there: Mapping[str, Any], agents: Roster) -> dict[str, Any]:
+    """Return what takes the policy away; what means nothing any more may stay.
+
+    OpenClaw refuses to write an openclaw.json of less than half its size, and takes one that it
+    reads for damaged; then the inert keys stay.
+    """
+    own = [
+        name
         for name, entry in agents.entries.items()
         if name in settings.sandbox.agents or _has_our_marks(settings, entry.get("sandbox"))
+    ]
+    exec_host = {"exec": {"host": None}}
+    everything = {
+        "agents": {
+            "defaults": {"sandbox": {**dict.fromkeys(_OWNED), "mode": "off"}},
+            **agents.merged(
+                {name: {"sandbox": None, "tools": {"sandbox": None, **exec_host}} for name in own}
+            ),
+        },
+        "tools": {"sandbox": {"tools": None}, **exec_host},
     }
+    if _size(roster.patched(there, everything)) > 0.6 * _size(there):
+        return everything
+    marks = {key: dict.fromkeys(names) for key, names in _MARKS.items()}
     return {
-        "agents": {"defaults": {"sandbox": {**off, "mode": "off"}}, **agents.merged(own)},
-        "tools": {"sandbox": {"tools": None}, "exec": {"host": None}},
+        "agents": {
+            "defaults": {"sandbox": {**marks, "mode": "off"}},
+            **agents.merged(
+                {name: {"sandbox": {**marks, "mode": None}, "tools": exec_host} for name in own}
+            ),
+        },
+        "tools": exec_host,
     }
+
+
+def _size(configuration: Mapping[str, Any]) -> int:
+    return len(json.dumps(configuration, indent=2))
 
 
 def _is_ours(settings: Settings, there: Mapping[str, Any]) -> bool:

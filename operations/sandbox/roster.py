@@ -44,7 +44,7 @@ class Roster:
         if not self.keyed:
             after = {name: {"id": name, **entry} for name, entry in self.entries.items()}
             for name, change in wanted.items():
-                after[name] = _patched(after.get(name, {"id": name}), change)
+                after[name] = patched(after.get(name, {"id": name}), change)
             return {"list": list(after.values())}
         if len(before.keys() | wanted.keys()) == 1:
             return {"entries": wanted}
@@ -101,13 +101,13 @@ def _has_id(entry: object) -> bool:
     return isinstance(entry, Mapping) and isinstance(entry.get("id"), str)
 
 
-def _patched(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
-    """Apply a merge patch (RFC 7396)."""
+def patched(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `base` after a merge patch (RFC 7396), as `openclaw config patch` applies one."""
     result = dict(base)
     for key, value in change.items():
         if isinstance(value, Mapping):
             below = result.get(key)
-            nested = _patched(below if isinstance(below, Mapping) else {}, value)
+            nested = patched(below if isinstance(below, Mapping) else {}, value)
             if nested or not value:
                 result[key] = nested
             elif key in result:

@@ -1,0 +1,113 @@
+"""The sandbox policy and the release that has to take it: OpenClaw's own validator is the judge."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from operations import configuration
+from operations.sandbox import policy
+from tests.e2e.harness import Deployment
+from tests.lab import hosts as lab
+from toolkit.settings import Settings, presets
+
+pytestmark = [pytest.mark.engine, pytest.mark.slow]
+
+MAXIMAL: dict[str, Any] = {
+    "enabled": True,
+    "mode": "all",
+    "scope": "session",
+    "workspace_access": "rw",
+    "workspace_root": "/home/node/.openclaw/boxes",
+    "session_tools_visibility": "all",
+    "apparmor": "off",
+    "container": {
+        "workdir": "/work",
+        "read_only_root": False,
+        "tmpfs": ["/tmp"],
+        "network": "intern",
+        "user": "0:0",
+        "capabilities_dropped": ["NET_RAW", "SYS_ADMIN"],
+        "environment": {"A": "b"},
+        "setup_command": "echo ${HOME} ${x} $(id)",
+        "pids_limit": 99,
+        "memory": "2g",
+        "memory_swap": "3g",
+        "cpus": 1.5,
+        "ulimits": {"nofile": "1024:2048", "core": "0", "memlock": "-1"},
+        "dns": ["1.1.1.1"],
+        "extra_hosts": ["a.example:10.0.0.5"],
+        "binds": ["/srv/x:/x:ro"],
+    },
+    "browser": {
+        "enabled": True,
+        "headless": True,
+        "novnc": False,
+        "network": "bridge",
+        "source_range": "172.21.0.1",
+    },
+    "tools": {"also_allow": ["docs__*", "group:memory"], "deny": ["canvas"]},
+    "prune": {"idle_hours": 0, "max_age_days": 1},
+    "agents": {
+        "family": {"preset": "family-read-only"},
+        "public": {"preset": "public-without-tools"},
+        "off": {"mode": "off"},
+        "more": {
+            "preset": "personal",
+            "container": {"environment": {"C": "1"}, "ulimits": {"nofile": "5"}},
+            "browser": {"enabled": False},
+        },
+    },
+}
+_SCRIPT = """
+mkdir -p /tmp/config
+export OPENCLAW_STATE_DIR=/tmp/state OPENCLAW_CONFIG_PATH=/tmp/config/openclaw.json
+printf %s "$THERE" >$OPENCLAW_CONFIG_PATH
+if [ -n "$PATCH" ]; then
+  printf %s "$PATCH" | openclaw config patch --stdin --replace-path gateway.auth.token >&2
+fi
+openclaw config validate >&2
+cat $OPENCLAW_CONFIG_PATH
+"""
+
+
+def accepted(
+    gateway: Deployment, there: dict[str, Any], patch: dict[str, Any] | None = None
+) -> Any:
+    """Return openclaw.json after the release itself has merged `patch` and found nothing wrong."""
+    given = {"THERE": there, "PATCH": patch, "OPENCLAW_GATEWAY_TOKEN": "token"}
+    variables = [
+        f"{name}={'' if value is None else json.dumps(value)}" for name, value in given.items()
+    ]
+    answer = lab.docker(
+        *("run", "--rm", "--network", "none", *(f"--env={one}" for one in variables)),
+        *("--entrypoint", "sh", f"{gateway.name}:local", "-euc", _SCRIPT),
+    )
+    return json.loads(answer)
+
+
+def test_the_release_takes_every_knob_keeps_it_and_loses_it_again(gateway: Deployment) -> None:
+    on = Settings.model_validate({"sandbox": MAXIMAL})
+    found = accepted(gateway, {}, configuration.owned(on))
+    assert list(configuration.differences(configuration.owned(on, found), found)) == []
+    assert found["agents"]["entries"]["main"]["workspace"] == "/home/node/.openclaw/workspace"
+    off = Settings.model_validate({"sandbox": {**MAXIMAL, "enabled": False}})
+    without = accepted(gateway, found, configuration.owned(off, found))
+    assert without["agents"]["defaults"]["sandbox"]["mode"] == "off"
+    assert policy.configuration(off, without) == {}
+    assert "/etc/openclaw-pyinfra" not in json.dumps(without)
+
+
+@pytest.mark.parametrize("name", presets.NAMES)
+def test_the_release_takes_every_preset(name: str, gateway: Deployment) -> None:
+    values = {"enabled": True, "preset": name, "apparmor": "off"}
+    accepted(gateway, configuration.owned(Settings.model_validate({"sandbox": values})))
+
+
+def test_the_release_refuses_what_it_does_not_know(gateway: Deployment) -> None:
+    """Else the tests above would say nothing."""
+    wrong = {"agents": {"defaults": {"sandbox": {"docker": {"privileged": True}}}}}
+    with pytest.raises(lab.LabError, match="privileged"):
+        accepted(gateway, wrong)
