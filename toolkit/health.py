@@ -121,9 +121,10 @@ def sandboxes(
         with ctx_host.use(host):
             settings = settings_for(host)
             found = {one.name: one for one in running.all_of(settings)}
-            found |= {one.name: one for one in running.stale(settings)}
             chosen = [one for one in found.values() if one.reasons or every]
-            if recreate and chosen:
+            if not recreate:
+                found |= {one.name: one for one in running.stale(settings)}
+            elif chosen:
                 snapshot.run_quietly(host, running.recreate_script(settings, chosen))
                 return [
                     replace(one, state="removed") if one in chosen else one
