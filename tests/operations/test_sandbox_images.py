@@ -248,7 +248,6 @@ def test_the_probe_runs_in_the_container_that_openclaw_will_make() -> None:
         "--cpus=0.5",
     ]
     with ctx_host.use(FakeHost(NONE)):
-        with ctx_host.use(FakeHost(NONE)):
         script = probes.script(settings(), "minimal")
         engine = probes.script(settings({"seccomp": "engine"}), "minimal")
     assert "--network none" in script
