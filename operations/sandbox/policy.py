@@ -16,7 +16,7 @@ import re
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from operations import security
+from operations import access, security
 from operations.sandbox import names, roster, tool_lists
 from operations.sandbox.roster import Roster
 from toolkit.settings import Settings
@@ -56,6 +56,7 @@ _BROWSER = {
     "source_range": "cdpSourceRange",
 }
 _REFERENCE = re.compile(r"\$\{[A-Z_][A-Z0-9_]*\}")
+_LIMITS = ("pidsLimit", "memory", "memorySwap", "cpus")
 _PRUNE = {"idle_hours": "idleHours", "max_age_days": "maxAgeDays"}
 
 _PROFILES = ("seccompProfile", "apparmorProfile")
@@ -97,7 +98,7 @@ def seccomp_profile(settings: Settings, browser: bool) -> str | None:
 
 def _enabled(settings: Settings, there: Mapping[str, Any], agents: Roster) -> dict[str, Any]:
     sandbox = settings.sandbox
-    container = _container(sandbox.container, _CONTAINER, new=True)
+    container = _limited(settings, _container(sandbox.container, _CONTAINER, new=True))
     container |= {
         "image": names.tools_image(settings),
         "containerPrefix": names.container_prefix(settings),
@@ -135,7 +136,7 @@ def _agent(
     settings: Settings, agent: SandboxAgent, entry: Mapping[str, Any], agents: Roster
 ) -> dict[str, Any]:
     sandbox, container = settings.sandbox, agent.container
-    docker = _container(container, container.model_fields_set)
+    docker = _limited(settings, _container(container, container.model_fields_set))
     _exactly(docker, _at(entry, "sandbox", "docker"))
     has_browser = _has_browser(sandbox, agent)
     differs = has_browser != sandbox.browser.enabled
@@ -166,6 +167,13 @@ def _profiles(settings: Settings, browser: bool) -> dict[str, Any]:
         "seccompProfile": seccomp_profile(settings, browser),
         "apparmorProfile": security.apparmor_profile(settings, "browser" if browser else "tools"),
     }
+
+
+def _limited(settings: Settings, values: dict[str, Any]) -> dict[str, Any]:
+    """Leave out the limits that the engine cannot hold; it refuses some of them."""
+    if access.limits(settings):
+        return values
+    return {**values, **dict.fromkeys(_LIMITS)}
 
 
 def _container(container: SandboxContainer, given: Collection[str], new: bool = False) -> dict:

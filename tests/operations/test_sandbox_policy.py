@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from operations import configuration, security
+from operations import access, configuration, security
 from operations.sandbox import policy, roster
 from toolkit.settings import Settings, presets
 
@@ -18,6 +18,7 @@ OLD = {"version": "2026.2.26"}
 @pytest.fixture(autouse=True)
 def _no_apparmor(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(security, "apparmor_profile", lambda *_: None)
+    monkeypatch.setattr(access, "limits", lambda _: True)
 
 
 def settings(sandbox: dict[str, Any] | None = None, **others: Any) -> Settings:
@@ -291,3 +292,14 @@ def test_the_users_own_keys_win() -> None:
     docker = written(wanted)["agents"]["defaults"]["sandbox"]["docker"]
     assert (docker["gpus"], docker["memory"], docker["pidsLimit"]) == ("all", "9g", 256)
     assert pending(wanted, written(wanted)) == []
+
+
+def test_limits_that_the_engine_cannot_hold_are_not_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(access, "limits", lambda _: False)
+    wanted = settings({"container": {"cpus": 2}, "agents": {"other": {"container": {"cpus": 1}}}})
+    text = json.dumps(written(wanted))
+    assert '"readOnlyRoot"' in text
+    for limit in ("cpus", "memory", "memorySwap", "pidsLimit"):
+        assert f'"{limit}"' not in text
