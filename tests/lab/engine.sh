@@ -34,6 +34,7 @@ install_missing() {
   have ip || wanted+=(iproute2)
   have mmdebstrap || wanted+=(mmdebstrap)
   have ssh-keygen || wanted+=(openssh-client)
+  have apparmor_parser || wanted+=(apparmor) # reads the AppArmor profiles in the tests
   if [ ${#wanted[@]} -gt 0 ]; then
     [ "$(id -u)" = 0 ] && have apt-get || die "needs root and apt-get to install: ${wanted[*]}"
     say "installing ${wanted[*]}"
