@@ -1,0 +1,113 @@
+"""Facts in, commands out: the kernel profiles on a host."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pyinfra.context import ctx_host
+
+from operations import files, security
+from operations.security import KINDS, apparmor, seccomp
+from tests.operations.hosts import FakeHost, commands
+from toolkit.settings import Settings
+
+LOADED = "available\n" + "\n".join(f"openclaw-{kind} (enforce)" for kind in KINDS)
+Answers = dict[str, str]
+
+
+def settings(**sandbox: Any) -> Settings:
+    return Settings.model_validate({"sandbox": sandbox})
+
+
+def host(apparmor_answer: str = "", *, without: str = "", **contents: str) -> Answers:
+    """A host with every file as it should be, but `contents`, and `without` one."""
+    wanted = {security.seccomp_path(settings(), kind): seccomp.render(kind) for kind in KINDS}
+    for kind, content in contents.items():
+        wanted[security.seccomp_path(settings(), kind)] = content  # type: ignore[arg-type]
+    if apparmor_answer:
+        wanted[apparmor.path(settings())] = apparmor.render(settings())
+    found = [
+        f"regular file|644|0:0|{files.digest(content)}|{path}"
+        for path, content in wanted.items()
+        if path != without
+    ]
+    return {"files": "\n".join(found), "apparmor": apparmor_answer}
+
+
+def test_a_host_without_profiles_gets_them_once_the_engine_has_used_them() -> None:
+    (command,) = commands(
+        security.system_calls, {"files": "", "apparmor": ""}, host(), settings=settings()
+    )
+    script = command.stdin
+    for kind in KINDS:
+        assert seccomp.render(kind) in script
+        replaced = script.index(f'mv -f "$directory/.seccomp-{kind}.json')
+        assert script.rindex("accept browser") < replaced
+    assert "docker run" in script
+
+
+def test_only_what_differs_is_tried_and_replaced() -> None:
+    (command,) = commands(security.system_calls, host(tools="{}\n"), host(), settings=settings())
+    assert "accept tools" in command.stdin and "accept gateway" not in command.stdin
+
+
+def test_profiles_as_they_should_be_are_left_alone() -> None:
+    assert commands(security.system_calls, host(), settings=settings()) == []
+
+
+def test_the_engine_s_own_filter_needs_no_files() -> None:
+    wanted = settings(seccomp="engine")
+    assert commands(security.system_calls, {"files": ""}, settings=wanted) == []
+    with ctx_host.use(known({"apparmor": ""})):
+        assert security.security_options(wanted, "gateway") == []
+
+
+def test_apparmor_profiles_are_loaded_where_the_kernel_has_apparmor() -> None:
+    bare = host("available", without=apparmor.path(settings()))
+    (command,) = commands(security.apparmor_loaded, bare, host(LOADED), settings=settings())
+    assert apparmor.render(settings()) in command.stdin
+    assert commands(security.apparmor_loaded, host(LOADED), settings=settings()) == []
+
+
+def test_profiles_that_a_reboot_lost_are_loaded_again() -> None:
+    lost = host("available\nopenclaw-tools (enforce)")
+    assert len(commands(security.apparmor_loaded, lost, host(LOADED), settings=settings())) == 1
+
+
+def test_a_kernel_without_apparmor_has_no_profile_and_no_name_of_one() -> None:
+    assert commands(security.apparmor_loaded, host(), settings=settings()) == []
+    with ctx_host.use(known(host())):
+        assert security.apparmor_profile(settings(), "tools") is None
+
+
+def test_profiles_that_are_not_wanted_any_more_are_not_loaded_at_the_next_boot() -> None:
+    wanted = settings(apparmor="off")
+    (command,) = commands(security.apparmor_loaded, host(LOADED), host(), settings=wanted)
+    assert command == f"rm -f {apparmor.path(wanted)}"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "answer", "refused"),
+    [("required", "", True), ("required", LOADED, False), ("auto", "", False)],
+)
+def test_apparmor_that_is_required_must_be_there(wanted: str, answer: str, refused: bool) -> None:
+    with ctx_host.use(known(host(answer))):
+        problems = list(security.apparmor_problems(settings(apparmor=wanted), host(answer)))
+    assert bool(problems) == refused
+    if refused:
+        assert "sandbox.apparmor is required, but the kernel has no AppArmor" in problems[0].what
+
+
+def test_a_gateway_is_made_again_for_another_profile(monkeypatch: pytest.MonkeyPatch) -> None:
+    with ctx_host.use(known(host())):
+        before = security.digest(settings(), "gateway")
+        monkeypatch.setattr(seccomp, "render", lambda _: "{}\n")
+        assert security.digest(settings(), "gateway") != before
+
+
+def known(answers: Answers) -> FakeHost:
+    """A host in the phase in which a snapshot stays valid."""
+    there = FakeHost(executing=False)
+    there.connector_data["openclaw_snapshot"] = (0.0, answers)
+    return there
