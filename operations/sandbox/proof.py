@@ -128,8 +128,10 @@ def prove(settings: Settings) -> list[Check]:
         answer = snapshot.run_quietly(host, script(settings, configuration, plan))
     except PyinfraError as error:
         return [Check("sandbox", "failed", f"no agent could take a turn: {error}")]
-    checks = results(settings, configuration, plan, nonce, snapshot.parse(answer.split("\n")))
-    if all(check.outcome == "ok" for check in checks):
+    seen = snapshot.parse(answer.split("\n"))
+    seen["socket"] = access.socket(settings)
+    checks = results(settings, configuration, plan, nonce, seen)
+    if not any(check.outcome == "failed" for check in checks):
         record = {"digest": wanted, "time": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())}
         snapshot.run_quietly(host, _record_script(settings, json.dumps(record)))
         snapshot.forget(host)
@@ -150,6 +152,7 @@ def script(settings: Settings, configuration: dict[str, Any], plan: dict[str, An
         "OPENCLAW_GATEWAY_TOKEN": secrets.token_hex(32),
     }
     body = turn.container(there.host_config, there.image, environment, _PLACEHOLDER, plan)
+    body["User"] = there.user
     sandboxes = [knobs.policy(configuration, one["agent"]) for one in plan["turns"]]
     return templates.render(
         "sandbox/proof.sh.j2",
@@ -189,7 +192,7 @@ def results(
     nonce: str,
     answers: dict[str, str],
 ) -> list[Check]:
-    """Return the checks of what the script printed."""
+    """Return the checks of what the script printed, and of the engine's `socket` on the host."""
     try:
         driven = json.loads(answers.get("turns", "").strip().splitlines()[-1])
         containers = json.loads(answers.get("sandboxes", "").strip() or "[]")
@@ -208,7 +211,7 @@ def results(
             for line in answers.get("profiles", "").splitlines()
             if line.split(" ")[0] in paths
         },
-        sockets=frozenset({access.socket(settings), "/var/run/docker.sock", "/run/docker.sock"}),
+        sockets=frozenset({answers["socket"], "/var/run/docker.sock", "/run/docker.sock"}),
         roots=(answers.get("directory", "").strip(),),
     )
     checks: list[Check] = []

@@ -187,7 +187,6 @@ def container(
         given |= {"NetworkMode": "none", "ExtraHosts": []}  # all it needs is the engine's socket
     return {
         "Image": image,
-        "User": "1000:1000",
         "Hostname": "openclaw-proof",
         "Env": [f"{key}={value}" for key, value in environment.items()],
         "Entrypoint": ["node", f"{STATE}/turn.mjs", f"{STATE}/plan.json"],

@@ -1,4 +1,4 @@
-"""`./claw doctor` names what keeps sandboxes from working: each is broken on purpose, and mended."""
+"""`./claw doctor` names what keeps sandboxes from working: each is broken on purpose."""
 
 from __future__ import annotations
 

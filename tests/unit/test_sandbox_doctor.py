@@ -1,0 +1,157 @@
+"""What `./claw doctor` concludes from what a host says; e2e tests break the real thing."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from operations.sandbox import doctor, running
+from operations.sandbox.images.contexts import CONTRACT
+from toolkit.settings import Settings
+
+SETTINGS = Settings.model_validate({"name": "mine", "sandbox": {"enabled": True}})
+TOOLS, BROWSER = "mine-sandbox:bookworm-slim", "mine-sandbox-browser:bookworm-slim"
+DEPLOYED: dict[str, Any] = {
+    "agents": {
+        "defaults": {
+            "sandbox": {
+                "mode": "all",
+                "docker": {"image": TOOLS},
+                "browser": {"enabled": True, "image": BROWSER},
+            }
+        }
+    }
+}
+MOUNTS = [
+    {"Type": "bind", "Source": "/var/lib/mine/config", "Destination": "/home/node/.openclaw"},
+    {
+        "Type": "bind",
+        "Source": "/var/lib/mine/workspace",
+        "Destination": "/home/node/.openclaw/workspace",
+    },
+]
+FINE = {
+    "engine": "26.1.5",
+    "gateway": "abc",
+    f"image {TOOLS}": "sha256:1|<no value>",
+    f"image {BROWSER}": f"sha256:2|{CONTRACT}",
+    f"start {TOOLS}": "exit 0",
+    "mounts": json.dumps(MOUNTS),
+    "client": "1000 105\nserver 26.1.5",
+    "socket": "105",
+    "profiles": "",
+    "owners": "",
+    "doctor": '{"findings": []}',
+}
+
+
+def found(deployed: dict[str, Any] = DEPLOYED, **changed: str) -> list[tuple[str, str]]:
+    answers = {**FINE, **{key.replace("__", " "): value for key, value in changed.items()}}
+    return [(one.what, one.fix) for one in doctor.examine(SETTINGS, deployed, answers)]
+
+
+def test_nothing_is_wrong():
+    assert found() == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "value", "what", "fix"),
+    [
+        ("engine", "Cannot connect", "the engine does not answer", "systemctl restart docker"),
+        ("gateway", "", "the gateway does not run", "./claw up"),
+        (f"image {TOOLS}", "", f"the sandbox image {TOOLS} is not on the engine", "./claw up"),
+        (
+            f"image {BROWSER}",
+            "sha256:2|2026-01-01-old",
+            "contract is 2026-01-01-old, not 2026-05-12-cdp-relay-auth",
+            f"docker image rm --force {BROWSER} && ./claw up",
+        ),
+        (f"image {BROWSER}", "sha256:2|<no value>", "contract is missing", "./claw up"),
+        (
+            f"start {TOOLS}",
+            'exec: "sh": executable file not found\nexit 127',
+            "does not start: exec",
+            f"docker run --rm -it --entrypoint sh {TOOLS}",
+        ),
+        (f"start {TOOLS}", "no python3\nexit 0", "has no python3", "python3"),
+        (
+            f"start {TOOLS}",
+            "hidden /opt/my tools/bin mine\nexit 0",
+            "tools in /opt/my",
+            "/etc/profile.d/",
+        ),
+        ("client", "1000\nno docker", "no docker command line", "./claw up"),
+        (
+            "client",
+            "1000 104\npermission denied",
+            "belongs to group 105, the gateway is in 1000 104",
+            "./claw up",
+        ),
+        ("client", "1000 105\nCannot connect", "cannot use the engine: Cannot", "./claw up"),
+        ("profiles", "/etc/x/seccomp-tools.json", "cannot read the profile /etc/x", "./claw up"),
+        (
+            "owners",
+            "root:root 0 /home/node/.openclaw/workspace/notes",
+            "/var/lib/mine/workspace/notes belongs to uid 0 (root:root)",
+            "chown -R --reference=/var/lib/mine/config /var/lib/mine/workspace/notes",
+        ),
+        (
+            "doctor",
+            json.dumps({"findings": [{"severity": "error", "message": "M", "fixHint": "H\nI"}]}),
+            "OpenClaw's doctor: M",
+            "H",
+        ),
+        ("doctor", "garbage", "gave no answer", "./claw logs"),
+    ],
+)
+def test_each_cause_is_named_with_its_fix(answer: str, value: str, what: str, fix: str):
+    ((said, way_out),) = found(**{answer.replace(" ", "__"): value})
+    assert what in said
+    assert fix in way_out
+
+
+def test_a_workspace_that_no_bind_mount_holds():
+    outside = {
+        "agents": {
+            "defaults": DEPLOYED["agents"]["defaults"],
+            "entries": {"work": {"workspace": "/srv/work"}},
+        }
+    }
+    ((what, fix),) = found(outside)
+    assert "work: the engine does not know the gateway's path /srv/work" in what
+    assert "HOST_DIRECTORY:/srv/work:rw" in fix
+    volume = [{**MOUNTS[0], "Type": "volume"}, MOUNTS[1]]
+    ((what, _),) = found(mounts=json.dumps(volume))
+    assert "/home/node/.openclaw, which is on a volume" in what
+
+
+def test_what_every_gateway_in_a_container_has_is_no_finding():
+    expected = {"severity": "warning", "requirement": "gateway.bind_network_accessible"}
+    assert found(doctor=json.dumps({"findings": [expected]})) == []
+
+
+@pytest.mark.parametrize(
+    ("state", "idle", "in_use"),
+    [
+        ("running", 10.0, True),
+        ("running", 299.0, True),
+        ("running", 301.0, False),
+        ("running", None, True),
+        ("exited", None, False),
+    ],
+)
+def test_a_sandbox_is_in_use_as_long_as_openclaw_would_keep_it(
+    state: str, idle: float | None, in_use: bool
+):
+    sandbox = running.Sandbox("n", "agent:main:x", "main", False, "i", state, ("old",), idle)
+    assert sandbox.in_use is in_use
+
+
+def test_idle_times_come_from_openclaws_registry_and_the_hosts_clock():
+    containers = {"containers": [{"containerName": "a", "lastUsedAtMs": 990_000}], "browsers": []}
+    browsers = {"containers": [], "browsers": [{"containerName": "b", "lastUsedAtMs": 400_000}]}
+    answer = f"1000\n{json.dumps(containers, indent=2)}\n{json.dumps(browsers)}\n"
+    assert running.parse_idle(answer) == {"a": 10.0, "b": 600.0}
+    assert running.parse_idle("1000\n") == {}
