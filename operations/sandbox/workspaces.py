@@ -13,7 +13,7 @@ from pyinfra import host
 from pyinfra.api import StringCommand
 from pyinfra.api.deploy import deploy
 
-from operations import directories, files
+from operations import access, files
 from operations.operation import operation
 from operations.sandbox import checks, roster
 from toolkit.settings import Settings
@@ -58,7 +58,7 @@ def prepared(settings: Settings) -> Generator:
     absent = [(base, path) for base, path in mount_points(settings) if not _there(base, path)]
     if not absent:
         host.noop("no sandbox needs anything in a workspace that is not there")
-    user, group = directories.OWNER.split(":")
+    user, group = access.owner(settings).split(":")
     for base, path in absent:
         yield StringCommand(
             f"cd {quote(base)} && umask 022 && "

@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 from pyinfra.context import ctx_host
 
-from operations import access, directories, preflight, private
+from operations import access, preflight, private
 from operations.sandbox import checks, workspaces
 from tests.operations.hosts import FakeHost, commands
 from toolkit.settings import Settings
 
 
 def settings(sandbox: dict[str, Any] | None = None, **others: Any) -> Settings:
-    values = {"enabled": True, **(sandbox or {})}
+    values = {"enabled": True, "socket": "socket", **(sandbox or {})}
     return Settings.model_validate({"sandbox": values, **others})
 
 
@@ -32,7 +32,10 @@ def test_mount_points_of_writable_workspaces_are_made_once_by_their_owner() -> N
     assert x.startswith("cd /var/lib/openclaw/config && ")
     there = "\n".join(f"directory|755|1000:1000|-|{path}" for path in workspaces.paths(wanted))
     assert commands(workspaces.prepared, {"files": there}, settings=wanted) == []
-    assert directories.OWNER == "1000:1000"
+    rootless = {"files": "", "access": "form=rootless\nsubuid=100000\nsubgid=200000"}
+    wanted = settings({"socket": "rootless", "workspace_access": "rw"})
+    (main,) = commands(workspaces.prepared, rootless, settings=wanted)
+    assert "setpriv --reuid 100999 --regid 200999 " in main
 
 
 @pytest.mark.parametrize("sandbox", [{}, {"enabled": False, "workspace_access": "rw"}])

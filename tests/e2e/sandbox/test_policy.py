@@ -15,6 +15,8 @@ from toolkit.settings import Settings, presets
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
 
+WITHOUT_HOST = {"apparmor": "off", "socket": "socket"}
+"""What decides without a look at a host."""
 MAXIMAL: dict[str, Any] = {
     "enabled": True,
     "mode": "all",
@@ -22,7 +24,7 @@ MAXIMAL: dict[str, Any] = {
     "workspace_access": "rw",
     "workspace_root": "/home/node/.openclaw/boxes",
     "session_tools_visibility": "all",
-    "apparmor": "off",
+    **WITHOUT_HOST,
     "container": {
         "workdir": "/work",
         "read_only_root": False,
@@ -102,7 +104,7 @@ def test_the_release_takes_every_knob_keeps_it_and_loses_it_again(gateway: Deplo
 
 @pytest.mark.parametrize("name", presets.NAMES)
 def test_the_release_takes_every_preset(name: str, gateway: Deployment) -> None:
-    values = {"enabled": True, "preset": name, "apparmor": "off"}
+    values = {"enabled": True, "preset": name, **WITHOUT_HOST}
     accepted(gateway, configuration.owned(Settings.model_validate({"sandbox": values})))
 
 
