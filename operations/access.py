@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from shlex import quote
 from typing import Literal
 
+from pyinfra import host
+
 from operations import preflight, snapshot, templates
 from operations.preflight import Problem
 from toolkit.settings import Settings
@@ -29,6 +31,8 @@ NO_LIMITS = (
     "limits of memory, processes and CPU do not hold in the rootless engine of this host, which"
     " needs cgroup v2 for them"
 )
+SUMMARY = "openclaw_access"
+"""Key of `host.connector_data`: the form with its reason, and the warnings, for the summary."""
 SUBORDINATE_IDS = 65536
 CONTAINER_USER = 1000
 
@@ -228,9 +232,14 @@ def access_problems(settings: Settings, answers: dict[str, str]) -> Iterable[Pro
 
 @preflight.check
 def access_warnings(settings: Settings, answers: dict[str, str]) -> Iterable[Problem]:
-    if "access" in answers:
-        for warning in warnings(settings):
-            yield Problem(warning, f"{form(settings)}: {reason(settings)}", stops=False)
+    if "access" not in answers:
+        return
+    said = f"{form(settings)}: {reason(settings)}"
+    found = tuple(warnings(settings))
+    if settings.sandbox.enabled or found:
+        host.connector_data[SUMMARY] = (said, found)
+    for warning in found:
+        yield Problem(warning, said, stops=False)
 
 
 def _chosen(settings: Settings) -> bool:

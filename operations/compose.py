@@ -126,8 +126,8 @@ def _render(settings: Settings, inputs: str) -> str:
         cache_size=None if settings.home_volume else gateway.cache_size,
         pids_limit=gateway.pids_limit,
         memory=gateway.memory,
-        # An engine that cannot hold it refuses it, rather than warn.
-        cpus=gateway.cpus if access.limits(settings) else None,
+        cpus=gateway.cpus,
+        limited=access.limits(settings),
         log_max_size=settings.engine.log_max_size,
         log_max_files=settings.engine.log_max_files,
         mounts=_mounts(settings),

@@ -53,7 +53,7 @@ def hardening(there: activation.Running, settings: Settings) -> Iterable[Check]:
         "group_add": (found.get("GroupAdd") or [], compose.groups(settings)),
         "pids_limit": (found.get("PidsLimit") or 0, settings.gateway.pids_limit if limited else 0),
         "mem_limit": (found.get("Memory"), memory),
-        "memswap_limit": (max(found.get("MemorySwap", 0), 0), memory),
+        "memswap_limit": (found.get("MemorySwap"), memory),
         "published": (_published(there), [(settings.gateway.address, str(settings.gateway.port))]),
     }
     wrong = [

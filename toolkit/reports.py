@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from operations import verification
+from operations import access, verification
 from operations.sandbox import running
 from toolkit import targets
 from toolkit.display import duration
@@ -102,9 +102,18 @@ class Report:
                 self._line(f"  Changed     {', '.join(stages)}")
             else:
                 self._line(f"{host.name}: nothing to change ({duration(total)})", "bold green")
+            self._engine(host)
             self._verification(host)
             self._sandboxes(host)
             self._next_steps(host, settings_for(host))
+
+    def _engine(self, host: Host) -> None:
+        """Print how a gateway with sandboxes reaches its engine, and what that lets it do."""
+        form, warnings = host.connector_data.get(access.SUMMARY, (None, ()))
+        if form:
+            self._line(f"  Engine      {form}")
+        for warning in warnings:
+            self._line(f"  Warning     {warning}", "yellow")
 
     def _verification(self, host: Host) -> None:
         """Print what the verification stage found, if something changed and it looked."""

@@ -170,7 +170,7 @@ def _profiles(settings: Settings, browser: bool) -> dict[str, Any]:
 
 
 def _limited(settings: Settings, values: dict[str, Any]) -> dict[str, Any]:
-    """Leave out the limits that the engine cannot hold; it refuses some of them."""
+    """Leave out the limits that the engine cannot hold."""
     if access.limits(settings):
         return values
     return {**values, **dict.fromkeys(_LIMITS)}
