@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import shutil
 import subprocess
+from ctypes.util import find_library
 from typing import Any
 
 import pytest
@@ -65,8 +67,19 @@ def test_a_call_of_one_architecture_is_not_asked_of_the_other(kind: Kind) -> Non
     assert not set(seccomp.allowed(kind, "arm64")) & AMD64_ONLY
 
 
-def test_a_session_with_a_browser_may_do_what_tools_may() -> None:
-    assert set(seccomp.allowed("browser", "amd64")) > set(seccomp.allowed("tools", "amd64"))
+@pytest.mark.parametrize("kind", ["browser", "gateway"])
+def test_what_tools_may_do_they_may_beside_a_browser_and_in_the_gateway(kind: Kind) -> None:
+    assert set(seccomp.allowed(kind, "amd64")) > set(seccomp.allowed("tools", "amd64"))
+
+
+@pytest.mark.skipif(not find_library("seccomp"), reason="needs libseccomp")
+@pytest.mark.parametrize(("architecture", "token"), [("amd64", 0xC000003E), ("arm64", 0xC00000B7)])
+def test_every_call_exists(architecture: Architecture, token: int) -> None:
+    resolve = ctypes.CDLL(find_library("seccomp")).seccomp_syscall_resolve_name_arch
+    resolve.argtypes = [ctypes.c_uint32, ctypes.c_char_p]
+    for kind in KINDS:
+        for call in seccomp.allowed(kind, architecture):
+            assert resolve(token, call.encode()) >= 0, call
 
 
 @pytest.mark.parametrize("kind", KINDS)

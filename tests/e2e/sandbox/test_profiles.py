@@ -1,0 +1,195 @@
+"""The kernel profiles on a real engine: what is refused in a container, and what still works."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from operations import templates
+from operations.security import seccomp
+from tests.e2e.harness import Deployment
+from tests.e2e.sandbox.images_job import CLOSED, SandboxJob
+from tests.lab import hosts as lab
+
+pytestmark = pytest.mark.engine
+BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
+ATTEMPTS = """
+import ctypes, errno, fcntl, json, os, pty, socket, threading
+
+libc = ctypes.CDLL(None, use_errno=True)
+
+def refused(attempt):
+    try:
+        attempt()
+    except OSError as error:
+        return errno.errorcode[error.errno]
+    return "allowed"
+
+def call(function, *arguments):
+    def attempt():
+        if function(*arguments) == -1:
+            raise OSError(ctypes.get_errno(), "")
+    return attempt
+
+controller, terminal = pty.openpty()
+thread = threading.Thread(target=lambda: None)
+thread.start()
+thread.join()
+print(json.dumps({
+    "user namespace": refused(call(libc.unshare, 0x10000000)),
+    "mount": refused(call(libc.mount, b"none", b"/tmp", b"tmpfs", 0, None)),
+    "trace": refused(call(libc.ptrace, 0, 0, 0, 0)),
+    "type into a terminal": refused(lambda: fcntl.ioctl(terminal, 0x5412, b"x")),
+    "raw socket": refused(lambda: socket.socket(socket.AF_INET, socket.SOCK_RAW, 1)),
+    "packet socket": refused(lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW)),
+    "kernel cryptography": refused(lambda: socket.socket(socket.AF_ALG, socket.SOCK_SEQPACKET)),
+    "device": refused(lambda: os.mknod("/tmp/device", 0o060600, os.makedev(8, 0))),
+    "size of a terminal": refused(lambda: os.get_terminal_size(terminal)),
+    "named pipe": refused(lambda: os.mkfifo("/tmp/pipe")),
+    "socket": refused(lambda: socket.create_server(("127.0.0.1", 0)).close()),
+    "addresses": refused(socket.if_nameindex),
+}))
+"""
+OUT_OF_REACH = {
+    "user namespace", "mount", "trace", "type into a terminal", "raw socket", "packet socket",
+    "kernel cryptography", "device",
+}  # fmt: skip
+TOOLCHAINS = {
+    "git": "git init -q a && cd a && git config user.email a@b && git config user.name n && "
+    "cp /etc/passwd . && git add . && git commit -qm m && git gc -q && git clone -q . ../b",
+    "ripgrep": "rg --files /usr/lib/python3 | head -n 3 && rg -q root /etc/passwd",
+    "node": 'node -e \'new (require("worker_threads").Worker)("1", {eval: true});'
+    'require("child_process").execSync("ls");'
+    'require("http").createServer((q, r) => r.end("x")).listen(0, function () {'
+    'fetch("http://127.0.0.1:" + this.address().port).then(() => process.exit()) })\'',
+    "npm": "npm init -y >/dev/null && npm install --no-audit --no-fund is-odd && "
+    "node -e 'require(\"is-odd\")(3)'",
+    "pnpm": "npm init -y >/dev/null && pnpm install is-odd && node -e 'require(\"is-odd\")(3)'",
+    "bun": "bun init -y >/dev/null 2>&1; bun -e 'const s = Bun.serve({port: 0, "
+    'fetch: () => new Response("x")}); await (await fetch(s.url)).text(); s.stop()\'',
+    "go": 'go mod init a && printf \'package main\\nimport "net/http/httptest"\\nfunc main() '
+    "{ httptest.NewServer(nil).Close() }\\n' >main.go && "
+    "printf 'package main\\nimport \"testing\"\\nfunc TestA(t *testing.T) {}\\n' >main_test.go && "
+    "go build -o m . && ./m && go test ./...",
+    "cargo": "cargo init -q --vcs none --name a p && cd p && cargo test -q --offline && "
+    "cargo run -q --offline --release",
+    "python": "python3 -m venv v && v/bin/pip install -q requests && v/bin/python -c "
+    '"import requests, multiprocessing as m; m.Pool(2).map(abs, [1])"',
+    "gcc": "printf 'int main(void) { return 0; }\\n' >c.c && make c CFLAGS=-O2 && ./c",
+    "shell": "mkfifo f && (cat f >o & echo x >f; wait) && cp -a /etc/passwd p && "
+    "tar -czf t.tgz p && "
+    "timeout 5 sleep 0.1 && script -qc true /dev/null && nice sha256sum p && chmod 600 p",
+}
+APT = (
+    "apt-get update -qq && DEBIAN_FRONTEND=noninteractive "
+    "apt-get install -y -qq --no-install-recommends file rsync >/dev/null && file /bin/sh"
+)
+
+
+def run(image: str, *command: str, options: tuple[str, ...] = CLOSED) -> str:
+    return lab.docker("run", "--rm", *options, image, *command)
+
+
+def profile(sandboxed: Deployment, kind: str) -> str:
+    return f"--security-opt=seccomp=/opt/{sandboxed.name}/security/seccomp-{kind}.json"
+
+
+def test_less_reaches_the_kernel_than_under_docker_s_default(sandboxed: Deployment) -> None:
+    (there,) = sandboxed.claw("profiles", "--json").json["hosts"].values()
+    calls: dict[str, set[str]] = {
+        kind: {name for name, answer in one["calls"].items() if answer == "open"}
+        for kind, one in there["containers"].items()
+    }
+    ordinary = calls.pop("Docker's default")
+    assert len(calls["tools"]) < 200 <= len(ordinary)
+    for kind, ours in calls.items():
+        assert ours <= ordinary, f"{kind} has more than Docker's default"
+        assert not ours & {"ptrace", "unshare", "io_uring_setup", "keyctl", "userfaultfd"}
+    tools = there["containers"]["tools"]
+    assert (tools["capabilities"], tools["interfaces"], tools["user"]) == (0, [], 1000)
+    assert set(tools["writable"]) <= {"/tmp", "/var/tmp", "/run"}
+    said = sandboxed.claw("profiles").stdout
+    assert "fewer than Docker's default: " in said and "tools: 0 more" in said
+
+
+def test_what_reaches_out_of_a_container_is_refused_and_what_programs_need_is_not(
+    sandboxed: Deployment,
+) -> None:
+    image, options = (
+        f"{sandboxed.name}-sandbox:bookworm-slim",
+        (*CLOSED, profile(sandboxed, "tools")),
+    )
+    found: dict[str, Any] = json.loads(run(image, "python3", "-c", ATTEMPTS, options=options))
+    assert {what for what, answer in found.items() if answer == "EPERM"} == OUT_OF_REACH
+    assert {answer for what, answer in found.items() if what not in OUT_OF_REACH} == {"allowed"}
+
+
+def test_the_gateway_runs_under_its_own_profile(sandboxed: Deployment) -> None:
+    options = sandboxed.container()["HostConfig"]["SecurityOpt"]
+    (inlined,) = (one.partition("=")[2] for one in options if one.startswith("seccomp"))
+    assert json.loads(inlined) == seccomp.profile("gateway")
+
+
+def test_a_profile_that_the_engine_cannot_use_replaces_none(engine: object, tmp_path: Path) -> None:
+    old = tmp_path / "seccomp-tools.json"
+    old.write_text("old\n")
+    for broken in ('{"defaultAction": "SCMP_ACT_NONE"}\n', '{"defaultAction": "SCMP_ACT_ERRNO"}\n'):
+        script = templates.render(
+            "security/seccomp.sh.j2",
+            docker=f"export DOCKER_HOST=unix://{lab.SOCKET}",
+            name="clawtest-profiles",
+            directory=str(tmp_path),
+            profiles={"gateway": seccomp.render("gateway"), "tools": broken},
+        )
+        done = subprocess.run(
+            ["sh", "-s"], input=script, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 1
+        assert "the engine cannot use the system call profile tools" in done.stderr
+        assert [path.name for path in tmp_path.iterdir()] == [old.name]
+        assert old.read_text() == "old\n"
+
+
+@pytest.fixture(scope="module")
+def common(engine: object, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxJob]:
+    job = SandboxJob(tmp_path_factory.mktemp("profiles"), "clawtest-profiles")
+    job.up(sandbox={"images": {"common": {"enabled": True}}})
+    yield job
+    job.remove()
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("tool", TOOLCHAINS)
+def test_toolchains_work(common: SandboxJob, tool: str, tmp_path: Path) -> None:
+    options = (
+        *CLOSED,
+        *under_tools(tmp_path),
+        "--tmpfs=/workspace:exec,uid=1000,gid=1000",
+        *("--env=HOME=/workspace", "--workdir=/workspace"),
+    )
+    run(common.tagged("common"), "sh", "-elc", TOOLCHAINS[tool], options=options)
+
+
+@pytest.mark.long
+def test_apt_works_for_root_in_a_permissive_sandbox(common: SandboxJob, tmp_path: Path) -> None:
+    sources = Path("/etc/apt/sources.list.d/debian.sources")
+    options = (
+        *("--init", "--security-opt=no-new-privileges", "--user=0:0"),
+        *under_tools(tmp_path),
+        *([f"--volume={sources}:{sources}:ro"] if sources.exists() else []),
+    )
+    run(common.tagged(), "sh", "-elc", APT, options=options)
+
+
+def under_tools(directory: Path) -> tuple[str, ...]:
+    """The options for the profile of tools (the others allow more), and for the machine's CAs."""
+    file = directory / "profile.json"
+    file.write_text(seccomp.render("tools"))
+    names = ("SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS", "PIP_CERT")
+    trust = [f"--volume={BUNDLE}:{BUNDLE}:ro", *(f"--env={name}={BUNDLE}" for name in names)]
+    return (f"--security-opt=seccomp={file}", *trust)
