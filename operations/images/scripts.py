@@ -38,7 +38,7 @@ def build(
     labels: dict[str, str],
     debian: bool,
     toolkits: bool = True,
-    packages_key: str = "gateway.apt_packages",
+    packages_setting: str = "gateway.apt_packages",
     prefix: str = "",
 ) -> str:
     """Return the script that builds a plan whose base is known.
@@ -49,7 +49,7 @@ def build(
     + tag: moves when the build is complete and its probe, if it has one, has passed
     + debian: whether the image is made of the Debian that was made on the host
     + toolkits: whether the Dockerfile is the toolkit's: it takes its base and the secrets
-    + packages_key: the setting that names further Debian packages
+    + packages_setting: the setting that names further Debian packages
     + prefix: of the lines that say how far it is, where several builds run at once
     """
     secrets = {
@@ -69,7 +69,7 @@ def build(
         secrets={key: path for key, path in secrets.items() if path and toolkits},
         trust=settings.trust_host_cas,
         sources=identity.SUITE if debian else None,
-        apt_key=packages_key,
+        packages_setting=packages_setting,
         prefix=prefix,
     )
 

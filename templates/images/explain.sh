@@ -1,14 +1,15 @@
-# explain LOG: one line that says why a build or a pull failed, or else the end of its log.
+# explain LOG [SETTING]: one line that says why a build or a pull failed, or else the end of its log; SETTING named the
+# Debian packages.
 # Credentials in addresses are left out.
 explain() {
-  reason=$(awk '
+  reason=$(awk -v setting="(${2:-gateway.apt_packages})" '
     function say(text) { if (!said) { print text; said = 1 } }
     function after(text) { return substr($0, index($0, text) + length(text)) }
     { sub(/\r$/, ""); gsub(/:\/\/[^\/@ ]*@/, "://") }
-    /E: Unable to locate package / { say("Debian package " after("locate package ") " does not exist in this release ({{ apt_key | default("gateway.apt_packages") }})") }
-    /E: Couldn.t find any package by / { say("Debian package " $NF " does not exist in this release ({{ apt_key | default("gateway.apt_packages") }})") }
-    /E: Version .* was not found/ { say("Debian package: " after("E: ") " ({{ apt_key | default("gateway.apt_packages") }})") }
-    /E: Package .* has no installation candidate/ { say("Debian package: " after("E: ") " ({{ apt_key | default("gateway.apt_packages") }})") }
+    /E: Unable to locate package / { say("Debian package " after("locate package ") " does not exist in this release " setting) }
+    /E: Couldn.t find any package by / { say("Debian package " $NF " does not exist in this release " setting) }
+    /E: Version .* was not found/ { say("Debian package: " after("E: ") " " setting) }
+    /E: Package .* has no installation candidate/ { say("Debian package: " after("E: ") " " setting) }
     /ERROR: No matching distribution found for / { say("Python package " after("found for ") " does not exist (gateway.pip_packages)") }
     /ERROR: Invalid requirement/ { say("Python package: " after("ERROR: ") " (gateway.pip_packages)") }
     /integrity of npm package / { say("refused: " after("integrity of ")) }

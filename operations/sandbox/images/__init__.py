@@ -103,7 +103,7 @@ def build_command(settings: Settings, wanted: dict[ImageKind, Plan]) -> StringCo
             labels={identity.KIND: "sandbox" if kind == "minimal" else f"sandbox-{kind}"},
             debian=planning.on_bootstrapped(settings, kind, wanted),
             toolkits=contexts.image(settings, kind).source != "dockerfile",
-            packages_key=f"sandbox.images.{kind}.apt_packages",
+            packages_setting=f"sandbox.images.{kind}.apt_packages",
             prefix=kind,
         )
         for kind, plan in wanted.items()
