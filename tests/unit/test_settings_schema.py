@@ -22,6 +22,8 @@ def test_the_schema_is_one_and_accepts_what_the_loader_accepts():
     assert errors((EXAMPLES / "example.yml").read_text()) == []
     assert errors("all: {ssh_user: x, _sudo: true}\nhosts: {a: , b: {ssh_port: 1}}") == []
     assert errors("hosts: {a: {gateway: {cpus: 1.5, memory: 4G}, home_volume: null}}") == []
+    agents = '{x: {mode: "off"}, y: {preset: personal, container: {ulimits: {nofile: "9"}}}}'
+    assert errors(f"hosts: {{a: {{sandbox: {{preset: personal, agents: {agents}}}}}}}") == []
 
 
 @pytest.mark.parametrize(
@@ -34,6 +36,10 @@ def test_the_schema_is_one_and_accepts_what_the_loader_accepts():
         "hosts: {a: {ssh_port: x}}",
         "hosts: {a: {credentials: {K: secret}}}",
         "hosts: {a: {credentials: {K: {env: A, file: b}}}}",
+        "hosts: {a: {sandbox: {preset: mine}}}",
+        "hosts: {a: {sandbox: {mode: never}}}",
+        "hosts: {a: {sandbox: {agents: {x: {images: {}}}}}}",
+        "hosts: {a: {sandbox: {container: {user: node}}}}",
         "hosts: {a: {}}\ngroups: {all: {}}",
         "hosts: {a: {}}\ngroups: {g: {setings: {}}}",
         "all: {}",

@@ -11,12 +11,13 @@ from operations import configuration
 from operations.sandbox import policy
 from tests.e2e.harness import Deployment
 from tests.lab import hosts as lab
-from toolkit.settings import Settings, presets
+from toolkit.settings import Settings
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
 
 WITHOUT_HOST = {"apparmor": "off", "socket": "socket"}
 """What decides without a look at a host."""
+# Every key, and every preset for some agent.
 MAXIMAL: dict[str, Any] = {
     "enabled": True,
     "mode": "all",
@@ -63,29 +64,30 @@ MAXIMAL: dict[str, Any] = {
         },
     },
 }
-_SCRIPT = """
+_MERGED = """
 mkdir -p /tmp/config
 export OPENCLAW_STATE_DIR=/tmp/state OPENCLAW_CONFIG_PATH=/tmp/config/openclaw.json
 printf %s "$THERE" >$OPENCLAW_CONFIG_PATH
 if [ -n "$PATCH" ]; then
   printf %s "$PATCH" | openclaw config patch --stdin --replace-path gateway.auth.token >&2
 fi
-openclaw config validate >&2
-cat $OPENCLAW_CONFIG_PATH
 """
+_VALID = "openclaw config validate >&2; cat $OPENCLAW_CONFIG_PATH"
+_EXPLAINED = "openclaw sandbox explain --agent {} --json"
 
 
 def accepted(
-    gateway: Deployment, there: dict[str, Any], patch: dict[str, Any] | None = None
+    gateway: Deployment,
+    there: dict[str, Any],
+    patch: dict[str, Any] | None = None,
+    then: str = _VALID,
 ) -> Any:
-    """Return openclaw.json after the release itself has merged `patch` and found nothing wrong."""
+    """Return openclaw.json, or what else `then` prints, after the release has merged `patch`."""
     given = {"THERE": there, "PATCH": patch, "OPENCLAW_GATEWAY_TOKEN": "token"}
-    variables = [
-        f"{name}={'' if value is None else json.dumps(value)}" for name, value in given.items()
-    ]
+    variables = [f"{name}={'' if one is None else json.dumps(one)}" for name, one in given.items()]
     answer = lab.docker(
         *("run", "--rm", "--network", "none", *(f"--env={one}" for one in variables)),
-        *("--entrypoint", "sh", f"{gateway.name}:local", "-euc", _SCRIPT),
+        *("--entrypoint", "sh", f"{gateway.name}:local", "-euc", _MERGED + then),
     )
     return json.loads(answer)
 
@@ -102,10 +104,27 @@ def test_the_release_takes_every_knob_keeps_it_and_loses_it_again(gateway: Deplo
     assert "/etc/openclaw-pyinfra" not in json.dumps(without)
 
 
-@pytest.mark.parametrize("name", presets.NAMES)
-def test_the_release_takes_every_preset(name: str, gateway: Deployment) -> None:
-    values = {"enabled": True, "preset": name, **WITHOUT_HOST}
-    accepted(gateway, configuration.owned(Settings.model_validate({"sandbox": values})))
+def test_the_release_understands_it_as_it_is_meant(gateway: Deployment) -> None:
+    sandbox = {
+        "enabled": True,
+        **WITHOUT_HOST,
+        "preset": "personal",
+        "browser": {"enabled": True},
+        "agents": {"family": {"preset": "family-read-only"}},
+    }
+    found = configuration.owned(Settings.model_validate({"sandbox": sandbox}))
+
+    main = accepted(gateway, found, then=_EXPLAINED.format("main"))["sandbox"]
+    (workspace,) = main["workspaceMounts"]
+    assert workspace["hostRoot"] == "/home/node/.openclaw/workspace" and workspace["writable"]
+    assert main["sessionIsSandboxed"] and {"exec", "browser"} <= set(main["tools"]["allow"])
+    assert "browser" not in main["tools"]["deny"]
+
+    family = accepted(gateway, found, then=_EXPLAINED.format("family"))["sandbox"]
+    assert not any(mount["writable"] for mount in family["workspaceMounts"])
+    assert {"read", "ls"} <= set(family["tools"]["allow"])
+    for tool in ("exec", "write", "edit", "apply_patch", "browser"):
+        assert tool in family["tools"]["deny"] and tool not in family["tools"]["allow"]
 
 
 def test_the_release_refuses_what_it_does_not_know(gateway: Deployment) -> None:
