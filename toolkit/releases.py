@@ -118,11 +118,15 @@ def newest_tools() -> dict[str, Binary]:
 
 
 def _binary(packages: Packages, version: str) -> Binary:
-    return Binary(
-        version=version,
-        x64=_view(f"{packages.x64}@{version}", "dist.integrity"),
-        arm64=_view(f"{packages.arm64}@{version}", "dist.integrity"),
-    )
+    found = {}
+    for architecture in ("x64", "arm64"):
+        package = f"{getattr(packages, architecture)}@{version}"
+        found[architecture] = _view(package, "dist.integrity")
+        if not found[architecture]:
+            raise ReleaseError(
+                f"npm has no {package}", "try again later, or choose another version"
+            )
+    return Binary(version=version, **found)
 
 
 def oldest_major(versions: list[str]) -> str:

@@ -72,6 +72,24 @@ def test_the_node_is_the_newest_that_the_release_and_both_architectures_have(npm
     assert (found.engines, found.openclaw) == (engines, DIGEST)
 
 
+def test_the_newest_tools_are_those_of_both_architectures(npm: Any) -> None:
+    for name, packages in releases.TOOLS.items():
+        npm[packages.arm64] = npm[packages.x64] = "2.0.0"
+        npm[f"{packages.arm64}@2.0.0"] = DIGEST
+        if name != "bun":
+            npm[f"{packages.x64}@2.0.0"] = DIGEST
+    with pytest.raises(ReleaseError, match=r"npm has no @oven/bun-linux-x64@2\.0\.0"):
+        releases.newest_tools()
+    npm["@oven/bun-linux-x64@2.0.0"] = DIGEST
+    found = releases.newest_tools()
+    assert {name: tool.version for name, tool in found.items()} == {"pnpm": "2.0.0", "bun": "2.0.0"}
+
+
+def test_the_tools_of_the_sandbox_images_need_no_network() -> None:
+    known = lock.read(Path("/nonexistent/openclaw.lock.yml")).tools
+    assert set(known) == set(releases.TOOLS)
+
+
 def test_an_odd_node_is_taken_only_when_there_is_no_even_one() -> None:
     assert releases.oldest_major(["22.3.0", "23.1.0", "22.10.0"]) == "22.10.0"
     assert releases.oldest_major(["23.1.0", "24.1.0"]) == "24.1.0"
