@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import random
 import re
 import secrets
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.e2e.harness import ROOT, until
 from tests.e2e.images_job import Registry
 from tests.e2e.sandbox.images_job import ALL, CLOSED, SandboxJob
 from tests.lab import hosts as lab
@@ -97,6 +103,32 @@ def test_a_superseded_image_goes_when_no_container_uses_it(minimal: SandboxJob) 
     assert minimal.planned() == [PRUNE]
     assert minimal.up() == [PRUNE]
     assert second not in minimal.images()
+
+
+@pytest.mark.long
+def test_a_killed_build_is_finished_by_the_next_run(minimal: SandboxJob) -> None:
+    minimal.up()
+    before, log = minimal.of(), minimal.project / "images/sandbox-minimal.log"
+    packages = random.sample(["bc", "ed", "file", "less", "psmisc", "tree"], 5)
+    changed = {"images": {"minimal": {"apt_packages": packages}}}
+    assert BUILD in minimal.planned(sandbox=changed)  # writes the inventory
+    command = [sys.executable, "-m", "pyinfra", "-y"]
+    running = subprocess.Popen(
+        [*command, str(minimal.directory / "inventory.py"), str(minimal.directory / "deploy.py")],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    until(lambda: f"packages.sh {packages[0]}" in log.read_text(), 120, "the build runs")
+    os.killpg(running.pid, signal.SIGKILL)
+    running.wait()
+    assert minimal.of() == before
+    assert BUILD in minimal.up(sandbox=changed)
+    assert minimal.up(sandbox=changed) == []
+    inside(minimal.tagged(), f"dpkg-query --show {' '.join(packages)}")
+    assert lab.docker("ps", "-aq", "--filter", f"label=openclaw-pyinfra.probe={minimal.name}") == ""
 
 
 @pytest.fixture(scope="module")
