@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from operations import access, files, preflight, private, snapshot
+from operations import access, files, preflight, private, project, snapshot
 from operations.preflight import Problem
 from operations.sandbox import roster
 from toolkit.settings import Settings
@@ -47,26 +47,40 @@ def sandbox_problems(settings: Settings, answers: dict[str, str]) -> Iterable[Pr
 
 @preflight.check
 def roster_problems(settings: Settings, answers: dict[str, str]) -> Iterable[Problem]:
-    if not settings.sandbox.enabled:
-        return
     try:
         there = private.read(settings).configuration()
     except private.UnreadableFile:
         return  # named by `configuration`
     agents = settings.openclaw.get("agents", {})
+    if "list" in agents:
+        return
     ours = {*settings.sandbox.agents, *agents.get("entries", {})}
     for name, entry in roster.of(settings, there).entries.items():
-        sandbox = entry.get("sandbox")
-        if name in ours or "list" in agents or not isinstance(sandbox, Mapping) or not sandbox:
+        own = entry.get("sandbox")
+        mode = own.get("mode") if isinstance(own, Mapping) else None
+        if name in ours or not own:
             continue
-        mode = sandbox.get("mode")
-        said = f", with mode {mode}" if mode else ""
-        yield Problem(
-            f"openclaw.json: the agent {name} has sandbox settings of its own{said}, which win over"
-            " those of all agents",
-            f"name it under sandbox.agents (`{name}: {{}}` removes them), or leave it as it is",
-            stops=False,
-        )
+        if settings.sandbox.enabled:
+            said = f", with mode {mode}" if mode else ""
+            yield Problem(
+                f"openclaw.json: the agent {name} has sandbox settings of its own{said}, which win"
+                " over those of all agents",
+                f"name it under sandbox.agents (`{name}: {{}}` removes them), or leave it as it is",
+                stops=False,
+            )
+        elif mode in ("all", "non-main") and not _has_own_compose_file(settings):
+            yield Problem(
+                f"openclaw.json: the agent {name} is to be sandboxed (mode {mode}), and the gateway"
+                " has no engine for that: its tools fail",
+                "set sandbox.enabled, or let it run its tools beside the gateway: openclaw config"
+                f" set agents.entries.{name}.sandbox.mode off",
+                stops=False,
+            )
+
+
+def _has_own_compose_file(settings: Settings) -> bool:
+    """Whether the user gives the gateway more than the toolkit does, an engine perhaps."""
+    return files.found(project.path(settings, project.OVERRIDE)) is not None
 
 
 def _binds(settings: Settings) -> list[tuple[str, str]]:

@@ -90,3 +90,11 @@ def test_an_agent_with_sandbox_settings_of_its_own_is_named(
     given = settings(openclaw={"agents": {"entries": {"bob": {"sandbox": {"mode": "off"}}}}})
     assert problems(monkeypatch, given, there) == []
     assert problems(monkeypatch, settings({"enabled": False}), there) == []
+
+
+def test_an_agent_whose_sandbox_cannot_be_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    there = {"agents": {"entries": {"bob": {"sandbox": {"mode": "all"}}}}}
+    (problem,) = problems(monkeypatch, settings({"enabled": False}), there)
+    assert not problem.stops and "agent bob" in problem.what and "its tools fail" in problem.what
+    override = "regular file|644|0:0|x|/opt/openclaw/docker-compose.override.yml"
+    assert problems(monkeypatch, settings({"enabled": False}), there, files=override) == []
