@@ -23,6 +23,7 @@ from operations import (
     templates,
 )
 from operations.operation import operation
+from operations.sandbox import browser
 from toolkit.settings import Settings
 from toolkit.settings.types import memory_bytes, parse_mount
 
@@ -135,6 +136,7 @@ def _render(settings: Settings, inputs: str) -> str:
         published=published_address(settings),
         inputs=inputs,
         bridge=network.bridge(settings),
+        browsers=browser.network(settings),
         groups=groups(settings),
         security_options=security_options(settings),
     )

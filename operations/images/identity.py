@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from operations import packages, templates
+from operations.sandbox import names
 from toolkit.lock import Lock, Release
 from toolkit.settings import Settings
 
@@ -47,7 +48,14 @@ RUNTIME_PACKAGES = (
 )
 STEPS = ("packages.sh", "npm.sh", "pip.sh")
 """Scripts that the steps of any image run."""
-SCRIPTS = (*STEPS, "browser.sh", "docker.sh", "healthcheck.mjs")
+SCRIPTS = (
+    *STEPS,
+    "browser.sh",
+    "docker.sh",
+    "docker-loopback.sh",
+    "healthcheck.mjs",
+    "loopback.mjs",
+)
 
 
 @dataclass(frozen=True)
@@ -126,6 +134,7 @@ def npm_context(settings: Settings, release: Release, base: Base) -> dict[str, s
         pip_packages=gateway.pip_packages,
         install_browser=gateway.install_browser,
         docker=settings.sandbox.enabled,
+        browser="browser" in names.kinds(settings),
     )
     return context("gateway", dockerfile, SCRIPTS)
 
@@ -135,7 +144,9 @@ def image_context(settings: Settings) -> dict[str, str]:
     client where sandboxes need it.
     """
     dockerfile = templates.render(
-        "images/gateway/image.Dockerfile.j2", docker=settings.sandbox.enabled
+        "images/gateway/image.Dockerfile.j2",
+        docker=settings.sandbox.enabled,
+        browser="browser" in names.kinds(settings),
     )
     return context("gateway", dockerfile, SCRIPTS)
 

@@ -33,7 +33,7 @@ def checks(
     taken: Mapping[str, Any], sandbox: Mapping[str, Any], nonce: str, group: str
 ) -> Iterable[Check]:
     """Return the checks of what a turn's `exec` answered."""
-    if "exec" not in taken["offered"]:
+    if "exec" not in taken["results"]:
         yield Check("exec", "ok", "the policy gives this agent no exec", group, "", "not offered")
         return
     answer = taken["results"].get("exec", "")
@@ -54,15 +54,15 @@ def browser_checks(
     taken: Mapping[str, Any], nonce: str, group: str, container: bool
 ) -> Iterable[Check]:
     """Return the check of the page that the agent opened."""
-    if "browser" not in taken["offered"]:
+    if "open" not in taken["results"]:
         yield Check("page", "failed", "the policy gives this agent no browser tool", group)
         return
-    answers = [taken["results"].get(name, "") for name in ("open", "tabs")]
     title = f"{TITLE}-{nonce}"
-    if any(title in answer.replace(f"<title>{title}", "") for answer in answers):
-        yield Check("page", "ok", "", group, "opened through CDP, title read", title)
+    answers = [taken["results"].get(name, "") for name in ("title", "tabs")]
+    if all(title in answer for answer in answers):
+        yield Check("page", "ok", "", group, "opened through CDP, its title read", title)
         return
-    said = next((answer for answer in answers if answer), "nothing")[-600:]
+    said = " ".join(taken["results"]["open"].rpartition("---")[2].split())[:600]
     what = "its title did not come back" if container else "no browser was started"
     yield Check("page", "failed", f"{what}; the tool said: {said}", group)
 

@@ -13,7 +13,6 @@ from typing import Any
 
 from operations import templates
 from operations.sandbox import knobs
-from operations.sandbox.inside import TITLE
 from toolkit.settings import Settings
 
 GATEWAY_PORT, MODEL_PORT = 18789, 18999
@@ -119,6 +118,12 @@ def browsed(sandbox: Mapping[str, Any]) -> bool:
     return bool((sandbox.get("browser") or {}).get("enabled"))
 
 
+def _browser_network(sandbox: Mapping[str, Any]) -> str | None:
+    if not browsed(sandbox):
+        return None
+    return str({**knobs.BROWSER_DEFAULTS, **sandbox["browser"]}["network"])
+
+
 def images(sandbox: Mapping[str, Any]) -> list[str]:
     """Return the tags of the images that a policy runs."""
     found = [{**knobs.DEFAULTS, **(sandbox.get("docker") or {})}["image"]]
@@ -135,14 +140,14 @@ def plan(configuration: Mapping[str, Any], settings: Settings, nonce: str) -> di
         {**knobs.DEFAULTS, **(sandbox.get("docker") or {})}["network"] == "none"
         for sandbox in sandboxes.values()
     )
-    page = f"data:text/html,<title>{TITLE}-{nonce}</title>"
     return {
         "port": GATEWAY_PORT,
         "modelPort": MODEL_PORT,
         "turns": [
-            {"agent": agent, "page": page if browsed(sandbox) else None}
+            {"agent": agent, "page": nonce if browsed(sandbox) else None}
             for agent, sandbox in sandboxes.items()
         ],
+        "network": next(filter(None, map(_browser_network, sandboxes.values())), "none"),
         "command": command(nonce, [*(["connect"] if closed else [])]),
         "readySeconds": min(settings.gateway.ready_timeout, READY_SECONDS),
         "turnSeconds": TURN_SECONDS,
@@ -183,8 +188,8 @@ def container(
         "RestartPolicy": {"Name": "no"},
         "LogConfig": {"Type": "json-file", "Config": {}},
     }
-    if not any(one["page"] for one in plan["turns"]):
-        given |= {"NetworkMode": "none", "ExtraHosts": []}  # all it needs is the engine's socket
+    # All it needs is the engine's socket, and the way to its browsers.
+    given |= {"NetworkMode": plan["network"], "ExtraHosts": []}
     return {
         "Image": image,
         "Hostname": "openclaw-proof",

@@ -16,13 +16,17 @@ function nextStep({ messages, tools }) {
   const turn = turns.get(question.exec(text(messages[last]?.content))?.[1]);
   if (!turn) return { content: "ok" }; // a question of the gateway's own, such as for a title
   turn.offered = (tools ?? []).map((tool) => tool.function?.name ?? tool.name);
-  const steps = [
-    { tool: "exec", arguments: { command } },
-    ...(turn.page ? [{ tool: "browser", arguments: { action: "open", target: "sandbox", targetUrl: turn.page } },
-      { tool: "browser", arguments: { action: "tabs", target: "sandbox" } }] : []),
-  ].filter((step) => turn.offered.includes(step.tool));
+  const wanted = [{ name: "exec", tool: "exec", arguments: { command } }];
+  if (turn.page) {
+    const title = `() => { document.title = ["openclaw", "proof", ${JSON.stringify(turn.page)}].join("-"); return document.title; }`;
+    const steps = { open: { action: "open", targetUrl: "about:blank" }, title: { action: "act", request: { kind: "evaluate", fn: title } }, tabs: { action: "tabs" } };
+    for (const [name, given] of Object.entries(steps)) wanted.push({ name, tool: "browser", arguments: { target: "sandbox", ...given } });
+  }
+  // What a release offers no schema of, it calls by another tool (docs: tools/tool-search).
+  const called = (step) => (turn.offered.includes(step.tool) ? step : { name: step.name, tool: "tool_call", arguments: { id: step.tool, args: step.arguments } });
+  const steps = wanted.map(called).filter((step) => turn.offered.includes(step.tool));
   const answers = messages.slice(last + 1).filter((message) => message.role === "tool").map((message) => text(message.content));
-  steps.forEach((step, index) => { if (index < answers.length) turn.results[step.arguments.action ?? step.tool] = answers[index]; });
+  steps.forEach((step, index) => { if (index < answers.length) turn.results[step.name] = answers[index]; });
   return steps[answers.length] ?? { content: "turn is over" };
 }
 

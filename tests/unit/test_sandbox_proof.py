@@ -236,7 +236,7 @@ INSIDE: dict[str, Any] = {
 
 def seen(changed: dict[str, Any], nonce: str = "n1") -> dict[str, Check]:
     answer = f"some banner\nopenclaw-proof {json.dumps({**INSIDE, **changed})}\n"
-    taken = {"offered": ["exec"], "results": {"exec": answer}}
+    taken = {"results": {"exec": answer}}
     return {check.name: check for check in inside.checks(taken, SANDBOX, nonce, "g")}
 
 
@@ -274,13 +274,12 @@ def test_an_answer_of_another_run_does_not_count():
     assert (check.name, check.outcome) == ("exec", "failed")
 
 
-def test_a_page_that_was_only_asked_for_is_not_one_that_was_read():
-    asked = "opened data:text/html,<title>openclaw-proof-n1</title>"
-    taken = {"offered": ["browser"], "results": {"open": asked}}
-    (check,) = inside.browser_checks(taken, "n1", "g", True)
+def test_a_page_counts_when_its_title_is_read_twice():
+    results = {"open": "opened", "title": "openclaw-proof-n1", "tabs": "nothing"}
+    (check,) = inside.browser_checks({"results": results}, "n1", "g", True)
     assert check.outcome == "failed"
-    taken["results"] = {"open": asked, "tabs": '[{"title": "openclaw-proof-n1"}]'}
-    (check,) = inside.browser_checks(taken, "n1", "g", True)
+    results["tabs"] = '[{"title": "openclaw-proof-n1"}]'
+    (check,) = inside.browser_checks({"results": results}, "n1", "g", True)
     assert check.outcome == "ok"
 
 

@@ -1,0 +1,48 @@
+"""The way from a gateway in a container to the browsers of its sandboxes.
+
+OpenClaw publishes a browser's control port on the loopback of the engine's host and looks for it on
+its own (the release's `ensureSandboxBrowser`); a container has another loopback. So the gateway is
+on the browsers' network, and `docker-loopback.sh` in its image opens the port there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from operations import preflight
+from operations.preflight import Problem
+from operations.sandbox import names
+from toolkit.settings import Settings
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network by name; `own`: the deployment makes it."""
+
+    name: str
+    own: bool
+
+
+def network(settings: Settings) -> Network | None:
+    """Return the network on which the gateway meets its sandboxes' browsers; None without any."""
+    if "browser" not in names.kinds(settings):
+        return None
+    return Network(names.browser_network(settings), settings.sandbox.browser.network is None)
+
+
+@preflight.check
+def browser_problems(settings: Settings, answers: dict[str, str]) -> Iterable[Problem]:
+    wanted = network(settings)
+    if wanted and wanted.name == "bridge":
+        yield Problem(
+            "sandbox.browser.network: given bridge, on which a gateway in a container cannot be",
+            "leave it out (the deployment makes a network of its own), or name a network that"
+            " docker network create made",
+        )
+    if wanted and settings.gateway.source == "git":
+        yield Problem(
+            "sandbox.browser: OpenClaw's own Dockerfile (gateway.source: git) makes no image from"
+            " which a sandboxed browser can be reached",
+            "set gateway.source to npm or image, or sandbox.browser.enabled to false",
+        )
