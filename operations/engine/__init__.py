@@ -60,7 +60,7 @@ def installed(settings: Settings) -> Generator:
     if wanted.source == "existing":
         host.noop("the engine that is there is used")
         return
-    fresh = not current().installed
+    fresh, had = not current().installed, packages.current().versions
     if fresh and not without_root and _daemon_differs(settings):
         yield _write_daemon(settings)
     if wanted.missing:
@@ -73,7 +73,10 @@ def installed(settings: Settings) -> Generator:
     if without_root:
         if fresh:
             # Nobody has asked for an engine with root.
-            yield StringCommand("systemctl disable --now docker.socket docker.service")
+            units = ["docker.socket", "docker.service"]
+            if not {"containerd", "containerd.io"} & had.keys():
+                units.append("containerd.service")
+            yield StringCommand("systemctl", "disable", "--now", *units)
         elif not wanted.missing:
             host.noop("the packages of a rootless engine are installed")
         return

@@ -238,3 +238,21 @@ def test_the_hosts_engine_is_left_alone_by_a_rootless_one() -> None:
 
 def test_the_hosts_engine_needs_no_other() -> None:
     assert commands(rootless.started, {"access": ROOTLESS}, settings=settings("socket")) == []
+
+
+@pytest.mark.parametrize(
+    ("before", "stopped"),
+    [
+        ("", "docker.socket docker.service containerd.service"),
+        ("installed containerd 1.7", "docker.socket docker.service"),
+    ],
+)
+def test_an_engine_with_root_that_nobody_asked_for_does_not_run(before: str, stopped: str) -> None:
+    system = "id=debian\nrelease=13\ncodename=trixie\nsystemd="
+    bare = {"access": "", "engine": "", "packages": before, "system": system}
+    after = {**bare, "engine": "installed="}
+    install, stop = commands(engine.installed, bare, after, settings=settings("rootless"))
+    assert "rootlesskit" in install
+    assert stop == f"systemctl disable --now {stopped}"
+    there = commands(engine.installed, after, settings=settings("rootless"))
+    assert not [command for command in there if "disable" in command], "whose engine it is"
