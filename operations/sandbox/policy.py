@@ -126,6 +126,9 @@ def _enabled(settings: Settings, there: Mapping[str, Any], agents: Roster) -> di
         "sandbox": {"tools": tool_lists.of_all(sandbox, agents.keyed)},
         "exec": {"host": tool_lists.exec_host(sandbox.mode, _at(there, "tools", "exec"))},
     }
+    if agents.keyed and agents.several(own):
+        # Else an agent for strangers is read by, and reads, all others' sessions.
+        tools["sessions"] = {"visibility": "tree"}
     return {
         "agents": {"defaults": {"sandbox": defaults}, **agents.merged(own)},
         "tools": tools,

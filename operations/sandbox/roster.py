@@ -8,7 +8,7 @@ which other entries and other keys are the user's.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +29,10 @@ class Roster:
     entries: Mapping[str, Mapping[str, Any]]
     workspace: str = WORKSPACE
 
+    def several(self, changes: Collection[str]) -> bool:
+        """Return whether there is more than one agent after `changes` to some."""
+        return len({*(self.entries or (FIRST,)), *changes}) > 1
+
     def merged(self, changes: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         """Return the keys of `agents` after `changes` to single agents; empty without any.
 
@@ -46,7 +50,7 @@ class Roster:
             for name, change in wanted.items():
                 after[name] = patched(after.get(name, {"id": name}), change)
             return {"list": list(after.values())}
-        if len(before.keys() | wanted.keys()) == 1:
+        if not self.several(changes):
             return {"entries": wanted}
         for name, entry in before.items():
             # OpenClaw fixes the only agent's workspace when others join it, and takes the place

@@ -195,7 +195,8 @@ class Sandbox(Section):
     `workspace_access`, `workspace_root`, `session_tools_visibility`, and the keys of `container`,
     `browser`, `tools` and `prune`. Only what is given is written to openclaw.json, what is not is
     removed there; an agent that is not there yet is added. With several agents OpenClaw answers on
-    a channel only through the agent that it is bound to (`openclaw: {bindings: [...]}`)."""
+    a channel only through the agent that it is bound to (`openclaw: {bindings: [...]}`), and
+    each sees its own sessions alone (`tools.sessions.visibility: tree`)."""
     images: SandboxImages = SandboxImages()
     seccomp: Literal["own", "engine"] = "own"
     """The toolkit's system call profiles, or the engine's default."""
