@@ -34,12 +34,6 @@ def network(settings: Settings) -> Network | None:
 @preflight.check
 def browser_problems(settings: Settings, answers: dict[str, str]) -> Iterable[Problem]:
     wanted = network(settings)
-    if wanted and wanted.name == "bridge":
-        yield Problem(
-            "sandbox.browser.network: given bridge, on which a gateway in a container cannot be",
-            "leave it out (the deployment makes a network of its own), or name a network that"
-            " docker network create made",
-        )
     if wanted and settings.gateway.source == "git":
         yield Problem(
             "sandbox.browser: OpenClaw's own Dockerfile (gateway.source: git) makes no image from"

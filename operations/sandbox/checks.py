@@ -93,9 +93,11 @@ def _binds(settings: Settings) -> list[tuple[str, str]]:
 
 
 def _networks(settings: Settings) -> list[tuple[str, str]]:
-    """Return the networks that have to be there; OpenClaw itself creates the browser's."""
+    """Return the networks that have to be there; the browsers' own is the deployment's."""
     found: dict[str, str] = {}
     if settings.sandbox.enabled:
+        if settings.sandbox.has_browser and settings.sandbox.browser.network:
+            found[settings.sandbox.browser.network] = "sandbox.browser.network"
         for view in views(settings.sandbox):
             if view.container.network not in _ENGINES_OWN:
                 found.setdefault(view.container.network, view.key("container.network"))

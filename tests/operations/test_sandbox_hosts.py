@@ -75,6 +75,9 @@ def test_a_network_has_to_be_there_once_an_engine_is(monkeypatch: pytest.MonkeyP
     assert (bare.stops, missing.stops) == (False, True)
     assert "docker network create intern" in missing.fix
     assert problems(monkeypatch, wanted, {}, **{"sandbox-networks": "bridge\nintern"}) == []
+    browsers = settings({"browser": {"enabled": True, "network": "browsers"}})
+    (missing,) = problems(monkeypatch, browsers, {}, **{"sandbox-networks": "bridge"})
+    assert missing.what.startswith("sandbox.browser.network: ")
     assert checks.networks_probe(settings()) == ""
     assert access.environment(wanted) in checks.networks_probe(wanted)
 

@@ -154,6 +154,12 @@ REFUSED: list[tuple[str, dict[str, Any], str, tuple[str, ...]]] = [
         ("needs sandbox.images.common.node",),
     ),
     (
+        "an agent's browser on a network of its own",
+        {"browser": {"enabled": True}, "agents": {"x": {"browser": {"network": "y"}}}},
+        "sandbox.agents.x.browser.network",
+        ("the network of all agents",),
+    ),
+    (
         "a tmpfs over the workspace",
         {"container": {"tmpfs": ["/workspace:size=1m"]}},
         "sandbox.container.tmpfs",

@@ -69,6 +69,7 @@ def test_what_a_value_accepts(kind: Any, given: str, expected: str) -> None:
         (types.ContainerNetwork, "host"),
         (types.ContainerNetwork, "container:x"),
         (types.BrowserNetwork, "none"),
+        (types.BrowserNetwork, "bridge"),
         (types.BrowserNetwork, "host"),
         (types.AddressRange, "10.0.0.1/8"),
         (types.ContainerUser, "node"),

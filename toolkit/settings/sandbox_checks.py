@@ -35,8 +35,8 @@ def problems(settings: Settings) -> Iterator[Inconsistency]:
     if not settings.sandbox.enabled:
         return
     yield from _images(settings)
-    yield from _for_all(settings, (_setup, _limits, _tools, _scope, _workspace_root))
-    yield from _for_all(settings, (sandbox_mounts.problems,))
+    yield from _for_all(settings, (_setup, _limits, _tools, _scope, _browser_network))
+    yield from _for_all(settings, (_workspace_root, sandbox_mounts.problems))
     agents = settings.openclaw.get("agents")
     if settings.sandbox.agents and isinstance(agents, dict) and "list" in agents:
         yield Inconsistency(
@@ -205,6 +205,16 @@ def _scope(settings: Settings, view: View) -> Iterator[Inconsistency]:
                 f"has no effect with {view.key('scope')}: shared, where one container serves all "
                 "agents; choose agent or session",
             )
+
+
+def _browser_network(settings: Settings, view: View) -> Iterator[Inconsistency]:
+    network, common = view.browser.network, settings.sandbox.browser.network
+    if view.browser.enabled and view.has_own("browser.network") and network != common:
+        yield Inconsistency(
+            (view.key("browser.network"), "sandbox.browser.network"),
+            f"given {network or 'none'}: the gateway reaches browsers on the network of all agents "
+            "alone; set sandbox.browser.network",
+        )
 
 
 def _workspace_root(settings: Settings, view: View) -> Iterator[Inconsistency]:

@@ -151,6 +151,10 @@ def _network(value: str) -> str:
 def _browser_network(value: str) -> str:
     if value == "none":
         raise ValueError("the browser's control port has to be published")
+    if value == "bridge":
+        raise ValueError(
+            "a gateway in a container cannot be on it, and would not reach the browser"
+        )
     return _network(value)
 
 
@@ -183,7 +187,7 @@ Bind = Annotated[
 BrowserNetwork = Annotated[
     str,
     AfterValidator(_browser_network),
-    Accepts("`bridge` or the name of a bridge network"),
+    Accepts("the name of a bridge network that is there, of `docker network create`"),
 ]
 Capability = Annotated[
     str, AfterValidator(_capability), Accepts("ALL or a capability such as `NET_RAW`")

@@ -48,7 +48,7 @@ MAXIMAL: dict[str, Any] = {
         "enabled": True,
         "headless": True,
         "novnc": False,
-        "network": "bridge",
+        "network": "browsers",
         "source_range": "172.21.0.1",
     },
     "tools": {"also_allow": ["docs__*", "group:memory"], "deny": ["canvas"]},
