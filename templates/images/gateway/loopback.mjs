@@ -5,7 +5,7 @@ import { connect, createServer } from "node:net";
 
 const [port, container, target] = process.argv.slice(2);
 const address = () => new Promise((resolve) => {
-  execFile("docker", ["inspect", container], { maxBuffer: 1 << 24 }, (error, said) => {
+  execFile("/usr/local/lib/openclaw/docker", ["inspect", container], { maxBuffer: 1 << 24 }, (error, said) => {
     const [found] = error ? [] : JSON.parse(said);
     resolve(found?.State.Running ? Object.values(found.NetworkSettings.Networks)[0]?.IPAddress : "");
   });
@@ -20,7 +20,7 @@ const server = createServer(async (client) => {
     from.on("error", () => to.destroy()).on("close", () => to.destroy()).pipe(to);
   }
 });
-let attempts = 40; // an earlier container had the port: its process ends when it notices
+let attempts = 8; // an earlier container had the port: its process ends when it notices
 server.on("error", () => { if (attempts-- > 0) setTimeout(listen, 250); else leave(); });
 const listen = () => server.listen(Number(port), "127.0.0.1");
 listen();
