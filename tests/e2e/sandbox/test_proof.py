@@ -103,18 +103,15 @@ def test_a_sandbox_without_python_fails_the_run_and_leaves_the_gateway(sandboxed
 
 
 @pytest.mark.long
-def test_up_proves_anew_when_there_is_no_proof_and_fails_with_the_reason(sandboxed: Deployment):
-    sandboxed.sh(f"rm /var/lib/{sandboxed.name}/proof.json")
-    policy = f"/opt/{sandboxed.name}/security/seccomp-tools.json"
-    container = sandboxed.container()["Id"]
-    # A proof that cannot pass although nothing is to change: the engine's client is slow to answer.
-    sandboxed.sh(f"docker pause {container}")
-    sandboxed.sh(f"docker unpause {container}")
-    result = sandboxed.claw("up", "--json")
-    host = result.json["hosts"]["@local"]
-    assert host["changed"] == [], policy
+def test_up_proves_anew_when_the_host_has_no_proof(sandboxed: Deployment):
+    """As after a proof that failed: there is nothing to change, and yet something to look at."""
+    record = f"/var/lib/{sandboxed.name}/proof.json"
+    sandboxed.sh(f"rm {record}")
+    assert sandboxed.claw("up", "--dry").returncode == 0
+    host = sandboxed.claw("up", "--json").json["hosts"]["@local"]
+    assert host["changed"] == []
     assert by_name(host["checks"])["exec"]["outcome"] == "ok"
-    assert "proof.json" in sandboxed.sh(f"ls /var/lib/{sandboxed.name}")
+    assert "digest" in sandboxed.sh(f"cat {record}")
 
 
 @pytest.mark.long
@@ -158,5 +155,20 @@ def test_the_workspace_is_as_writable_as_configured(
         result = sandboxed.claw("up", "--json", settings=changed)
         found = by_name(result.json["hosts"]["@local"]["checks"])
         assert {name: found[name]["found"] for name in expected} == expected
+    finally:
+        sandboxed.claw("up")
+
+
+@pytest.mark.long
+def test_a_page_is_opened_in_the_browsers_sandbox_and_its_title_read(sandboxed: Deployment):
+    changed: dict[str, Any] = {"sandbox": {"browser": {"enabled": True, "headless": True}}}
+    try:
+        result = sandboxed.claw("up", "--json", settings=changed)
+        checks = result.json["hosts"]["@local"]["checks"]
+        found = {one["name"]: one for one in checks if one["group"] == "browser of main"}
+        assert found["page"]["found"].startswith("openclaw-proof-")
+        assert found["network"]["found"] == f"{sandboxed.name}-sandbox-browser"
+        assert {one["outcome"] for one in checks} == {"ok"}
+        assert "nothing to change" in sandboxed.claw("up", settings=changed).stdout
     finally:
         sandboxed.claw("up")
