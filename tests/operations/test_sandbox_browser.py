@@ -1,0 +1,49 @@
+"""A gateway in a container and the browsers of its sandboxes: one network, one loopback."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import yaml
+from pyinfra.context import ctx_host
+
+from operations import compose
+from operations.images import identity
+from tests.operations.hosts import FakeHost
+from toolkit.settings import Settings
+
+
+def project(**browser: Any) -> dict[str, Any]:
+    sandbox = {"enabled": True, "socket": "socket", "browser": browser}
+    with ctx_host.use(FakeHost({"files": "", "compose": "", "access": "", "security": ""})):
+        text = compose._render(Settings.model_validate({"sandbox": sandbox}), "")
+    return dict(yaml.safe_load(text))
+
+
+def test_without_a_browser_the_gateway_is_on_its_own_network_alone():
+    made = project()
+    assert list(made["networks"]) == ["default"]
+    assert "networks" not in made["services"]["openclaw-gateway"]
+
+
+def test_with_one_it_is_on_the_browsers_network_too():
+    made = project(enabled=True)
+    assert made["services"]["openclaw-gateway"]["networks"] == ["default", "browsers"]
+    assert made["networks"]["browsers"]["name"] == "openclaw-sandbox-browser"
+    assert not made["networks"]["browsers"].get("external")
+
+
+def test_a_network_of_the_users_is_taken_as_it_is():
+    made = project(enabled=True, network="mine")
+    assert made["networks"]["browsers"] == {"name": "mine", "external": True}
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_the_docker_client_opens_ports_only_where_there_are_browsers(enabled: bool):
+    sandbox = {"enabled": True, "browser": {"enabled": enabled}}
+    settings = Settings.model_validate(
+        {"gateway": {"source": "image", "image": "r.example/x:1"}, "sandbox": sandbox}
+    )
+    dockerfile = identity.image_context(settings)["Dockerfile"]
+    assert ("docker-loopback.sh /out/usr/local/bin/docker" in dockerfile) is enabled
