@@ -2,39 +2,49 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 import yaml
 from pyinfra.context import ctx_host
 
-from operations import compose
+from operations import compose, snapshot
 from operations.images import identity
 from tests.operations.hosts import FakeHost
 from toolkit.settings import Settings
 
-
-def project(**browser: Any) -> dict[str, Any]:
-    sandbox = {"enabled": True, "socket": "socket", "browser": browser}
-    with ctx_host.use(FakeHost({"files": "", "compose": "", "access": "", "security": ""})):
-        text = compose._render(Settings.model_validate({"sandbox": sandbox}), "")
-    return dict(yaml.safe_load(text))
+Project = Callable[..., dict[str, Any]]
 
 
-def test_without_a_browser_the_gateway_is_on_its_own_network_alone():
+@pytest.fixture
+def project(monkeypatch: pytest.MonkeyPatch) -> Project:
+    """`project(**browser)`: docker-compose.yml with that browser."""
+
+    def make(**browser: Any) -> dict[str, Any]:
+        sandbox = {"enabled": True, "socket": "socket", "browser": browser}
+        settings = Settings.model_validate({"sandbox": sandbox})
+        monkeypatch.setattr(snapshot, "settings_for", lambda _: settings)
+        with ctx_host.use(FakeHost({"files": "", "compose": "", "access": "", "security": ""})):
+            return dict(yaml.safe_load(compose._render(settings, "")))
+
+    return make
+
+
+def test_without_a_browser_the_gateway_is_on_its_own_network_alone(project: Project):
     made = project()
     assert list(made["networks"]) == ["default"]
     assert "networks" not in made["services"]["openclaw-gateway"]
 
 
-def test_with_one_it_is_on_the_browsers_network_too():
+def test_with_one_it_is_on_the_browsers_network_too(project: Project):
     made = project(enabled=True)
     assert made["services"]["openclaw-gateway"]["networks"] == ["default", "browsers"]
     assert made["networks"]["browsers"]["name"] == "openclaw-sandbox-browser"
     assert not made["networks"]["browsers"].get("external")
 
 
-def test_a_network_of_the_users_is_taken_as_it_is():
+def test_a_network_of_the_users_is_taken_as_it_is(project: Project):
     made = project(enabled=True, network="mine")
     assert made["networks"]["browsers"] == {"name": "mine", "external": True}
 

@@ -47,8 +47,10 @@ FINE = {
 }
 
 
-def found(deployed: dict[str, Any] = DEPLOYED, **changed: str) -> list[tuple[str, str]]:
-    answers = {**FINE, **{key.replace("__", " "): value for key, value in changed.items()}}
+def found(
+    changed: dict[str, str] | None = None, deployed: dict[str, Any] = DEPLOYED
+) -> list[tuple[str, str]]:
+    answers = {**FINE, **(changed or {})}
     return [(one.what, one.fix) for one in doctor.examine(SETTINGS, deployed, answers)]
 
 
@@ -107,7 +109,7 @@ def test_nothing_is_wrong():
     ],
 )
 def test_each_cause_is_named_with_its_fix(answer: str, value: str, what: str, fix: str):
-    ((said, way_out),) = found(**{answer.replace(" ", "__"): value})
+    ((said, way_out),) = found({answer: value})
     assert what in said
     assert fix in way_out
 
@@ -119,17 +121,17 @@ def test_a_workspace_that_no_bind_mount_holds():
             "entries": {"work": {"workspace": "/srv/work"}},
         }
     }
-    ((what, fix),) = found(outside)
+    ((what, fix),) = found(deployed=outside)
     assert "work: the engine does not know the gateway's path /srv/work" in what
     assert "HOST_DIRECTORY:/srv/work:rw" in fix
     volume = [{**MOUNTS[0], "Type": "volume"}, MOUNTS[1]]
-    ((what, _),) = found(mounts=json.dumps(volume))
+    ((what, _),) = found({"mounts": json.dumps(volume)})
     assert "/home/node/.openclaw, which is on a volume" in what
 
 
 def test_what_every_gateway_in_a_container_has_is_no_finding():
     expected = {"severity": "warning", "requirement": "gateway.bind_network_accessible"}
-    assert found(doctor=json.dumps({"findings": [expected]})) == []
+    assert found({"doctor": json.dumps({"findings": [expected]})}) == []
 
 
 @pytest.mark.parametrize(
