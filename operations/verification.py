@@ -27,7 +27,7 @@ from operations.sandbox import proof
 from toolkit.settings import Settings
 from toolkit.settings.types import memory_bytes
 
-RESULTS = "openclaw_verification"
+RESULTS, PROVED = "openclaw_verification", "openclaw_proved"
 FATAL = frozenset({"closed", "token"})
 """Checks whose failure ends the run: the gateway would be open to strangers."""
 EXPECTED_DOCTOR = frozenset({"gateway.bind_network_accessible"})
@@ -119,13 +119,14 @@ def look(settings: Settings, ask: bool, judges: bool, prove: bool) -> list[Check
 
 
 def due(settings: Settings) -> bool:
-    """Return whether there is something to look at on a host on which nothing changes."""
-    return activation.running().status == "running" and proof.due(settings)
+    """Return whether there is something to look at on a host on which nothing changes.
 
-
-def proved(settings: Settings) -> Check | None:
-    """Return the proof of its sandboxes that the current host has on record, if it is valid."""
-    return proof.proved(settings)
+    If not, the proof of its sandboxes that the host has on record is kept for the summary.
+    """
+    if activation.running().status != "running" or not settings.sandbox.enabled:
+        return False
+    host.connector_data[PROVED] = proof.proved(settings)
+    return host.connector_data[PROVED] is None
 
 
 def fatal(check: Check) -> bool:

@@ -6,7 +6,6 @@ import shlex
 from collections import Counter
 
 from pyinfra.api.host import Host
-from pyinfra.context import ctx_host
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -119,9 +118,7 @@ class Report:
         """Print what the verification stage found, if something changed and it looked."""
         checks = host.connector_data.get(verification.RESULTS)
         if not checks:
-            with ctx_host.use(host):
-                proved = verification.proved(settings_for(host))
-            if proved:
+            if proved := host.connector_data.get(verification.PROVED):
                 self._line(f"  Sandbox     {proved.detail}", "green")
             return
         passed = [check for check in checks if check.outcome == "ok"]
