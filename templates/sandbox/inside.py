@@ -1,4 +1,4 @@
-# Runs in a sandbox, through the agent's own exec: prints what this place allows, as one line of JSON.
+# Runs in a sandbox, through the agent's own exec; prints what this place allows, as a line of JSON.
 import ctypes
 import errno
 import json
@@ -15,7 +15,7 @@ def attempt(action):
     try:
         action()
     except OSError as error:
-        return errno.errorcode.get(error.errno, str(error.errno))
+        return errno.errorcode.get(error.errno or 0, str(error.errno))
     return "done"
 
 
@@ -44,7 +44,11 @@ def leave():
     if child == 0:
         answer = attempt(lambda: call("unshare", 0x10000000))  # CLONE_NEWUSER
         os._exit(0 if answer == "done" else getattr(errno, answer, 255))
-    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) if hasattr(os, "waitstatus_to_exitcode") else 255
+    code = (
+        os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        if hasattr(os, "waitstatus_to_exitcode")
+        else 255
+    )
     return "done" if code == 0 else errno.errorcode.get(code, str(code))
 
 
@@ -63,25 +67,39 @@ with open("/proc/self/status") as file:
 with open("/proc/net/dev") as file:
     interfaces = sorted(line.split(":")[0].strip() for line in file if ":" in line)
 group = "/sys/fs/cgroup/"
-print("openclaw-proof " + json.dumps({
-    "nonce": nonce,
-    "user": "%d:%d" % (os.getuid(), os.getgid()),
-    "capabilities": status.get("CapEff", "?").strip(),
-    "no_new_privileges": status.get("NoNewPrivs", "?").strip(),
-    "seccomp": status.get("Seccomp", "?").strip(),
-    "root_write": attempt(lambda: write("/")),
-    "etc_write": attempt(lambda: write("/etc")),
-    "workdir": os.getcwd(),
-    "workspace_write": attempt(lambda: write(".")),
-    "agent_write": attempt(lambda: write("/agent")) if os.path.isdir("/agent") else "absent",
-    "interfaces": [name for name in interfaces if name != "lo"],
-    "connect": attempt(connect) if "connect" in words else "not tried",
-    "sockets": [path for path in ("/var/run/docker.sock", "/run/docker.sock", *extra) if os.path.exists(path)],
-    "unshare": leave(),
-    # With no address at all nothing can happen: EFAULT means that the kernel looked at it, EPERM that a filter did.
-    "mount": attempt(lambda: call("mount", None, None, None, 0, None)),
-    "memory": first([group + "memory.max", group + "memory/memory.limit_in_bytes"]),
-    "pids": first([group + "pids.max", group + "pids/pids.max"]),
-    "cpu": first([group + "cpu.max"]) or first([group + "cpu/cpu.cfs_quota_us"]) + first([group + "cpu/cpu.cfs_period_us"]),
-    "tools": {word[5:]: shutil.which(word[5:]) for word in words if word.startswith("tool:")},
-}))
+print(
+    "openclaw-proof "
+    + json.dumps(
+        {
+            "nonce": nonce,
+            "user": "%d:%d" % (os.getuid(), os.getgid()),
+            "capabilities": status.get("CapEff", "?").strip(),
+            "no_new_privileges": status.get("NoNewPrivs", "?").strip(),
+            "seccomp": status.get("Seccomp", "?").strip(),
+            "root_write": attempt(lambda: write("/")),
+            "etc_write": attempt(lambda: write("/etc")),
+            "workdir": os.getcwd(),
+            "workspace_write": attempt(lambda: write(".")),
+            "agent_write": attempt(lambda: write("/agent"))
+            if os.path.isdir("/agent")
+            else "absent",
+            "interfaces": [name for name in interfaces if name != "lo"],
+            "connect": attempt(connect) if "connect" in words else "not tried",
+            "sockets": [
+                path
+                for path in ("/var/run/docker.sock", "/run/docker.sock", *extra)
+                if os.path.exists(path)
+            ],
+            "unshare": leave(),
+            # With no address nothing can happen: EFAULT is the kernel's answer, EPERM a filter's.
+            "mount": attempt(lambda: call("mount", None, None, None, 0, None)),
+            "memory": first([group + "memory.max", group + "memory/memory.limit_in_bytes"]),
+            "pids": first([group + "pids.max", group + "pids/pids.max"]),
+            "cpu": first([group + "cpu.max"])
+            or first([group + "cpu/cpu.cfs_quota_us"]) + first([group + "cpu/cpu.cfs_period_us"]),
+            "tools": {
+                word[5:]: shutil.which(word[5:]) for word in words if word.startswith("tool:")
+            },
+        }
+    )
+)

@@ -55,7 +55,7 @@ def calls():
         name = library.seccomp_syscall_resolve_num_arch(native, number)
         if name is None:
             continue
-        attempts = [(0,) * 6, (-1,) * 6]
+        attempts: list[tuple[int, ...]] = [(0,) * 6, (-1,) * 6]
         if name.decode() in ATTEMPTS:
             attempts.append(ATTEMPTS[name.decode()])
         answers = {answer(number, arguments) for arguments in attempts}

@@ -40,7 +40,7 @@ def settings(socket: str = "auto", enabled: bool = True, **values: Any) -> Setti
 @contextmanager
 def on(answer: str) -> Iterator[FakeHost]:
     host = FakeHost({"access": answer})
-    original, snapshot.settings_for = snapshot.settings_for, lambda _: Settings()
+    original, snapshot.settings_for = snapshot.settings_for, lambda host: Settings()
     try:
         with ctx_host.use(host):
             yield host
