@@ -137,6 +137,7 @@ def _render(settings: Settings, inputs: str) -> str:
         inputs=inputs,
         bridge=network.bridge(settings),
         browsers=browser.network(settings),
+        browsers_bridge=network.browsers_bridge(settings),
         groups=groups(settings),
         security_options=security_options(settings),
     )

@@ -17,6 +17,7 @@ from pyinfra.api.deploy import deploy
 
 from operations import access, files, packages, snapshot, templates
 from operations.operation import operation
+from operations.sandbox import browser
 from toolkit.settings import Settings
 
 
@@ -27,12 +28,26 @@ def bridge(settings: Settings) -> str:
     return name if len(name) <= 15 else f"{name[:6]}-{digest}"
 
 
-def rule(settings: Settings, action: str) -> str:
-    """Return the command that checks (`-C`) or inserts (`-I`) the rule."""
+def browsers_bridge(settings: Settings) -> str | None:
+    """Return the name of the bridge of the deployment's own network of browsers; None without."""
+    wanted = browser.network(settings)
+    if wanted is None or not wanted.own:
+        return None
+    return f"clawb-{hashlib.sha256(wanted.name.encode()).hexdigest()[:8]}"
+
+
+def rule(name: str, action: str) -> str:
+    """Return the command that checks (`-C`) or inserts (`-I`) the rule of a bridge."""
     return (
-        f"iptables -w -t mangle {action} FORWARD -o {bridge(settings)} ! -i {bridge(settings)} "
+        f"iptables -w -t mangle {action} FORWARD -o {name} ! -i {name} "
         "-m conntrack --ctstate NEW -m conntrack ! --ctstate DNAT -j DROP"
     )
+
+
+def rules(settings: Settings) -> list[tuple[str, str]]:
+    """Return the commands that check and that insert the rule, for each of the bridges."""
+    bridges = filter(None, (bridge(settings), browsers_bridge(settings)))
+    return [(rule(name, "-C"), rule(name, "-I")) for name in bridges]
 
 
 def unit(settings: Settings) -> files.File:
@@ -40,8 +55,7 @@ def unit(settings: Settings) -> files.File:
     content = templates.render(
         "network/closed.service.j2",
         deployment=settings.name,
-        check=rule(settings, "-C"),
-        insert=rule(settings, "-I"),
+        rules=rules(settings),
     )
     return files.File(f"/etc/systemd/system/{settings.name}-closed.service", content)
 
@@ -58,7 +72,8 @@ def paths(settings: Settings) -> Iterable[str]:
 
 @snapshot.probe("network")
 def network_probe(settings: Settings) -> str:
-    return f"{rule(settings, '-C')} && echo closed\n[ ! -d /run/systemd/system ] || echo systemd"
+    checks = " && ".join(check for check, _ in rules(settings))
+    return f"{checks} && echo closed\n[ ! -d /run/systemd/system ] || echo systemd"
 
 
 @operation
@@ -80,8 +95,7 @@ def closed(settings: Settings) -> Generator:
         "network/closed.sh.j2",
         unit=wanted.path,
         content=wanted.content,
-        check=rule(settings, "-C"),
-        insert=rule(settings, "-I"),
+        rules=rules(settings),
     )
     yield StringCommand("sh -s", _stdin=[script])
 
