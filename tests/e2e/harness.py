@@ -247,8 +247,8 @@ class Deployment:
         self.sh(f"docker image ls -q {own} | sort -u | xargs -r docker image rm -f", expect=None)
         images = f"docker image rm -f {self.name}:local {self.name}:last-good"
         self.sh(images, expect=None)
-        own = {"name": self.name, "sandbox": {"enabled": True, "browser": {"enabled": True}}}
-        settings = Settings.model_validate(own)
+        browsing = {"enabled": True, "browser": {"enabled": True}}
+        settings = Settings.model_validate({"name": self.name, "sandbox": browsing})
         for bridge in (network.bridge(settings), network.browsers_bridge(settings)):
             self.sh(network.rule(str(bridge), "-D"), expect=None)
         self.sh(f"rm -rf /opt/{self.name} /var/lib/{self.name}")
