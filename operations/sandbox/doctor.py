@@ -137,7 +137,7 @@ def _start(image: str, answer: str) -> Iterable[Problem]:
             "tools need it",
             "add python3 to sandbox.images.minimal.apt_packages, or to your Dockerfile",
         )
-    for line in said:
+    for line in dict.fromkeys(said):  # a directory may be looked at twice
         if line.startswith("hidden "):
             _, directory, tool = line.split(" ", 2)
             yield Problem(

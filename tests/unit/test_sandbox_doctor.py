@@ -80,7 +80,7 @@ def test_nothing_is_wrong():
         (f"start {TOOLS}", "no python3\nexit 0", "has no python3", "python3"),
         (
             f"start {TOOLS}",
-            "hidden /opt/my tools/bin mine\nexit 0",
+            "hidden /opt/my tools/bin mine\nhidden /opt/my tools/bin mine\nexit 0",
             "tools in /opt/my",
             "/etc/profile.d/",
         ),
