@@ -214,9 +214,17 @@ def test_a_swap_that_was_cut_is_finished(phase: str, gateway: Deployment, canary
     build(gateway, f"FROM {{image}}\nLABEL clawtest={phase}\n", "next")
     retag(gateway, "clawtest-images:next")
     cut(gateway, phase)
+    if phase == "swapped":  # as Compose leaves it when it is killed while it recreates
+        half = f"0123456789ab_{gateway.container()['Name'].lstrip('/')}"
+        labels = {"project": gateway.name, "service": "openclaw-gateway", "oneoff": "False"}
+        given = [f"--label com.docker.compose.{key}={value}" for key, value in labels.items()]
+        gateway.sh(f"docker create --name {half} {' '.join(given)} {gateway.name}:local")
     assert SWAP in up(gateway)
     assert gateway.http() == 200
     assert gateway.container()["Image"] == image(gateway, "clawtest-images:next")
+    own = f"--filter label=com.docker.compose.project={gateway.name}"
+    names = gateway.sh(f"docker ps -a --format '{{{{.Names}}}}' {own}").split()
+    assert names == [f"{gateway.name}-openclaw-gateway-1"]
     assert gateway.sh(f"cat {canary}") == "original\n"
     assert up(gateway) == []
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 import getpass
 import re
 import socket
+from shlex import quote
 from typing import Any
 
 import pytest
 
-from tests.e2e.harness import Deployment, Process, Result, start_claw, until
+from tests.e2e.harness import Deployment, Process, Result, start_claw
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
 
@@ -71,7 +72,7 @@ def test_a_power_cut_while(moment: str, interrupted: Deployment):
     healthy = f"curl -fs -o /dev/null -m 2 http://127.0.0.1:{interrupted.port}/readyz"
     condition = condition.format(healthy=healthy)
     run = interrupted.start("up", "--json", settings=settings)
-    until(lambda: holds(interrupted, condition) or run.popen.poll() is not None, 300, condition)
+    await_on_host(interrupted, run, condition)
     assert run.popen.poll() is None, f"it ended first:\n{run.output()[-3000:]}"
     run.kill()
     finish(interrupted, settings)
@@ -154,8 +155,19 @@ def begun(run: Process, operation: str) -> None:
 
 def started_build(deployment: Deployment, run: Process, package: str) -> None:
     condition = f"pgrep -f 'apt-ge[t] .*install.* {package}'"  # [t]: not the shell that asks
-    until(lambda: holds(deployment, condition) or run.popen.poll() is not None, 300, condition)
+    await_on_host(deployment, run, condition)
     assert run.popen.poll() is None, f"it ended first:\n{run.output()[-3000:]}"
+
+
+def await_on_host(deployment: Deployment, run: Process, condition: str) -> None:
+    """Until it holds or the run has ended; asked on the host itself, for short moments."""
+    for _ in range(30):
+        loop = (
+            f"timeout 10 sh -c {quote(f'until {condition}; do sleep 0.02; done')} >/dev/null 2>&1"
+        )
+        if deployment.sh(f"{loop} && echo yes || true") == "yes\n" or run.popen.poll() is not None:
+            return
+    raise AssertionError(f"not within 300 s: {condition}")
 
 
 def holds(deployment: Deployment, condition: str) -> bool:
