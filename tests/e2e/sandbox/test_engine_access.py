@@ -58,8 +58,12 @@ def test_the_gateway_has_a_client_and_the_socket_of_its_engine(sandboxed: Deploy
 
 def test_openclaws_own_command_line_sees_the_sandboxes(sandboxed: Deployment) -> None:
     made = live_turn(sandboxed)["Name"].lstrip("/")
-    said = sandboxed.claw("cli", "--", "sandbox", "list").output
-    assert made in said and "running" in said, said
+    try:
+        said = sandboxed.claw("cli", "--", "sandbox", "list").output
+        assert made in said and "running" in said, said
+    finally:
+        sandboxed.claw("sandboxes", "--recreate", "--all")
+    assert sandboxed.sandboxes() == []
 
 
 def test_every_summary_says_what_the_plain_socket_means(sandboxed: Deployment) -> None:
