@@ -153,6 +153,27 @@ def ask(
         return verbs.ask(_opened(target, **options), question)
 
 
+def report(
+    answers: dict[str, verbs.Answer],
+    as_json: bool,
+    document: Callable[[Any], dict[str, Any]],
+    show: Callable[[str, Any], None],
+) -> None:
+    """Print what each host answered, as one JSON document or by `show(name, value)`; errors too."""
+    if as_json:
+        hosts = {
+            name: {"error": answer.error} if answer.error else document(answer.value)
+            for name, answer in answers.items()
+        }
+        sys.stdout.write(json.dumps({"hosts": hosts}, indent=2) + "\n")
+        return
+    for name, answer in answers.items():
+        if answer.error:
+            ERRORS.print(f"{name}: {answer.error}", style="red", markup=False)
+        else:
+            show(name, answer.value)
+
+
 def _run_command(
     target: str | None,
     command: Callable[[Settings], str],

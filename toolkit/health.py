@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shlex
 import sys
@@ -24,10 +23,9 @@ from operations.sandbox.doctor import findings
 from operations.sandbox.running import Sandbox
 from toolkit import commands
 from toolkit.display import duration
-from toolkit.options import ERRORS, TARGET_HELP, leave, target_options
+from toolkit.options import TARGET_HELP, leave, target_options
 from toolkit.results import FAILED
 from toolkit.settings import settings_for
-from toolkit.verbs import Answer
 
 _STYLES = {"ok": "green", "failed": "bold red", "unknown": "yellow"}
 
@@ -42,17 +40,17 @@ def verify(target: str | None, as_json: bool, **options: Any) -> None:
     about 1.5 GB of memory). Exit code 0 if nothing failed, else 1.
     """
     answers = commands.ask(target, verified, as_json=as_json, **options)
-    if as_json:
-        hosts = {name: _document(answer) for name, answer in answers.items()}
-        sys.stdout.write(json.dumps({"hosts": hosts}, indent=2) + "\n")
-    else:
-        console = Console(highlight=False, width=None if sys.stdout.isatty() else 200)
-        for name, answer in answers.items():
-            if answer.error:
-                ERRORS.print(f"{name}: {answer.error}", style="red", markup=False)
-            else:
-                console.print(table(name, answer.value))
-    leave(FAILED if any(_is_bad(answer) for answer in answers.values()) else 0)
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 200)
+
+    def document(checks: list[Check]) -> dict[str, Any]:
+        return {"ok": not _failed(checks), "checks": [asdict(check) for check in checks]}
+
+    commands.report(
+        answers, as_json, document, lambda name, checks: console.print(table(name, checks))
+    )
+    leave(
+        FAILED if any(answer.error or _failed(answer.value) for answer in answers.values()) else 0
+    )
 
 
 def verified(host: Host) -> list[Check]:
@@ -76,30 +74,20 @@ def doctor(target: str | None, as_json: bool, **options: Any) -> None:
             return [_for_target(one, target) for one in findings(settings_for(host))]
 
     answers = commands.ask(target, look, as_json=as_json, **options)
-    wrong = [
-        answer
-        for answer in answers.values()
-        if answer.error or any(one.stops for one in answer.value)
-    ]
-    if as_json:
-        hosts = {
-            name: {"error": answer.error}
-            if answer.error
-            else {"ok": answer not in wrong, "findings": [asdict(one) for one in answer.value]}
-            for name, answer in answers.items()
-        }
-        sys.stdout.write(json.dumps({"hosts": hosts}, indent=2) + "\n")
-        leave(FAILED if wrong else 0)
     console = Console(highlight=False, soft_wrap=True)
-    for name, answer in answers.items():
-        if answer.error:
-            ERRORS.print(f"{name}: {answer.error}", style="red", markup=False)
-            continue
-        if not answer.value:
+
+    def document(problems: list[Problem]) -> dict[str, Any]:
+        return {"ok": not _stops(problems), "findings": [asdict(one) for one in problems]}
+
+    def show(name: str, problems: list[Problem]) -> None:
+        if not problems:
             console.print(Text(f"{name}: nothing found", "green"))
-        for one in answer.value:
+        for one in problems:
             console.print(Text(f"{name}: {one.what}", "red" if one.stops else "yellow"))
             console.print(Text(f"    fix: {one.fix}"))
+
+    commands.report(answers, as_json, document, show)
+    wrong = any(answer.error or _stops(answer.value) for answer in answers.values())
     leave(FAILED if wrong else 0)
 
 
@@ -133,23 +121,17 @@ def sandboxes(
             return list(found.values())
 
     answers = commands.ask(target, look, as_json=as_json, **options)
-    if as_json:
-        hosts = {
-            name: {"error": answer.error}
-            if answer.error
-            else {"sandboxes": [asdict(one) for one in answer.value]}
-            for name, answer in answers.items()
-        }
-        sys.stdout.write(json.dumps({"hosts": hosts}, indent=2) + "\n")
-    else:
-        console = Console(highlight=False, width=None if sys.stdout.isatty() else 200)
-        for name, answer in answers.items():
-            if answer.error:
-                ERRORS.print(f"{name}: {answer.error}", style="red", markup=False)
-            elif answer.value:
-                console.print(sandbox_table(name, answer.value))
-            else:
-                console.print(f"{name}: no sandbox is there", markup=False)
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 200)
+
+    def show(name: str, found: list[Sandbox]) -> None:
+        if found:
+            console.print(sandbox_table(name, found))
+        else:
+            console.print(f"{name}: no sandbox is there", markup=False)
+
+    commands.report(
+        answers, as_json, lambda found: {"sandboxes": [asdict(one) for one in found]}, show
+    )
     leave(FAILED if any(answer.error for answer in answers.values()) else 0)
 
 
@@ -196,14 +178,12 @@ def _for_target(problem: Problem, target: str | None) -> Problem:
     )
 
 
-def _document(answer: Answer) -> dict[str, Any]:
-    if answer.error:
-        return {"error": answer.error}
-    return {"ok": not _is_bad(answer), "checks": [asdict(check) for check in answer.value]}
+def _failed(checks: list[Check]) -> bool:
+    return any(check.outcome == "failed" for check in checks)
 
 
-def _is_bad(answer: Answer) -> bool:
-    return bool(answer.error) or any(check.outcome == "failed" for check in answer.value)
+def _stops(problems: list[Problem]) -> bool:
+    return any(one.stops for one in problems)
 
 
 ALL = (verify, doctor, sandboxes)

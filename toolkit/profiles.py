@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import textwrap
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, get_args
 
 import click
@@ -19,7 +19,7 @@ from operations.sandbox import names
 from operations.sandbox.images import probes
 from operations.security import seccomp
 from toolkit import commands
-from toolkit.options import ERRORS, TARGET_HELP, leave, target_options
+from toolkit.options import TARGET_HELP, leave, target_options
 from toolkit.results import FAILED
 from toolkit.settings import Settings, settings_for
 
@@ -49,22 +49,13 @@ def profiles(target: str | None, as_json: bool, **options: Any) -> None:
     Starts one container of each kind for some seconds, in which every system call is tried.
     """
     answers = commands.ask(target, measured, as_json=as_json, **options)
-    if as_json:
-        hosts = {
-            name: {"on": answer.value.on, "containers": answer.value.containers}
-            if answer.value
-            else {"error": answer.error}
-            for name, answer in answers.items()
-        }
-        sys.stdout.write(json.dumps({"hosts": hosts}, indent=2) + "\n")
-    else:
-        console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
-        for name, answer in answers.items():
-            if answer.error:
-                ERRORS.print(f"{name}: {answer.error}", style="red", markup=False)
-            else:
-                console.print(table(name, answer.value))
-                console.print("\n".join(differences(answer.value)), markup=False)
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
+
+    def show(name: str, there: Measured) -> None:
+        console.print(table(name, there))
+        console.print("\n".join(differences(there)), markup=False)
+
+    commands.report(answers, as_json, asdict, show)
     leave(FAILED if any(answer.error for answer in answers.values()) else 0)
 
 
