@@ -59,9 +59,9 @@ def test_new_keys_are_added_to_what_is_there(tmp_path, before):
 def test_a_key_is_replaced_wherever_it_is_and_nothing_else(tmp_path, hashed):
     first, second = tmp_path / "known_hosts", tmp_path / "known_hosts2"
     name = HostKeys.hash_host("203.0.113.7") if hashed else "203.0.113.7"
-    neighbour = HostKeyEntry(["203.0.113.70"], EC).to_line()
+    neighbour = HostKeyEntry(["203.0.113.70"], EC).to_line() or ""
     first.write_text(neighbour)
-    second.write_text(HostKeyEntry([name], OTHER_EC).to_line() + neighbour)
+    second.write_text(f"{HostKeyEntry([name], OTHER_EC).to_line()}{neighbour}")
     files = (first, second)
     one = keys([EC], host_keys.known("203.0.113.7", files), files=files)
     assert one.state == "changed"
