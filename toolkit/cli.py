@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from toolkit import commands, health, profiles, targets, terminal
+from toolkit import commands, health, lab, profiles, targets, terminal, trust
 from toolkit.display import Display, LiveDisplay
 from toolkit.options import ERRORS, TARGET_HELP, leave, overrides, target_options
 from toolkit.reports import Report
@@ -123,5 +123,5 @@ def _confirmed() -> bool:
     return terminal.ask("Make these changes? [Y/n] ").strip().lower() in ("", "y", "yes")
 
 
-for command in (*commands.ALL, *health.ALL, *profiles.ALL):
+for command in (*commands.ALL, *health.ALL, *profiles.ALL, *trust.ALL, *lab.ALL):
     cli.add_command(command)

@@ -32,6 +32,7 @@ from pyinfra_cli.util import load_deploy_file
 
 from operations import deploy_lock, snapshot, verification
 from operations.preflight import PreflightError
+from toolkit import turns
 from toolkit.display import Display
 from toolkit.results import INTERRUPTED, HostResult, OperationResult, RunResult
 from toolkit.session import Interrupted, Options, Session, timed
@@ -203,7 +204,9 @@ class Runner:
                 self._arm(host, data)
         self._executing = True
         with ctx_state.use(state):
-            self.session.on_each(hosts, lambda host: self._execute_on(host, order))
+            self.session.on_each(
+                hosts, lambda host: turns.alone(host, lambda: self._execute_on(host, order))
+            )
         if self.result.interrupted is not None:
             gevent.joinall(self._stops, timeout=STOP_SECONDS)
 
