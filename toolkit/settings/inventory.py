@@ -11,6 +11,8 @@
       claw1:                    # pyinfra's connection data and settings
         ssh_hostname: 203.0.113.7
       claw2: {}
+    rollout:                    # in which steps a run changes the hosts
+      batch: 25%
 
 `true` and `false` are the only booleans and nothing is a date, as in YAML 1.2; what looks like
 a number and is meant as text (a version) has to be in quotes.
@@ -28,10 +30,11 @@ import yaml
 from pyinfra.api.exceptions import PyinfraError
 from pyinfra.api.inventory import Inventory
 
+from toolkit import rollout
 from toolkit.settings.errors import SettingsError, kind
 from toolkit.settings.layers import Located
 
-TOP_LEVEL = ("all", "groups", "hosts")
+TOP_LEVEL = ("all", "groups", "hosts", "rollout")
 GROUP = ("hosts", "settings")
 GROUP_NAME = r"[A-Za-z_][A-Za-z0-9_-]*"
 # pyinfra takes groups as keyword arguments, next to two of its own.
@@ -50,7 +53,8 @@ def load_yaml_inventory(
             error with its line.
     """
     reader = _Reader(str(path))
-    names, groups, data = reader.read(_parse(Path(path)))
+    parsed = _parse(Path(path))
+    names, groups, data = reader.read(parsed)
     if reader.errors:
         raise SettingsError(
             f"inventory {path} is wrong; no host was touched\n"
@@ -60,6 +64,7 @@ def load_yaml_inventory(
         inventory = Inventory((names, data), override_data=dict(override_data or {}), **groups)
     except PyinfraError as error:
         raise SettingsError(f"inventory {path}: {error}") from None
+    rollout.declare(inventory, parsed.get("rollout") or {})
     for name, host_data in names:
         # pyinfra copies the data of a host, which loses the lines.
         if inventory.host_data.get(name) == host_data:
@@ -199,6 +204,9 @@ class _Reader:
             self._known_keys(group, f"groups.{name}.", GROUP)
             members = self._members(group, name, hosts)
             groups[name] = (members, self._mapping(group, "settings", f"groups.{name}."))
+        steps = self._mapping(data, "rollout", "")
+        for key, message in rollout.problems(steps):
+            self._wrong(steps, key, f"rollout.{key}: {message}")
         return names, groups, self._mapping(data, "all", "")
 
     def _members(self, group: Located, name: str, hosts: Located) -> list[str]:

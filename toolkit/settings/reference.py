@@ -15,6 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from pyinfra.api.arguments import all_argument_meta
 from pyinfra.connectors.ssh import connector_data_meta
 
+from toolkit.rollout import Rollout
 from toolkit.settings import checks, describe, environment, inventory, paths, presets
 from toolkit.settings.layers import connector_types
 from toolkit.settings.model import Settings
@@ -122,6 +123,11 @@ def schema() -> dict[str, Any]:
                 "description": "The hosts by name, and what is for one of them alone.",
                 "minProperties": 1,
                 "additionalProperties": {"$ref": "#/$defs/Host"},
+            },
+            "rollout": {
+                **_tidy(Rollout.model_json_schema()),
+                "type": ["object", "null"],
+                "description": "In which steps a run changes the hosts (docs/rollout.md).",
             },
         },
         "required": ["hosts"],
