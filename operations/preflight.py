@@ -87,7 +87,7 @@ def run() -> Settings:
             result.set(_problems_of_all(state))
         except Exception as error:
             result.set_exception(error)
-    problems: dict[str, list[Problem]] = _results[id(state)].get()
+    problems = _results[id(state)].get() or {}
     if id(state) in _isolated:
         problems = {name: found for name, found in problems.items() if name == current_host.name}
     if problems:

@@ -18,7 +18,8 @@ from pyinfra.api.operations import run_host_op
 from pyinfra.api.state import StateOperationHostData, StateStage
 from pyinfra.context import ctx_host, ctx_state
 
-from operations import deploy_lock, snapshot
+from operations import activation, deploy_lock, snapshot
+from toolkit import audit
 from toolkit.display import Display
 from toolkit.errors import explain
 from toolkit.results import OperationResult, RunResult
@@ -83,8 +84,12 @@ class Execution:
         gevent.joinall(greenlets, timeout=RELEASE_SECONDS)
 
     def _release(self, host: Host) -> None:
+        name, own = self._locked[host], self.result.hosts[host.name]
+        openclaw = activation.known(host).version or settings_for(host).gateway.version
+        target = self.session.options.target or "@local"
+        line = audit.line(own, self.id, self.owner, target, openclaw)
         with contextlib.suppress(Exception):  # a broken connection: the lock ends with it
-            deploy_lock.release(host, self._locked[host], self.id)
+            deploy_lock.release(host, name, self.id, line)
             self._locked.pop(host, None)
 
     # The operations

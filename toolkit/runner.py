@@ -23,10 +23,11 @@ from pyinfra_cli.util import exec_file
 
 from operations import activation, deploy_lock, preflight, verification
 from operations.preflight import PreflightError
-from toolkit import history
-from toolkit.display import Display
+from toolkit import history, hooks, targets
+from toolkit.display import Display, clean
 from toolkit.errors import cause, explain
 from toolkit.execution import STOP_SECONDS, Execution
+from toolkit.hooks import Event, HookError
 from toolkit.results import INTERRUPTED, HostResult, RunResult
 from toolkit.rollout import Rollout
 from toolkit.session import Interrupted, Options, Session, timed
@@ -75,11 +76,12 @@ class Runner:
             except Exception as error:
                 self.result.error = explain(error)
             finally:
-                for handler in handlers:
-                    handler.cancel()
                 self.execution.release_all()
                 self.session.close()
         self._remember()
+        self._after()
+        for handler in handlers:
+            handler.cancel()
         return self.result
 
     def _run(self) -> None:
@@ -107,6 +109,7 @@ class Runner:
                 self.result.declined = not self.confirm(self.result)
         if changing and not self.result.declined:
             rollout = self.session.rollout
+            self._before(changing)
             self._roll_out(rollout, rollout.batches(changing, _has_gateway))
 
     # The plan
@@ -195,6 +198,36 @@ class Runner:
             there, own = activation.known(host), self.result.hosts[host.name]
             own.version = there.version
             own.health = "ready" if there.probes.get("readyz") == "200" else there.status
+
+    # Hooks
+
+    def _before(self, changing: list[Host]) -> None:
+        if hook := self.session.rollout.before:
+            names = tuple(host.name for host in changing)
+            event = Event(self._target, names, failed=tuple(self.result.unfinished))
+            with self.display.phase("Running the hook rollout.before"):
+                hooks.run("before", hook, event, self._say)
+
+    def _after(self) -> None:
+        hook, result = self.session.rollout.after, self.result
+        if not hook or result.dry:
+            return
+        changed = tuple(name for name, host in result.hosts.items() if host.changed)
+        unfinished = tuple(result.unfinished)
+        event = Event(self._target, tuple(result.hosts), changed, unfinished, result.exit_code)
+        try:
+            hooks.run("after", hook, event, self._say)
+        except (Interrupted, KeyboardInterrupt):
+            self._note_interruption()
+        except HookError as error:
+            result.error = "\n".join(filter(None, (result.error, str(error))))
+
+    @property
+    def _target(self) -> str:
+        return self.session.options.target or targets.LOCAL
+
+    def _say(self, line: str) -> None:
+        self.display.say(f"    {clean(line)}", "dim")
 
     def _remember(self) -> None:
         """Keep which hosts are unfinished, for `--limit @failed`."""

@@ -6,6 +6,7 @@ its own; what is deployed is a file, so no engine is needed there.
 
 from __future__ import annotations
 
+import json
 import re
 import secrets
 from collections.abc import Callable
@@ -238,3 +239,54 @@ def test_a_killed_run_is_finished_by_the_next(fleet: Callable[..., Fleet]) -> No
     assert one.states(done) == {"a": "changed", "b": "changed", "c": "changed"}
     assert one.locks() == ""
     assert not re.search(FOREVER, one.sh("ps -ewwo args | grep -v ps"))
+
+
+def test_hooks_and_the_log_on_the_host(fleet: Callable[..., Fleet]) -> None:
+    one = fleet(a={}, b={}, down={"ssh_port": 1})
+    told = one.folder / "told"
+    tell = 'echo "{} [$CLAW_HOSTS] [$CLAW_CHANGED] [$CLAW_FAILED] $CLAW_EXIT_CODE" >>{}; echo said'
+    before, after = tell.format("before", told), tell.format("after", told)
+    one.rollout = repr({"before": before, "after": after})
+    one.commands = {"b": "echo secret-in-output; false"}
+    run = one.run("--json", expect=1)
+    assert told.read_text().splitlines() == [
+        "before [a b] [] [down] ",
+        "after [a b down] [a] [b down] 1",
+    ]
+    assert "said" in run.stderr
+
+    logs = {name: f"/var/log/{name}-{one.id}-deploy.log" for name in "ab"}
+    entry = json.loads(one.sh(f"cat {logs['a']}"))
+    assert (entry["result"], entry["changed"], entry["failed"]) == (
+        *("done", ["Job | Make the file"], []),
+    )
+    assert entry["target"] == str(one.inventory)
+    assert re.search(r"\S+@\S+ \(pid \d+\)", entry["owner"])
+    said = one.sh(f"cat {logs['b']}")
+    assert json.loads(said)["failed"] == ["Job | Make the file"]
+    assert "secret" not in said
+    assert one.sh(f"stat -c %a {logs['a']}") == "640\n"
+
+    one.commands, was = {}, one.sh(f"sha256sum {logs['a']}")
+    one.run(expect=1)
+    assert one.sh(f"sha256sum {logs['a']}") == was  # nothing changed there
+    assert one.sh(f"wc -l <{logs['b']}") == "2\n"
+
+    one.version, one.rollout = 2, repr({"before": "echo no; exit 3", "after": after})
+    told.unlink()
+    one.forget_log()
+    stopped = one.run(expect=1)
+    assert "rollout.before failed: echo no; exit 3: exit code 3" in stopped.stderr
+    assert one.log() == []
+    assert told.read_text().startswith("after")
+
+
+def test_hooks_are_functions_in_python(fleet: Callable[..., Fleet]) -> None:
+    one = fleet(a={})
+    told = one.folder / "told"
+    write = f"lambda event: open({str(told)!r}, 'a').write(repr(event) + chr(10))"
+    one.rollout = f"{{'before': {write}, 'after': lambda event: 1 / 0}}"
+    run = one.run(expect=1)
+    assert "hosts=('a',)" in told.read_text()
+    assert "rollout.after failed: ZeroDivisionError" in run.stderr
+    assert len(one.log()) == 2
