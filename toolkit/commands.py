@@ -18,6 +18,7 @@ from rich.console import Console
 
 from toolkit import targets, verbs
 from toolkit.display import Display, split_prefix
+from toolkit.errors import explain
 from toolkit.options import (
     ERRORS,
     TARGET_HELP,
@@ -29,7 +30,6 @@ from toolkit.options import (
 )
 from toolkit.reports import status_table
 from toolkit.results import FAILED, INTERRUPTED
-from toolkit.runner import explain
 from toolkit.session import Options, Session
 from toolkit.settings import Settings, settings_for
 from toolkit.settings.sources import resolved, sources_in_use
@@ -131,13 +131,18 @@ def settings(target: str | None, as_json: bool, **options: Any) -> None:
 
 
 def opened(
-    target: str | None, assignments: tuple[str, ...], limit: tuple[str, ...], verbose: int
+    target: str | None,
+    assignments: tuple[str, ...],
+    limit: tuple[str, ...],
+    exclude: tuple[str, ...],
+    verbose: int,
 ) -> Session:
     """Return a session with the target's hosts and their settings; leaves if they are wrong."""
     display = Display(ERRORS, verbose)
-    session = Session(
-        Options(target, overrides(assignments), limit, verbose, interactive=has_terminal()), display
+    options = Options(
+        target, overrides(assignments), limit, exclude, verbose, interactive=has_terminal()
     )
+    session = Session(options, display)
     gevent.signal_handler(signal.SIGINT, leave, INTERRUPTED)
     try:
         session.open()

@@ -182,7 +182,7 @@ def test_bad_settings_and_targets_change_nothing(job: Job) -> None:
         assert not (job.directory / "one").exists()
 
 
-def test_an_unreachable_host_stops_the_run_for_all(job: Job) -> None:
+def test_an_unreachable_host_is_left_out(job: Job) -> None:
     """Ports 1 and 2 of this machine: nobody listens."""
     fleet = job.directory / "fleet.py"
     down = {"ssh_hostname": "127.0.0.1", "ssh_port": 1}
@@ -190,11 +190,14 @@ def test_an_unreachable_host_stops_the_run_for_all(job: Job) -> None:
     failed = job.run(str(fleet), expect=1)
     assert "down1: cannot connect" in failed.stderr
     assert "down2: cannot connect" in failed.stderr
-    assert "Nothing was changed on any host." in failed.stderr
-    assert "nothing to change" not in failed.output
-    assert f"./claw up {fleet} --limit down1,down2" in failed.stderr
-    assert not (job.directory / "one").exists()
-    assert job.run(str(fleet), "--limit", "@local", "--json").json["changed"] is True
+    assert "Failed: down1, down2 (2 of 3 hosts)" in failed.stderr
+    assert f"./claw up {fleet} --limit @failed" in failed.stderr
+    assert "down1: left out" in failed.stdout.partition("✓ First | Make one")[0]
+    assert (job.directory / "one").exists()
+    assert "Nothing was changed on any host." in job.run(str(fleet), expect=1).stderr
+    assert job.run(str(fleet), "--limit", "@local", "--json").json["changed"] is False
+    alone = job.run(str(fleet), "--limit", "down1", expect=1)
+    assert "down1: cannot connect" in alone.stderr
 
 
 def test_second_run_stops_with_the_name_of_the_first(job: Job) -> None:

@@ -11,6 +11,8 @@
       claw1:                    # pyinfra's connection data and settings
         ssh_hostname: 203.0.113.7
       claw2: {}
+    rollout:                    # in which steps a run changes the hosts
+      batch: 25%
 
 With `function: MODULE:FUNCTION`, beside `hosts` or instead of it, a Python function says which
 hosts and groups there are (see `functions`); what the file says of them goes over that.
@@ -31,11 +33,12 @@ import yaml
 from pyinfra.api.exceptions import PyinfraError
 from pyinfra.api.inventory import Inventory
 
+from toolkit import rollout
 from toolkit.settings import functions
 from toolkit.settings.errors import SettingsError, kind
 from toolkit.settings.layers import Located
 
-TOP_LEVEL = ("all", "groups", "hosts", "function")
+TOP_LEVEL = ("all", "groups", "hosts", "function", "rollout")
 GROUP = ("hosts", "settings")
 GROUP_NAME = r"[A-Za-z_][A-Za-z0-9_-]*"
 # pyinfra takes groups as keyword arguments, next to two of its own.
@@ -54,7 +57,8 @@ def load_yaml_inventory(
             error with its line.
     """
     reader = _Reader(str(path))
-    names, groups, data = reader.read(_parse(Path(path)))
+    parsed = _parse(Path(path))
+    names, groups, data = reader.read(parsed)
     if reader.errors:
         raise SettingsError(
             f"inventory {path} is wrong; no host was touched\n"
@@ -64,6 +68,7 @@ def load_yaml_inventory(
         inventory = Inventory((names, data), override_data=dict(override_data or {}), **groups)
     except PyinfraError as error:
         raise SettingsError(f"inventory {path}: {error}") from None
+    rollout.declare(inventory, parsed.get("rollout") or {})
     for name, host_data in names:
         # pyinfra copies the data of a host, which loses the lines.
         if inventory.host_data.get(name) == host_data:
@@ -210,6 +215,9 @@ class _Reader:
         for name, (members, own) in found.groups.items():
             more, settings = groups.get(name, ([], empty))
             groups[name] = (list(dict.fromkeys([*members, *more])), _over(own, settings))
+        steps = self._mapping(data, "rollout", "")
+        for key, message in rollout.problems(steps):
+            self._wrong(steps, key, f"rollout.{key}: {message}")
         return names, groups, self._mapping(data, "all", "")
 
     def _found(self, data: Located) -> functions.Found:

@@ -15,6 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from pyinfra.api.arguments import all_argument_meta
 from pyinfra.connectors.ssh import connector_data_meta
 
+from toolkit.rollout import Rollout
 from toolkit.settings import checks, describe, environment, functions, inventory, paths, presets
 from toolkit.settings.layers import connector_types
 from toolkit.settings.model import Settings
@@ -127,6 +128,11 @@ def schema() -> dict[str, Any]:
                 "type": "string",
                 "description": "A Python function that returns hosts and groups: MODULE:FUNCTION.",
                 "pattern": f"^{functions.SCHEMA}$",
+            },
+            "rollout": {
+                **_tidy(Rollout.model_json_schema()),
+                "type": ["object", "null"],
+                "description": "In which steps a run changes the hosts (docs/rollout.md).",
             },
         },
         "anyOf": [{"required": ["hosts"]}, {"required": ["function"]}],
