@@ -53,10 +53,17 @@ def test_an_engine_that_was_running_stays(machine):
 def test_tests_that_end_leave_the_engine_to_the_lab(machine):
     session = engine.Engine()
     engine.start_for_fleet()
-    assert not engine.stop_after_fleet() and machine.running  # the tests use it
     session.close()
     assert machine.running
     assert engine.stop_after_fleet() and not machine.running
+
+
+def test_a_lab_that_goes_during_tests_leaves_the_engine_to_them(machine):
+    session = engine.Engine()
+    engine.start_for_fleet()
+    assert not engine.stop_after_fleet() and machine.running
+    session.close()
+    assert not machine.running
 
 
 def test_a_lab_that_does_not_fit_on_the_disk(machine):
