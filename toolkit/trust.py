@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 from paramiko import PKey
+from pyinfra.api.host import Host
 from pyinfra.connectors.ssh import SSHConnector
 from rich.text import Text
 
@@ -14,6 +15,7 @@ from toolkit import commands, host_keys, terminal
 from toolkit.host_keys import HostKeyError, Keys
 from toolkit.options import ERRORS, TARGET_HELP, fail, has_terminal, leave, target_options
 from toolkit.results import FAILED
+from toolkit.settings.machines import machine
 
 COMPARE = (
     "Compare with what the host says of itself, on its console or where it was made:\n"
@@ -47,7 +49,7 @@ def trust(
     if wrong:
         fail(f"--fingerprint {wrong[0]}: accepted: SHA256:..., as ssh-keygen -lf prints it")
     session = commands.opened(target, **options)
-    hosts = [host for host in session.hosts if issubclass(host.connector_cls, SSHConnector)]
+    hosts = _one_of_each(session.hosts)
     if not hosts:
         fail(f"target {target or '@local'}: none of its hosts is reached by SSH, so none has a key")
     chosen: dict[str, tuple[Keys, tuple[PKey, ...]]] = {}
@@ -93,7 +95,16 @@ def trust(
     leave(FAILED if failed else 0)
 
 
-def _scan(host: Any) -> Keys | HostKeyError:
+def _one_of_each(hosts: list[Host]) -> list[Host]:
+    """Return the hosts over SSH, of several deployments on one machine the first."""
+    found: dict[tuple[str, str | None], Host] = {}
+    for host in hosts:
+        if issubclass(host.connector_cls, SSHConnector):
+            found.setdefault((machine(host), host.data.get("ssh_known_hosts_file")), host)
+    return list(found.values())
+
+
+def _scan(host: Host) -> Keys | HostKeyError:
     try:
         return host_keys.scan(host)
     except HostKeyError as error:
