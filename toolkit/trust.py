@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from typing import Any
 
 import click
@@ -52,39 +51,21 @@ def trust(
     hosts = _one_of_each(session.hosts)
     if not hosts:
         fail(f"target {target or '@local'}: none of its hosts is reached by SSH, so none has a key")
-    chosen: dict[str, tuple[Keys, tuple[PKey, ...]]] = {}
+    chosen: list[tuple[Keys, tuple[PKey, ...]]] = []
     failed = False
     for host, keys in session.on_each(hosts, _scan).items():
-        if isinstance(keys, HostKeyError):
-            _error(f"{host.name}: {keys}")
+        try:
+            if isinstance(keys, HostKeyError):
+                raise keys
+            if accepted := _acceptable(host.name, keys, fingerprints, replace):
+                chosen.append((keys, accepted))
+        except HostKeyError as error:
+            _error(f"{host.name}: {error}")
             failed = True
-            continue
-        accepted = keys.offered
-        if keys.state == "known":
-            print(f"{host.name}: its key is known ({_digest(keys)})")
-            continue
-        if keys.state == "changed":
-            _show_changed(host.name, keys, replace)
-        else:
-            print(f"{host.name}: a new host key, for {keys.files[0]}")
-        for key in keys.offered:
-            print(f"    {host_keys.fingerprint(key, keys.name)}")
-        if keys.state == "changed" and not replace:
-            again = ["./claw", "trust", target or host.name, "--replace"]
-            _error(f"{host.name}: nothing was written; if you know why: {shlex.join(again)}")
-            failed = True
-            continue
-        if fingerprints:
-            accepted = tuple(key for key in keys.offered if key.fingerprint in fingerprints)
-            if not accepted:
-                _error(f"{host.name}: none of its keys has the fingerprint; nothing was written")
-                failed = True
-                continue
-        chosen.setdefault(keys.name, (keys, accepted))
     if chosen and not (yes or fingerprints) and not _accepted(len(chosen)):
         _error("Nothing was written.")
         leave(FAILED)
-    for keys, accepted in chosen.values():
+    for keys, accepted in chosen:
         try:
             host_keys.write(keys, accepted)
         except HostKeyError as error:
@@ -93,6 +74,33 @@ def trust(
         else:
             print(f"{keys.name}: written to {keys.files[0]}")
     leave(FAILED if failed else 0)
+
+
+def _acceptable(
+    name: str, keys: Keys, fingerprints: tuple[str, ...], replace: bool
+) -> tuple[PKey, ...]:
+    """Show the keys of a host and return those to write, none if it is known.
+
+    Raises:
+        HostKeyError: another key is known, or none has a fingerprint that was asked for.
+    """
+    if keys.state == "known":
+        print(f"{name}: its key is known ({_digest(keys)})")
+        return ()
+    if keys.state == "changed":
+        _show_changed(name, keys, replace)
+    else:
+        print(f"{name}: a new host key, for {keys.files[0]}")
+    for key in keys.offered:
+        print(f"    {host_keys.fingerprint(key, keys.name)}")
+    if keys.state == "changed" and not replace:
+        raise HostKeyError("nothing was written; if you know why it changed: --replace")
+    accepted = tuple(
+        key for key in keys.offered if not fingerprints or key.fingerprint in fingerprints
+    )
+    if not accepted:
+        raise HostKeyError("none of its keys has the fingerprint; nothing was written")
+    return accepted
 
 
 def _one_of_each(hosts: list[Host]) -> list[Host]:
