@@ -17,7 +17,7 @@ Answers = dict[str, str]
 
 
 def settings(**sandbox: Any) -> Settings:
-    return Settings.model_validate({"sandbox": {"apparmor": "auto", **sandbox}})
+    return Settings.model_validate({"sandbox": sandbox})
 
 
 def host(apparmor_answer: str = "", *, without: str = "", **contents: str) -> Answers:
