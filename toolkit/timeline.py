@@ -13,7 +13,7 @@ from toolkit.results import HostResult, RunResult, split_name
 from toolkit.words import duration
 
 WAITING = ("Connect", "Check", "Lock")
-HUES = (212, 28, 142, 275, 50, 185, 325, 88, 245, 10, 165, 300)
+HUES = (212, 32, 142, 275, 52, 185, 320, 88, 245, 165, 300)
 TICKS = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200)
 MOST_TICKS = 10
 
