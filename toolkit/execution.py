@@ -63,6 +63,7 @@ class Execution:
             owner=self.owner,
             message=f"claw up {self.session.options.target or ''}".strip(),
             process=os.getpid(),
+            control=deploy_lock.control_process(os.getpid()),
         )
         name = settings_for(host).name
 
