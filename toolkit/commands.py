@@ -118,7 +118,7 @@ def onboard(target: str | None, **options: Any) -> None:
 @click.option("--json", "as_json", is_flag=True, help="As JSON instead of YAML.")
 def settings(target: str | None, as_json: bool, **options: Any) -> None:
     """Print the settings of every host after all sources; secrets are hidden."""
-    session = _opened(target, **options)
+    session = opened(target, **options)
     document = {host.name: resolved(settings_for(host)) for host in session.hosts}
     sources = sources_in_use(session.hosts[0])
     if as_json:
@@ -130,13 +130,14 @@ def settings(target: str | None, as_json: bool, **options: Any) -> None:
     leave(0)
 
 
-def _opened(
+def opened(
     target: str | None,
     assignments: tuple[str, ...],
     limit: tuple[str, ...],
     exclude: tuple[str, ...],
     verbose: int,
 ) -> Session:
+    """Return a session with the target's hosts and their settings; leaves if they are wrong."""
     display = Display(ERRORS, verbose)
     options = Options(
         target, overrides(assignments), limit, exclude, verbose, interactive=has_terminal()
@@ -155,7 +156,7 @@ def ask(
 ) -> dict[str, verbs.Answer]:
     """Return every host's answer to a question; nothing but that goes to standard output."""
     with contextlib.redirect_stdout(sys.stderr):
-        return verbs.ask(_opened(target, **options), question)
+        return verbs.ask(opened(target, **options), question)
 
 
 def report(
@@ -191,7 +192,7 @@ def _run_command(
     One host gets our terminal (or, on this machine, our pipes); several are asked at once, each
     line with its host's name. `hang_up`: end the command when the connection ends.
     """
-    session = _opened(target, **options)
+    session = opened(target, **options)
     if terminal and len(session.hosts) > 1:
         fail("a terminal is for one host; choose it with --limit HOST")
     first = session.hosts[0]

@@ -19,7 +19,7 @@ from pyinfra.api.state import StateOperationHostData, StateStage
 from pyinfra.context import ctx_host, ctx_state
 
 from operations import activation, deploy_lock, snapshot
-from toolkit import audit
+from toolkit import audit, turns
 from toolkit.display import Display
 from toolkit.errors import explain
 from toolkit.results import OperationResult, RunResult
@@ -108,7 +108,9 @@ class Execution:
                 self._arm(host, data)
         self.running = True
         with ctx_state.use(state):
-            self.session.on_each(hosts, lambda host: self._change(host, order))
+            self.session.on_each(
+                hosts, lambda host: turns.alone(host, lambda: self._change(host, order))
+            )
         if self.result.interrupted is not None:
             gevent.joinall(self._stops, timeout=STOP_SECONDS)
         self.running = False

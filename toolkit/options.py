@@ -14,7 +14,7 @@ from rich.console import Console
 from toolkit import targets
 from toolkit.results import FAILED
 
-ERRORS = Console(stderr=True, soft_wrap=True, highlight=False)
+ERRORS = Console(stderr=True, soft_wrap=True, highlight=False, emoji=False)
 TARGET_HELP = """
 
 \b

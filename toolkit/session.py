@@ -31,7 +31,7 @@ from pyinfra.connectors.sshuserclient import client as ssh_client
 from pyinfra.connectors.util import SUDO_PASSWORD_REQUIRED_LINES
 from pyinfra.context import ctx_config, ctx_inventory, ctx_state
 
-from toolkit import history, targets, terminal
+from toolkit import history, host_keys, targets, terminal
 from toolkit.display import Display, LogHandler, split_prefix
 from toolkit.rollout import Rollout, rollout_for
 from toolkit.settings import settings_for
@@ -189,7 +189,10 @@ class Session:
             host.connect(show_errors=False, raise_exceptions=True)
         except Exception as error:  # pyinfra lets some of paramiko's and the key loader's through
             reason = str(error) or type(error).__name__
-            if isinstance(host.connector, SSHConnector):
+            several = len(self.hosts) > 1
+            if advice := host_keys.advice(host, reason, self.options.target, several):
+                reason = advice
+            elif isinstance(host.connector, SSHConnector):
                 words = shlex.join(["ssh", *targets.ssh_options(host), "true"])
                 reason += f"; this must work first: {words}"
             return f"cannot connect: {reason}"
@@ -224,6 +227,7 @@ class Session:
         self.state.print_input = self.state.print_fact_input = level >= 2
         self.state.print_fact_output = level >= 3
         self.state.print_output = True  # feeds the display, which shows it with -vvv
+        host_keys.check_strictly()
         # A jump host with an unknown key: an error, rather than a question under our display.
         vars(ssh_client).update(AskPolicy=ssh_client.StrictPolicy)
         vars(connector_util).update(

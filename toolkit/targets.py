@@ -17,6 +17,7 @@ from pyinfra_cli import inventory as pyinfra_inventory
 from pyinfra_cli.inventory import make_inventory
 
 from toolkit import rollout
+from toolkit.settings import functions
 from toolkit.settings.layers import connector_value
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -24,7 +25,8 @@ LOCAL = "@local"
 FAILED = "@failed"
 ACCEPTED = (
     "nothing or @local (this machine), HOST, USER@HOST, USER@HOST:PORT, [IPV6]:PORT, a name from "
-    "~/.ssh/config, or an inventory file (.yml, .yaml, .py)"
+    "~/.ssh/config, an inventory file (.yml, .yaml, .py), a function that returns one "
+    "(MODULE:FUNCTION), or what pyinfra's connectors find (@terraform, @vagrant, @docker/ID)"
 )
 _ADDRESS = re.compile(
     r"(?:(?P<user>[^@\s:/\[\]]+)@)?"
@@ -103,7 +105,9 @@ def load_inventory(target: str | None, overrides: dict[str, Any]) -> Inventory:
     elif text == LOCAL:
         inventory = make_inventory(str(ROOT / "inventories" / "local.py"), override_data=overrides)
     elif text.startswith("@"):
-        inventory = make_inventory(text, override_data=overrides, cwd=str(Path.cwd()))
+        inventory = _from_connector(text, overrides)
+    elif functions.REFERENCE.fullmatch(text):
+        inventory = functions.call(text).inventory(overrides)
     else:
         addresses = {part: Address.parse(part.strip()) for part in text.split(",")}
         names = [(address.hostname, address.data()) for address in addresses.values()]
@@ -123,6 +127,13 @@ def _from_file(path: Path, overrides: dict[str, Any]) -> Inventory:
     inventory = load_yaml_inventory(path)
     inventory.override_data.update(overrides)
     return inventory
+
+
+def _from_connector(text: str, overrides: dict[str, Any]) -> Inventory:
+    try:
+        return make_inventory(text, override_data=overrides, cwd=str(Path.cwd()))
+    except Exception as error:
+        raise TargetError(f"target {text}: {error or type(error).__name__}") from None
 
 
 def _from_python(path: Path, overrides: dict[str, Any]) -> Inventory:
