@@ -154,8 +154,8 @@ class Display:
 
     def _finished(self, host: str, line: HostLine) -> None:
         seconds = line.elapsed()
-        took = "" if seconds is None else f" ({duration(seconds)})"
-        self.for_host(host, f"{line.mark} {line.text}{took}", "bold")
+        if line.mark == "✓" and seconds is not None:  # what failed has its line already
+            self.for_host(host, f"{line.mark} {line.text} ({duration(seconds)})", "bold")
 
     def _build_step(self, host: str, current: Running, line: str) -> None:
         step = _BUILD_STEP.match(line)

@@ -147,8 +147,8 @@ class Session:
                 took[host.name] = (started, time.monotonic() - started)
 
         pool = Pool(max(1, self.state.config.PARALLEL))
-        greenlets = {host: pool.spawn(call, host) for host in hosts}
         try:
+            greenlets = {host: pool.spawn(call, host) for host in hosts}
             gevent.joinall(list(greenlets.values()))
         except BaseException:
             pool.kill(block=False)

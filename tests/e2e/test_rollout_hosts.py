@@ -80,10 +80,11 @@ def test_gateways_of_a_fleet(lab_host: MakeHost, tmp_path: Path) -> None:
         url = "http://127.0.0.1:18789/readyz"
         return lab.ssh(hosts[name].name, f"curl -fs -o /dev/null -m 10 {url}").returncode == 0
 
-    # A package that dpkg cannot configure keeps apt from installing anything.
-    sh("apt", "printf '\\nPackage: broken\\nStatus: install ok unpacked\\nVersion: 1\\n"
-       "Architecture: all\\nMaintainer: x\\nDepends: no-such-package\\nDescription: x\\n' "
-       ">>/var/lib/dpkg/status")  # fmt: skip
+    # A package whose configuration fails keeps apt from installing anything.
+    state = "Package: broken\\nStatus: install ok half-configured\\nVersion: 1\\nArchitecture: all"
+    sh("apt", f"printf '\\n{state}\\nMaintainer: x\\nDescription: x\\n\\n' >>/var/lib/dpkg/status")
+    sh("apt", "cd /var/lib/dpkg/info && echo >broken.list && printf '#!/bin/sh\\nexit 1\\n'"
+       " >broken.postinst && chmod 755 broken.postinst")  # fmt: skip
     sh("disk", "mount -t tmpfs -o size=8m tmpfs /opt")
     first = up(expect=1)
     assert states(first) == {
