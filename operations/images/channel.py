@@ -8,6 +8,7 @@ from typing import Any
 
 import gevent
 from gevent.subprocess import PIPE, Popen
+from paramiko import SSHException
 from pyinfra.api import StringCommand
 from pyinfra.api.exceptions import PyinfraError
 from pyinfra.api.host import Host
@@ -142,7 +143,7 @@ def process(host: Host, script: str, environment: dict[str, str]) -> Iterator[Pr
         yield running
     except TimeoutError:
         raise ChannelError(f"nothing came or went for {SILENCE_SECONDS} s") from None
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, SSHException) as error:
         raise ChannelError(_reason(running) or f"the connection broke: {error}") from None
     finally:
         if running:

@@ -1,22 +1,17 @@
 """Gives an image of one host to another: only the layers that the other lacks, compressed, through
 this process.
 
-What has come from a host is kept (see `spool`) for all others that want the same image, so that
+What has come from a host is kept (see `store`) for all others that want the same image, so that
 it is saved, compressed and sent once.
 """
 
 from __future__ import annotations
 
-import base64
-import json
 import time
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass, field
 from logging import getLogger
 from typing import Any
 
-import gevent
-from gevent.lock import RLock
 from pyinfra import logger
 from pyinfra.api import FunctionCommand
 from pyinfra.api.command import PyinfraCommand
@@ -24,28 +19,17 @@ from pyinfra.api.exceptions import PyinfraError
 from pyinfra.api.host import Host
 from pyinfra.api.output import echo
 
-from operations.images import channel, scripts, sharing, spool
+from operations.images import channel, scripts, sharing, spool, store
 from operations.images.channel import ChannelError
 from operations.images.sharing import Group, SharingError
-from operations.images.spool import Part, Splitter
-from toolkit.settings import Settings, settings_for
+from operations.images.spool import Part
+from operations.images.store import Store
+from toolkit.settings import Settings
 
 differences = getLogger("pyinfra.differences")
 Make = Callable[[], Generator]
 There = Callable[[str], str | None]
 SAY_SECONDS = 2.0
-LOOK_SECONDS = 0.2
-
-
-@dataclass
-class Store:
-    """What the control machine keeps of an image: its id, configuration, layers and parts."""
-
-    image: str
-    layers: list[str]
-    configuration: bytes = b""
-    parts: dict[int, Part] = field(default_factory=dict)
-    lock: RLock = field(default_factory=RLock)
 
 
 class Receive(PyinfraCommand):
@@ -66,23 +50,23 @@ class Receive(PyinfraCommand):
         started = time.monotonic()
         environment = dict(connector_arguments.get("_env") or {})
         try:
-            store = _described(self.group, self.giver, environment)
+            kept = store.described(self.group, self.giver, environment)
         except PyinfraError as error:
             return self._not_given(host, error)
         try:
-            lacking = _lacking(host, store, self.settings)
+            lacking = store.lacking(host, kept, self.settings)
         except PyinfraError as error:
             return _refuse(host, f"{self.label}: the engine does not answer: {error}")
         try:
-            sent = _fetched(self.group, self.giver, store, lacking, environment)
-            size = self._load(host, store, sent, environment)
+            sent = store.fetched(self.giver, kept, lacking, environment)
+            size = self._load(host, kept, sent, environment)
         except _Taken as error:
             return _refuse(host, f"{self.label}: {error}")
         except PyinfraError as error:
             return self._not_given(host, error)
-        self.group.has(host, store.image)
+        self.group.has(host, kept.image)
         differences.info(
-            f"{host.print_prefix}{self.label}: {len(lacking)} of {len(store.layers)} layers from"
+            f"{host.print_prefix}{self.label}: {len(lacking)} of {len(kept.layers)} layers from"
             f" {self.giver}, {size / 1e6:.1f} MB in {time.monotonic() - started:.0f} s"
         )
         return True
@@ -94,18 +78,16 @@ class Receive(PyinfraCommand):
         return True
 
     def _load(
-        self, host: Host, store: Store, sent: dict[int, Part], environment: dict[str, str]
+        self, host: Host, kept: Store, sent: dict[int, Part], environment: dict[str, str]
     ) -> int:
         script = scripts.render(
             "receive.sh.j2",
             self.settings,
-            image=store.image,
+            image=kept.image,
             tag=self.group.tag,
             probe=self.probe,
-            label=self.label,
-            directory=f"{self.settings.project_directory}/images",
         )
-        archive = spool.archive(store.image, store.configuration, store.layers, sent)
+        archive = spool.archive(kept.image, kept.configuration, kept.layers, sent)
         size, said = 0, time.monotonic()
         given: ChannelError | None = None
         try:
@@ -202,6 +184,9 @@ def received(
             yield from built([tag], make, there)
             return
         yield Receive(settings, group, giver, probe, label)
+        if host in group.sources and there(tag) is None:
+            yield FunctionCommand(_fail, [f"{label}: {giver} gave another one than wanted"], {})
+            return
 
 
 def _fail(state: Any, host: Host, message: str) -> bool:
@@ -216,94 +201,3 @@ def _refuse(host: Host, message: str) -> bool:
 def _say(host: Host, text: str) -> None:
     if host.state.print_output:
         echo(f"{host.print_prefix}{text}", err=True)
-
-
-def _described(group: Group, giver: Host, environment: dict[str, str]) -> Store:
-    """Return what is kept of a group's image, asking `giver` for its layers if nothing is."""
-    if group.store is None:
-        image = group.sources[giver]
-        script = scripts.render("layers.sh.j2", settings_for(giver), image=image)
-        said = _answer(giver, script, environment)
-        try:
-            layers = json.loads(said)
-        except ValueError:
-            raise ChannelError(f"it has no image {image}") from None
-        group.store = group.store or Store(image, layers)
-    store: Store = group.store
-    return store
-
-
-def _lacking(host: Host, store: Store, settings: Settings) -> list[int]:
-    """Return the positions of the layers that the engine of a host lacks."""
-    said = _answer(host, scripts.render("layers.sh.j2", settings, image=None), {})
-    lines = [json.loads(line) for line in said.splitlines() if line.startswith("[")]
-    return spool.missing(store.layers, lines)
-
-
-def _answer(host: Host, script: str, environment: dict[str, str]) -> str:
-    said = b""
-    with channel.process(host, script, environment) as process:
-        process.end()
-        while data := process.read():
-            said += data
-        process.finish()
-    return said.decode()
-
-
-def _fetched(
-    group: Group, giver: Host, store: Store, wanted: list[int], environment: dict[str, str]
-) -> dict[int, Part]:
-    """Return the parts of the wanted layers; those that nobody has asked for are on their way."""
-    with store.lock:
-        new = [position for position in wanted if position not in store.parts]
-        for position in new:
-            store.parts[position] = Part()
-        if new or not store.configuration:
-            fetching = gevent.spawn(_fetch, giver, store, new, environment)
-            while not (store.configuration or fetching.ready()):
-                fetching.join(LOOK_SECONDS)
-            if not store.configuration:
-                raise ChannelError(fetching.value)
-    return {position: store.parts[position] for position in wanted}
-
-
-def _fetch(
-    giver: Host, store: Store, positions: list[int], environment: dict[str, str]
-) -> str | None:
-    """Bring layers from the giver to their parts; return why it failed."""
-    parts = [store.parts[position] for position in positions]
-    try:
-        settings = settings_for(giver)
-        script = scripts.render(
-            "give.sh.j2",
-            settings,
-            image=store.image,
-            layers=[position + 1 for position in positions],
-            directory=f"{settings.project_directory}/images",
-        )
-        with channel.process(giver, script, environment) as process:
-            process.end()
-            data = b""
-            while data.count(b"\n") < 2:
-                more = process.read()
-                if not more:
-                    process.finish()
-                    raise ChannelError("it gave nothing")
-                data += more
-            configuration, lengths, data = data.split(b"\n", 2)
-            for part, length in zip(parts, lengths.split(), strict=True):
-                part.begin(int(length))
-            store.configuration = base64.b64decode(configuration)
-            splitter = Splitter(parts)
-            splitter.feed(data)
-            while data := process.read():
-                splitter.feed(data)
-            process.finish()
-            splitter.end()
-    except Exception as error:  # whoever waits for a part must learn of it
-        reason = str(error) or type(error).__name__
-        for part in parts:
-            if not part.complete:
-                part.end(reason)
-        return reason
-    return None
