@@ -77,15 +77,16 @@ def test_a_host_that_has_it_gives_it_and_nobody_builds(fleet: Fleet) -> None:
 
 def test_after_a_failed_builder_another_host_builds_and_the_rest_receives(fleet: Fleet) -> None:
     first, second, here = fleet.machines
-    ref = fleet.commit(second, "four")
+    for machine in (second, here):
+        fleet.commit(machine, "four")
     first.sh(f"rm -rf {fleet.repository}")
     before = fleet.image(first)
-    done = fleet.run(ref=ref)
+    done = fleet.run(ref="main")
     assert "gateway.repository" in done.failed(first.name)
     assert fleet.image(first) == before
     assert done.failed(second.name) == done.failed(here.name) == ""
     assert fleet.image(second) == fleet.image(here) != before
-    assert fleet.run(ref=ref).changed(first.name)[0] == RECEIVE
+    assert fleet.run(ref="main").changed(first.name)[0] == RECEIVE
     assert fleet.image(first) == fleet.image(second)
 
 
@@ -102,22 +103,22 @@ def test_what_fails_everywhere_is_not_built_by_everybody(fleet: Fleet) -> None:
 def test_a_run_that_is_killed_while_it_sends_is_finished_by_the_next_one(fleet: Fleet) -> None:
     first, second, here = fleet.machines
     fleet.machines.remove(here)
+    stalled, gzip = f"/run/{fleet.name}-stalled", "/usr/local/bin/gzip"
     try:
-        for machine in (first, second):
-            machine.sh(f"rm -rf {fleet.repository}")
         ref = fleet.commit(first, "six")
         old = fleet.image(second)
-        # Its engine stands still, so that what is sent does not arrive at once.
-        second.sh("systemctl kill --kill-who=main --signal=STOP docker.service")
-        try:
-            running = fleet.start(ref=ref)
-            until(lambda: fleet.left(first), 300, f"{first.name} gives its image")
-        finally:
-            second.sh("systemctl kill --kill-who=main --signal=CONT docker.service")
+        second.sh(
+            f"printf '#!/bin/sh\\n: >{stalled}\\nexec sleep 3600\\n' >{gzip}; chmod 755 {gzip}"
+        )
+        running = fleet.start(ref=ref)
+        until(lambda: second.sh(f"ls {stalled}", None), 300, "the image is on its way")
         os.killpg(running.pid, signal.SIGKILL)
         running.wait()
+        second.sh(f"rm {gzip}")
         assert fleet.image(second) == old
         fleet.run(ref=ref)
         assert fleet.image(second) == fleet.image(first) != old
+        assert second.sh("pgrep -f 'sleep 3600'", None) == fleet.left(first) == ""
     finally:
+        second.sh(f"rm -f {gzip} {stalled}")
         fleet.machines.append(here)
