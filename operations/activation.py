@@ -16,6 +16,7 @@ from typing import Any
 from pyinfra import host
 from pyinfra.api import StringCommand
 from pyinfra.api.deploy import deploy
+from pyinfra.api.host import Host
 
 from operations import compose, configuration, images, project, snapshot, templates
 from operations.operation import operation
@@ -41,6 +42,7 @@ class Running:
     health: str = ""
     started: str = ""
     user: str = ""
+    version: str = ""
     host_config: dict[str, Any] = field(default_factory=dict)
     ports: dict[str, Any] = field(default_factory=dict)
     wanted_image: str = ""
@@ -60,6 +62,7 @@ class Running:
             health=values.get("health", ""),
             started=values.get("started", ""),
             user=values.get("user", ""),
+            version=values.get("version", "").replace("<no value>", ""),
             host_config=json.loads(values.get("host_config") or "{}"),
             ports=json.loads(values.get("ports") or "{}") or {},
             wanted_image=values.get("wanted_image", ""),
@@ -85,6 +88,11 @@ def gateway_probe(settings: Settings) -> str:
 def running() -> Running:
     """Return what the snapshot knows of the current host's gateway."""
     return Running.parse(snapshot.read().get("gateway", ""))
+
+
+def known(host: Host) -> Running:
+    """Return what was last seen of a host's gateway, without asking the host."""
+    return Running.parse(snapshot.known(host).get("gateway", ""))
 
 
 def url(settings: Settings) -> str:

@@ -25,6 +25,8 @@ from operations import snapshot, templates
 VARIABLE = "OPENCLAW_DEPLOY"
 STOP_LIMIT_SECONDS = 120
 POLL_SECONDS = 2
+AUDIT_BYTES = 1024 * 1024
+"""Size from which the log is put aside as NAME-deploy.log.1, in place of the one before."""
 
 
 class LockedError(PyinfraError):
@@ -44,7 +46,13 @@ class Holder:
 
 
 def script(
-    name: str, call: str, id: str, owner: str = "", message: str = "", process: int = 0
+    name: str,
+    call: str,
+    id: str,
+    owner: str = "",
+    message: str = "",
+    process: int = 0,
+    audit: str = "",
 ) -> str:
     """Return the shell script that calls one of the lock's functions for the deployment `name`."""
     return templates.render(
@@ -57,6 +65,8 @@ def script(
         process=process,
         variable=VARIABLE,
         limit=STOP_LIMIT_SECONDS,
+        audit=audit,
+        audit_bytes=AUDIT_BYTES,
     )
 
 
@@ -93,9 +103,11 @@ def acquire(
         )
 
 
-def release(host: Host, name: str, id: str) -> None:
-    """Give the lock back, if the run `id` holds it."""
-    _run(host, script(name, "release", id))
+def release(host: Host, name: str, id: str, audit: str = "") -> None:
+    """Give the lock back, if the run `id` holds it; first add the line `audit` to the deployment's
+    log, /var/log/NAME-deploy.log.
+    """
+    _run(host, script(name, "release", id, audit=audit))
 
 
 def stop(host: Host, id: str) -> None:

@@ -58,6 +58,7 @@ class PreflightError(PyinfraError):
 Check = Callable[[Settings, dict[str, str]], Iterable[Problem]]
 _checks: list[Check] = []
 _results: dict[int, AsyncResult] = {}
+_isolated: set[int] = set()
 
 
 def check(function: Check) -> Check:
@@ -66,11 +67,16 @@ def check(function: Check) -> Check:
     return function
 
 
+def isolate(state: State) -> None:
+    """Have `run` raise only for the hosts that have problems, whom the caller then leaves out."""
+    _isolated.add(id(state))
+
+
 def run() -> Settings:
     """Check every host of the run once; return the settings of the current one.
 
     Raises:
-        PreflightError: at least one host has a problem.
+        PreflightError: at least one host has a problem (after `isolate`: the current host).
         SettingsError: the settings of at least one host are wrong.
     """
     settings = settings_for(current_host)
@@ -81,7 +87,9 @@ def run() -> Settings:
             result.set(_problems_of_all(state))
         except Exception as error:
             result.set_exception(error)
-    problems = _results[id(state)].get()
+    problems = _results[id(state)].get() or {}
+    if id(state) in _isolated:
+        problems = {name: found for name, found in problems.items() if name == current_host.name}
     if problems:
         raise PreflightError(problems)
     return settings
@@ -89,7 +97,7 @@ def run() -> Settings:
 
 def _problems_of_all(state: State) -> dict[str, list[Problem]]:
     hosts = [host for host in state.inventory if state.is_host_in_limit(host)]
-    pool = Pool(max(1, min(50, len(hosts))))
+    pool = Pool(max(1, state.config.PARALLEL))
     greenlets = {host: pool.spawn(_problems_of, state, host) for host in hosts}
     gevent.joinall(list(greenlets.values()))
     problems: dict[str, list[Problem]] = {}

@@ -117,6 +117,12 @@ def read(host: Host | None = None) -> dict[str, str]:
     return answers
 
 
+def known(host: Host) -> dict[str, str]:
+    """Return what is known of `host` without asking it; empty if nothing is."""
+    taken = host.connector_data.get(_CACHE)
+    return taken[1] if taken else {}
+
+
 def forget(host: Host) -> None:
     """Drop what is known of `host`, because something changed it."""
     host.connector_data.pop(_CACHE, None)

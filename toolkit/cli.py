@@ -7,13 +7,14 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.console import Console
 
-from toolkit import commands, health, profiles, targets, terminal
+from toolkit import commands, health, lab, profiles, targets, terminal, trust
 from toolkit.display import Display, LiveDisplay
-from toolkit.options import ERRORS, TARGET_HELP, leave, overrides, target_options
+from toolkit.options import ERRORS, TARGET_HELP, leave, overrides, rollout_options, target_options
 from toolkit.reports import Report
 from toolkit.results import FAILED, INTERRUPTED, RunResult
 from toolkit.runner import Runner
@@ -57,11 +58,13 @@ def cli() -> None:
     metavar="SECONDS",
     help="Wait that long for another run on the same host (default: stop at once).",
 )
+@rollout_options
 @click.option("--deploy", default=str(ROOT / "deploy.py"), hidden=True)
 def up(
     target: str | None,
     assignments: tuple[str, ...],
     limit: tuple[str, ...],
+    exclude: tuple[str, ...],
     verbose: int,
     yes: bool,
     dry: bool,
@@ -69,6 +72,7 @@ def up(
     as_json: bool,
     wait_lock: float,
     deploy: str,
+    **rollout: Any,
 ) -> None:
     """Provision hosts: engine, images, gateway. Run it again and it changes nothing.
 
@@ -91,7 +95,9 @@ def up(
 
     display = (LiveDisplay if console.is_terminal else Display)(console, verbose)
     with contextlib.redirect_stdout(sys.stderr if as_json else sys.stdout):
-        options = Options(target, overrides(assignments), limit, verbose, diff, interactive=ask)
+        options = Options(
+            target, overrides(assignments), limit, exclude, verbose, diff, ask, rollout
+        )
         runner = Runner(Path(deploy).resolve(), options, display, dry, confirm, wait_lock)
         result = runner.run()
     if as_json:
@@ -123,5 +129,5 @@ def _confirmed() -> bool:
     return terminal.ask("Make these changes? [Y/n] ").strip().lower() in ("", "y", "yes")
 
 
-for command in (*commands.ALL, *health.ALL, *profiles.ALL):
+for command in (*commands.ALL, *health.ALL, *profiles.ALL, *trust.ALL, *lab.ALL):
     cli.add_command(command)

@@ -18,6 +18,7 @@ from rich.console import Console
 
 from toolkit import targets, verbs
 from toolkit.display import Display, split_prefix
+from toolkit.errors import explain
 from toolkit.options import (
     ERRORS,
     TARGET_HELP,
@@ -29,7 +30,6 @@ from toolkit.options import (
 )
 from toolkit.reports import status_table
 from toolkit.results import FAILED, INTERRUPTED
-from toolkit.runner import explain
 from toolkit.session import Options, Session
 from toolkit.settings import Settings, settings_for
 from toolkit.settings.sources import resolved, sources_in_use
@@ -118,7 +118,7 @@ def onboard(target: str | None, **options: Any) -> None:
 @click.option("--json", "as_json", is_flag=True, help="As JSON instead of YAML.")
 def settings(target: str | None, as_json: bool, **options: Any) -> None:
     """Print the settings of every host after all sources; secrets are hidden."""
-    session = _opened(target, **options)
+    session = opened(target, **options)
     document = {host.name: resolved(settings_for(host)) for host in session.hosts}
     sources = sources_in_use(session.hosts[0])
     if as_json:
@@ -130,13 +130,19 @@ def settings(target: str | None, as_json: bool, **options: Any) -> None:
     leave(0)
 
 
-def _opened(
-    target: str | None, assignments: tuple[str, ...], limit: tuple[str, ...], verbose: int
+def opened(
+    target: str | None,
+    assignments: tuple[str, ...],
+    limit: tuple[str, ...],
+    exclude: tuple[str, ...],
+    verbose: int,
 ) -> Session:
+    """Return a session with the target's hosts and their settings; leaves if they are wrong."""
     display = Display(ERRORS, verbose)
-    session = Session(
-        Options(target, overrides(assignments), limit, verbose, interactive=has_terminal()), display
+    options = Options(
+        target, overrides(assignments), limit, exclude, verbose, interactive=has_terminal()
     )
+    session = Session(options, display)
     gevent.signal_handler(signal.SIGINT, leave, INTERRUPTED)
     try:
         session.open()
@@ -150,7 +156,7 @@ def ask(
 ) -> dict[str, verbs.Answer]:
     """Return every host's answer to a question; nothing but that goes to standard output."""
     with contextlib.redirect_stdout(sys.stderr):
-        return verbs.ask(_opened(target, **options), question)
+        return verbs.ask(opened(target, **options), question)
 
 
 def report(
@@ -186,7 +192,7 @@ def _run_command(
     One host gets our terminal (or, on this machine, our pipes); several are asked at once, each
     line with its host's name. `hang_up`: end the command when the connection ends.
     """
-    session = _opened(target, **options)
+    session = opened(target, **options)
     if terminal and len(session.hosts) > 1:
         fail("a terminal is for one host; choose it with --limit HOST")
     first = session.hosts[0]

@@ -14,7 +14,7 @@ from rich.console import Console
 from toolkit import targets
 from toolkit.results import FAILED
 
-ERRORS = Console(stderr=True, soft_wrap=True, highlight=False)
+ERRORS = Console(stderr=True, soft_wrap=True, highlight=False, emoji=False)
 TARGET_HELP = """
 
 \b
@@ -33,7 +33,14 @@ def target_options(function: Callable[..., Any]) -> Callable[..., Any]:
             "-v", "--verbose", count=True, help="Notes; -vv: commands; -vvv: their output."
         ),
         click.option(
-            "--limit", multiple=True, metavar="HOST[,HOST]", help="Only these hosts or groups."
+            "--exclude", multiple=True, metavar="HOST[,HOST]", help="Not these hosts or groups."
+        ),
+        click.option(
+            "--limit",
+            multiple=True,
+            metavar="HOST[,HOST]",
+            help="Only these hosts or groups (wildcards allowed; @failed: those that the last "
+            "`up` of this target did not finish).",
         ),
         click.option(
             "--set",
@@ -43,6 +50,32 @@ def target_options(function: Callable[..., Any]) -> Callable[..., Any]:
             help="Override a setting, for example --set gateway.port=19000 (repeatable).",
         ),
         click.argument("target", required=False),
+    ):
+        function = decorate(function)
+    return function
+
+
+def rollout_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add what decides in which steps a fleet is changed; without them the inventory does."""
+    count = click.IntRange(min=0)
+    for decorate in (
+        click.option(
+            "--max-failures",
+            type=count,
+            metavar="N",
+            help="Hosts that may fail before no further batch begins (default 0).",
+        ),
+        click.option(
+            "--parallel", type=click.IntRange(min=1), metavar="N", help="At most N hosts at a time."
+        ),
+        click.option(
+            "--batch",
+            metavar="N|P%",
+            help="Size of the batches after the canary (default 25% of more than 4 gateways).",
+        ),
+        click.option(
+            "--canary", type=count, metavar="N", help="Change N hosts first (default 1, likewise)."
+        ),
     ):
         function = decorate(function)
     return function

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
+from collections.abc import Callable
 
 from pyinfra.api.host import Host
 from rich.console import Console
@@ -14,7 +15,7 @@ from operations import access, verification
 from operations.sandbox import running
 from toolkit import targets
 from toolkit.display import duration
-from toolkit.results import RunResult, split_name
+from toolkit.results import HostResult, RunResult, split_name
 from toolkit.settings import Settings, settings_for
 from toolkit.verbs import Answer
 
@@ -37,6 +38,8 @@ class Report:
         """Print what would change, host by host and stage by stage."""
         for name, host in result.hosts.items():
             if host.failed:
+                self._line(f"{name}: left out: {host.failed}", "bold red")
+                self._problems(host, self._line)
                 continue
             if not host.planned:
                 self._line(f"{name}: nothing to change", "green")
@@ -58,20 +61,29 @@ class Report:
             if not host.failed:
                 continue
             self._error(f"{name}: {host.failed}", "bold red")
-            for problem in host.problems:
-                self._error(f"    {problem['what']}", "red")
-                self._error(f"        fix: {problem['fix']}")
+            self._problems(host, self._error)
             for line in () if result.interrupted is not None else host.output:
                 self._error(f"    | {line}", "dim")
         failed = [name for name, host in result.hosts.items() if host.failed]
+        waiting = [name for name, host in result.hosts.items() if host.state == "not attempted"]
         if (failed or result.error) and result.untouched and result.interrupted is None:
             self._error("Nothing was changed on any host.")
-        if failed and len(result.hosts) > 1:
-            done = [name for name, host in result.hosts.items() if not host.failed]
-            self._error(f"Failed: {', '.join(failed)} ({len(failed)} of {len(result.hosts)} hosts)")
-            self._error(f"Try just those again: {self.command('up', *_limit(failed))}")
-            if result.untouched and done:
-                self._error(f"Go on without them: {self.command('up', *_limit(done))}")
+        if len(result.hosts) == 1:
+            return
+        total = f"of {len(result.hosts)} hosts"
+        if failed:
+            self._error(f"Failed: {', '.join(failed)} ({len(failed)} {total})")
+        if waiting:
+            self._error(f"Not attempted: {', '.join(waiting)} ({len(waiting)} {total})")
+            for reason in dict.fromkeys(result.hosts[name].left_out for name in waiting):
+                self._error(f"    {reason}")
+        if failed or waiting:
+            self._error(f"Try just those again: {self.command('up', '--limit @failed')}")
+
+    def _problems(self, host: HostResult, say: Callable[[str, str], None]) -> None:
+        for problem in host.problems:
+            say(f"    {problem['what']}", "red")
+            say(f"        fix: {problem['fix']}", "")
 
     def interruption(self, result: RunResult) -> None:
         """Print what was going on when the run was interrupted."""
@@ -81,10 +93,9 @@ class Report:
 
     def summary(self, result: RunResult, hosts: list[Host]) -> None:
         """Print what changed and where to go next."""
-        stopped = result.untouched and any(host.failed for host in result.hosts.values())
         for host in hosts:
             own = result.hosts[host.name]
-            if own.failed or stopped:
+            if own.failed or own.left_out:
                 continue
             total = result.phases.get("total", 0.0)
             if own.changed:

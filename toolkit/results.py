@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -16,22 +17,30 @@ def split_name(name: str) -> tuple[str, str]:
 
 @dataclass
 class OperationResult:
-    """One operation on one host, after it ran."""
+    """One operation on one host, after it ran; `started` is seconds after the run did."""
 
     name: str
     seconds: float
     changed: bool
+    started: float = 0.0
+    failed: bool = False
 
 
 @dataclass
 class HostResult:
-    """One host's part of a run; `planned` holds the names of operations that would change it,
-    `checks` what the verification saw.
+    """One host's part of a run.
+
+    `planned` holds the names of operations that would change it, `checks` what the verification
+    saw, `left_out` why it was not attempted although it should have been; `version` and `health`
+    are those of its gateway when it was last looked at.
     """
 
     planned: list[str] = field(default_factory=list)
     operations: list[OperationResult] = field(default_factory=list)
     failed: str | None = None
+    left_out: str | None = None
+    version: str = ""
+    health: str = ""
     output: list[str] = field(default_factory=list)
     problems: list[dict[str, str]] = field(default_factory=list)
     checks: list[dict[str, str]] = field(default_factory=list)
@@ -39,6 +48,18 @@ class HostResult:
     @property
     def changed(self) -> list[str]:
         return [operation.name for operation in self.operations if operation.changed]
+
+    @property
+    def seconds(self) -> float:
+        """How long its operations took."""
+        return sum(operation.seconds for operation in self.operations)
+
+    @property
+    def state(self) -> str:
+        """`failed`, `not attempted`, `changed` or `unchanged`."""
+        if self.failed:
+            return "failed"
+        return "not attempted" if self.left_out else "changed" if self.changed else "unchanged"
 
 
 @dataclass
@@ -51,6 +72,12 @@ class RunResult:
     error: str | None = None
     declined: bool = False
     interrupted: list[str] | None = None
+    batches: list[list[str]] = field(default_factory=list)
+    started: float = field(default_factory=time.monotonic)
+
+    def clock(self, moment: float) -> float:
+        """Return the seconds from the start of the run to a moment of the monotonic clock."""
+        return moment - self.started
 
     @property
     def untouched(self) -> bool:
@@ -58,11 +85,16 @@ class RunResult:
         return not any(host.operations for host in self.hosts.values())
 
     @property
+    def unfinished(self) -> list[str]:
+        """The hosts that `--limit @failed` means after this run."""
+        return [name for name, host in self.hosts.items() if host.failed or host.left_out]
+
+    @property
     def exit_code(self) -> int:
         """0 nothing to do or done, 1 failed, 2 (`--dry`) changes pending, 130 interrupted."""
         if self.interrupted is not None:
             return INTERRUPTED
-        if self.error or self.declined or any(host.failed for host in self.hosts.values()):
+        if self.error or self.declined or self.unfinished:
             return FAILED
         if self.dry and any(host.planned for host in self.hosts.values()):
             return PENDING
@@ -90,9 +122,14 @@ class RunResult:
             "interrupted": self.interrupted,
             "hosts": {
                 name: {
+                    "state": host.state,
                     "changed": host.changed,
                     "unchanged": sum(not operation.changed for operation in host.operations),
                     "failed": host.failed,
+                    "not_attempted": host.left_out,
+                    "seconds": round(host.seconds, 3),
+                    "version": host.version,
+                    "health": host.health,
                     "output": host.output,
                     "problems": host.problems,
                     "checks": host.checks,
@@ -100,6 +137,7 @@ class RunResult:
                 }
                 for name, host in self.hosts.items()
             },
+            "batches": self.batches,
             "stages": self.stages(),
             "phases": {name: round(seconds, 3) for name, seconds in self.phases.items()},
         }

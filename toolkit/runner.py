@@ -1,44 +1,40 @@
 """A run of `deploy.py`: plan it on every host, then change the hosts that differ.
 
 The deploy file is the one that plain `pyinfra` runs. What is ours: complete reports, hosts that
-do not wait for each other, the deploy lock, interruption, and exit codes (see `results`).
+neither wait for each other nor fail with each other, the deploy lock, canary and batches,
+interruption, and exit codes (see `results`).
 """
 
 from __future__ import annotations
 
-import contextlib
-import getpass
 import os
 import signal
-import socket
-import tempfile
-import time
-import traceback
-import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import gevent
-from pyinfra.api.command import FunctionCommand, PyinfraCommand
+from paramiko import SSHException
 from pyinfra.api.exceptions import PyinfraError
 from pyinfra.api.host import Host
-from pyinfra.api.operations import run_host_op
-from pyinfra.api.state import StateOperationHostData, StateStage
-from pyinfra.context import ctx_host, ctx_state
-from pyinfra_cli.exceptions import UnexpectedExternalError
-from pyinfra_cli.util import load_deploy_file
+from pyinfra.api.state import StateStage
+from pyinfra.context import ctx_config, ctx_host
+from pyinfra_cli.util import exec_file
 
-from operations import deploy_lock, snapshot, verification
+from operations import activation, deploy_lock, preflight, verification
 from operations.preflight import PreflightError
-from toolkit.display import Display
-from toolkit.results import INTERRUPTED, HostResult, OperationResult, RunResult
+from toolkit import history, hooks, targets
+from toolkit.display import Display, clean
+from toolkit.errors import cause, explain
+from toolkit.execution import STOP_SECONDS, Execution
+from toolkit.hooks import Event, HookError
+from toolkit.results import INTERRUPTED, HostResult, RunResult
+from toolkit.rollout import Rollout
 from toolkit.session import Interrupted, Options, Session, timed
-from toolkit.settings import settings_for
+from toolkit.settings import SettingsError, settings_for
 
-STOP_SECONDS = 150
 INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+NOT_READY = "not ready to be provisioned"
 
 
 class Runner:
@@ -61,44 +57,31 @@ class Runner:
         confirm: Callable[[RunResult], bool] = lambda result: True,
         wait_lock: float = 0,
     ) -> None:
-        self.deploy, self.display, self.confirm, self.wait_lock = (
-            deploy,
-            display,
-            confirm,
-            wait_lock,
-        )
+        self.deploy, self.display, self.confirm = deploy, display, confirm
         self.session = Session(options, display)
         self.result = RunResult(dry=dry)
-        self.id = uuid.uuid4().hex
+        self.execution = Execution(self.session, self.result, display, wait_lock)
         self._main = gevent.getcurrent()
-        self._executing = False
-        self._locked: dict[Host, str] = {}
-        self._stops: list[gevent.Greenlet] = []
 
     def run(self) -> RunResult:
         """Do it all; never raises."""
-        self.display.redactions.append(f"export {deploy_lock.VARIABLE}={self.id} && ")
+        self.display.redactions.append(f"export {deploy_lock.VARIABLE}={self.execution.id} && ")
         handlers = [gevent.signal_handler(number, self._interrupt) for number in INTERRUPTS]
-        started = time.monotonic()
-        try:
-            with self.display:
-                self._run()
-        except (Interrupted, KeyboardInterrupt):
-            self._note_interruption()
-        except PreflightError as error:
-            for name in error.problems.keys() - self.session.unreachable.keys():
-                self.result.hosts[name].problems = [
-                    {"what": problem.what, "fix": problem.fix} for problem in error.problems[name]
-                ]
-                self.result.hosts[name].failed = "not ready to be provisioned"
-        except Exception as error:
-            self.result.error = explain(error)
-        finally:
-            for handler in handlers:
-                handler.cancel()
-            self._release_all()
-            self.session.close()
-            self.result.phases["total"] = time.monotonic() - started
+        with timed(self.result.phases, "total"):
+            try:
+                with self.display:
+                    self._run()
+            except (Interrupted, KeyboardInterrupt):
+                self._note_interruption()
+            except Exception as error:
+                self.result.error = explain(error)
+            finally:
+                self.execution.release_all()
+                self.session.close()
+        self._remember()
+        self._after()
+        for handler in handlers:
+            handler.cancel()
         return self.result
 
     def _run(self) -> None:
@@ -111,150 +94,151 @@ class Runner:
             self.result.hosts[name].failed = reason
         if session.active:
             with timed(phases, "plan"), self.display.phase("Checking"):
-                session.state.set_stage(StateStage.Prepare)
-                load_deploy_file(session.state, str(self.deploy))
                 self._plan()
-        if self.result.dry or session.unreachable:
-            return
-        planned = [host for host in session.active if self.result.hosts[host.name].planned]
-        changing = [host for host in session.active if host in planned or self._unverified(host)]
-        if not changing:
-            return
+        if not self.result.dry:
+            self._change()
+        self._note_gateways()
+
+    def _change(self) -> None:
+        planned = [host for host in self.session.active if self.result.hosts[host.name].planned]
+        changing = [
+            host for host in self.session.active if host in planned or self._unverified(host)
+        ]
         if planned:
             with self.display.suspended():
                 self.result.declined = not self.confirm(self.result)
-        if self.result.declined:
-            return
-        with timed(phases, "lock"), self.display.phase("Taking the deploy lock"):
-            if not self._lock_all(changing):
-                return
-        with timed(phases, "execute"):
-            self._execute(changing)
-        for host in changing:
-            checks = host.connector_data.get(verification.RESULTS, ())
-            self.result.hosts[host.name].checks = [asdict(check) for check in checks]
+        if changing and not self.result.declined:
+            rollout = self.session.rollout
+            self._before(changing)
+            self._roll_out(rollout, rollout.batches(changing, _has_gateway))
+
+    # The plan
 
     def _plan(self) -> None:
-        state = self.session.state
-        order = state.get_op_order()
-        for host in self.session.active:
+        """Run the deploy file on every host; those that it cannot be run on are left out."""
+        session = self.session
+        session.state.set_stage(StateStage.Prepare)
+        session.state.current_deploy_filename = str(self.deploy)
+        preflight.isolate(session.state)
+        for host, error in session.on_each(session.active, self._load).items():
+            if error:
+                self._leave_out(host, error)
+        order = session.state.get_op_order() if session.active else []
+        for host in session.active:
             for operation in order:
-                data = state.ops[host].get(operation)
+                data = session.state.ops[host].get(operation)
                 if data and data.operation_meta.will_change and not data.global_arguments["_if"]:
-                    self.result.hosts[host.name].planned.append(self._name(operation))
+                    name = self.execution.name(operation)
+                    self.result.hosts[host.name].planned.append(name)
+
+    def _load(self, host: Host) -> Exception | None:
+        try:
+            with ctx_config.use(self.session.state.config.copy()), ctx_host.use(host):
+                exec_file(str(self.deploy))
+        except Exception as error:
+            return error
+        return None
+
+    def _leave_out(self, host: Host, wrapped: Exception) -> None:
+        """Note why a host cannot take part; an error that is not its own stops the run."""
+        own, error = self.result.hosts[host.name], cause(wrapped)
+        if isinstance(error, PreflightError):
+            own.problems = [
+                {"what": problem.what, "fix": problem.fix} for problem in error.problems[host.name]
+            ]
+            own.failed = NOT_READY
+        elif isinstance(error, (PyinfraError, OSError, EOFError, SSHException)) and not isinstance(
+            error, SettingsError
+        ):
+            if len(self.result.hosts) == 1:
+                raise wrapped
+            own.failed = f"cannot be checked: {str(error).removeprefix(f'{host.name}: ')}"
+        else:
+            raise wrapped
+        self.session.leave_out(host)
 
     def _unverified(self, host: Host) -> bool:
         """Whether there is something to look at on a host on which nothing would change."""
         with ctx_host.use(host):
             return verification.due(settings_for(host))
 
-    def _name(self, operation: str) -> str:
-        return ", ".join(sorted(self.session.state.get_op_meta(operation).names))
+    # Canary and batches
 
-    # The lock
-
-    def _lock_all(self, hosts: list[Host]) -> bool:
-        holder = deploy_lock.Holder(
-            id=self.id,
-            owner=f"{getpass.getuser()}@{socket.gethostname()} (pid {os.getpid()})",
-            message=f"claw up {self.session.options.target or ''}".strip(),
-            process=os.getpid(),
-        )
-
-        def take(host: Host) -> str | None:
-            name = settings_for(host).name
-
-            def waiting(holder: str) -> None:
-                self.display.for_host(host.name, f"waiting: {holder}", "yellow")
-
-            try:
-                self._locked[host] = name  # also when it fails half-way: releasing is harmless
-                deploy_lock.acquire(host, name, holder, self.wait_lock, waiting)
-            except PyinfraError as error:
-                del self._locked[host]
-                return str(error)
-            snapshot.forget(host)  # what the run before us did counts
-            return None
-
-        refused = {
-            host: reason for host, reason in self.session.on_each(hosts, take).items() if reason
-        }
-        for host, reason in refused.items():
-            self.result.hosts[host.name].failed = reason
-        return not refused
-
-    def _release_all(self) -> None:
-        def release(host: Host) -> None:
-            with contextlib.suppress(Exception):  # a broken connection: the lock ends with it
-                deploy_lock.release(host, self._locked[host], self.id)
-
-        greenlets = [gevent.spawn(release, host) for host in self._locked]
-        gevent.joinall(greenlets, timeout=10)
-
-    # Changing hosts
-
-    def _execute(self, hosts: list[Host]) -> None:
-        state = self.session.state
-        state.set_stage(StateStage.Execute)
-        state.is_executing = True
-        order = state.get_op_order()
-        for host in hosts:
-            for data in state.ops[host].values():
-                self._arm(host, data)
-        self._executing = True
-        with ctx_state.use(state):
-            self.session.on_each(hosts, lambda host: self._execute_on(host, order))
-        if self.result.interrupted is not None:
-            gevent.joinall(self._stops, timeout=STOP_SECONDS)
-
-    def _execute_on(self, host: Host, order: list[str]) -> None:
-        state, result = self.session.state, self.result.hosts[host.name]
-        for operation in order:
-            data = state.ops[host].get(operation)
-            if data is None:
-                continue
+    def _roll_out(self, rollout: Rollout, batches: list[list[Host]]) -> None:
+        """Change the hosts batch after batch, until too many have failed."""
+        self.result.batches = [[host.name for host in batch] for batch in batches]
+        for host in (host for batch in batches for host in batch):
+            self.result.hosts[host.name].left_out = "the run ended before its turn"
+        failed: list[str] = []
+        for number, batch in enumerate(batches, 1):
+            names = ", ".join(host.name for host in batch)
+            if len(batches) > 1:
+                self.display.say(f"Batch {number} of {len(batches)}: {names}", "bold")
+            with timed(self.result.phases, "lock"), self.display.phase("Taking the deploy lock"):
+                locked = self.execution.lock(batch)
+            for host in batch:
+                self.result.hosts[host.name].left_out = None
+            with timed(self.result.phases, "execute"):
+                self.execution.change(locked)
+            for host in batch:
+                checks = host.connector_data.get(verification.RESULTS, ())
+                self.result.hosts[host.name].checks = [asdict(check) for check in checks]
+            failed += [host.name for host in batch if self.result.hosts[host.name].failed]
             if self.result.interrupted is not None:
                 return
-            name = self._name(operation)
-            self.display.begin(host.name, name)
-            started = time.monotonic()
-            try:
-                with ctx_host.use(host):
-                    succeeded = run_host_op(state, host, operation)
-            except Exception as error:  # what pyinfra does not catch, such as a lost connection
-                succeeded = False
-                result.failed = f"{name}: {explain(error)}"
-            done = data.operation_meta
-            changed = done.is_complete() and done.did_change()
-            tail = self.display.end(host.name, changed, failed=not succeeded)
-            result.operations.append(OperationResult(name, time.monotonic() - started, changed))
-            if not succeeded:
-                result.failed = result.failed or name
-                if self.result.interrupted is not None:
-                    result.failed = f"interrupted in: {name}"
-                result.output = tail
-                state.failed_hosts.add(host)
-                state.active_hosts.discard(host)
+            if len(failed) > rollout.max_failures:
+                for host in (host for rest in batches[number:] for host in rest):
+                    reason = f"the rollout stopped after {', '.join(failed)} failed"
+                    self.result.hosts[host.name].left_out = reason
                 return
 
-    def _arm(self, host: Host, data: StateOperationHostData) -> None:
-        """Mark an operation's commands as this run's, and keep its errors on its own host."""
-        generator = data.command_generator
-        environment = {**(data.global_arguments.get("_env") or {}), deploy_lock.VARIABLE: self.id}
-        data.global_arguments["_env"] = environment
+    def _note_gateways(self) -> None:
+        """Note what was last seen of each gateway; asks no host."""
+        for host in self.session.hosts:
+            there, own = activation.known(host), self.result.hosts[host.name]
+            own.version = there.version
+            own.health = "ready" if there.probes.get("readyz") == "200" else there.status
 
-        def commands() -> Iterator[PyinfraCommand]:
-            try:
-                for command in generator():
-                    if self.result.interrupted is not None:
-                        yield FunctionCommand(_fail, [], {})
-                        return
-                    yield command
-            except Exception as error:
-                self.display.output(host.name, explain(error))
-                yield FunctionCommand(_fail, [], {})
+    # Hooks
 
-        data.command_generator = commands
+    def _before(self, changing: list[Host]) -> None:
+        if hook := self.session.rollout.before:
+            names = tuple(host.name for host in changing)
+            event = Event(self._target, names, failed=tuple(self.result.unfinished))
+            with self.display.phase("Running the hook rollout.before"):
+                hooks.run("before", hook, event, self._say)
+
+    def _after(self) -> None:
+        hook, result = self.session.rollout.after, self.result
+        if not hook or result.dry:
+            return
+        changed = tuple(name for name, host in result.hosts.items() if host.changed)
+        unfinished = tuple(result.unfinished)
+        event = Event(self._target, tuple(result.hosts), changed, unfinished, result.exit_code)
+        try:
+            hooks.run("after", hook, event, self._say)
+        except (Interrupted, KeyboardInterrupt):
+            self._note_interruption()
+        except HookError as error:
+            result.error = "\n".join(filter(None, (result.error, str(error))))
+
+    @property
+    def _target(self) -> str:
+        return self.session.options.target or targets.LOCAL
+
+    def _say(self, line: str) -> None:
+        self.display.say(f"    {clean(line)}", "dim")
+
+    def _remember(self) -> None:
+        """Keep which hosts are unfinished, for `--limit @failed`."""
+        result = self.result
+        stopped = result.error is not None or result.interrupted is not None
+        if result.dry or result.declined or not result.hosts or (stopped and result.untouched):
+            return
+        try:
+            history.note(self.session.options.target, result)
+        except OSError as error:
+            self.display.say(f"--limit @failed will not know of this run: {error}", "yellow")
 
     # Interruption
 
@@ -263,21 +247,14 @@ class Runner:
             self.display.__exit__()
             os._exit(INTERRUPTED)  # asked twice; the locks end with the connections
         self._note_interruption()
-        if not self._executing:
+        if not self.execution.running:
             gevent.kill(self._main, Interrupted())
             return
         self.display.say(
             "Interrupted: ending what runs on the hosts (again: leave at once)", "yellow"
         )
-        for host in self._locked:
-            self._stops.append(gevent.spawn(self._stop, host))
+        self.execution.stop()
         gevent.spawn_later(STOP_SECONDS, gevent.kill, self._main, Interrupted())
-
-    def _stop(self, host: Host) -> None:
-        try:
-            deploy_lock.stop(host, self.id)
-        except Exception as error:
-            self.display.for_host(host.name, f"could not end it: {error}", "yellow")
 
     def _note_interruption(self) -> None:
         if self.result.interrupted is None:
@@ -287,17 +264,5 @@ class Runner:
             ]
 
 
-def _fail(state: Any, host: Any) -> bool:
-    return False
-
-
-def explain(error: BaseException) -> str:
-    """Return one line (or the error's own text) for the user; what is unexpected leaves a file."""
-    if isinstance(error, UnexpectedExternalError):  # pyinfra's wrapper of what user code raised
-        error = error.exception
-    if isinstance(error, PyinfraError):
-        return str(error)
-    descriptor, path = tempfile.mkstemp(prefix="claw-error-", suffix=".txt")
-    with os.fdopen(descriptor, "w") as file:
-        file.write("".join(traceback.format_exception(error)))
-    return f"unexpected {type(error).__name__}: {error}\n(traceback in {path})"
+def _has_gateway(host: Host) -> bool:
+    return activation.known(host).status == "running"

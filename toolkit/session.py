@@ -10,7 +10,6 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from fnmatch import fnmatch
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,8 +21,8 @@ from gevent.subprocess import Popen
 from pyinfra import logger
 from pyinfra.api.command import StringCommand
 from pyinfra.api.config import Config
+from pyinfra.api.exceptions import ConnectError
 from pyinfra.api.host import Host
-from pyinfra.api.inventory import Inventory
 from pyinfra.api.output import set_echo
 from pyinfra.api.state import State, StateStage
 from pyinfra.connectors import util as connector_util
@@ -32,9 +31,19 @@ from pyinfra.connectors.sshuserclient import client as ssh_client
 from pyinfra.connectors.util import SUDO_PASSWORD_REQUIRED_LINES
 from pyinfra.context import ctx_config, ctx_inventory, ctx_state
 
-from toolkit import targets, terminal
+from toolkit import history, host_keys, targets, terminal
 from toolkit.display import Display, LogHandler, split_prefix
+from toolkit.rollout import Rollout, rollout_for
 from toolkit.settings import settings_for
+
+RECONNECT_SECONDS = 20
+SOCKET_OPTIONS = {
+    "TCP_NODELAY": 1,
+    "TCP_KEEPIDLE": 20,
+    "TCP_KEEPINTVL": 10,
+    "TCP_KEEPCNT": 4,
+    "TCP_USER_TIMEOUT": 60_000,  # milliseconds for which what was sent may stay unanswered
+}
 
 
 class Interrupted(BaseException):
@@ -48,9 +57,11 @@ class Options:
     target: str | None = None
     overrides: dict[str, Any] = field(default_factory=dict)
     limit: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
     verbosity: int = 0
     diff: bool = False
     interactive: bool = False
+    rollout: dict[str, Any] = field(default_factory=dict)
 
 
 class Session:
@@ -65,6 +76,7 @@ class Session:
         self.unreachable: dict[str, str] = {}
         self.state = State()
         self.hosts: list[Host] = []
+        self.rollout = Rollout()
         self._handler = LogHandler(display)
 
     def open(self) -> None:
@@ -81,7 +93,14 @@ class Session:
         ctx_config.set(config)
         inventory = targets.load_inventory(self.options.target, self.options.overrides)
         ctx_inventory.set(inventory)
-        limit = self._limited(inventory)
+        self.rollout = rollout_for(inventory, self.options.rollout)
+        config.PARALLEL = self.rollout.parallel or 0  # 0: what pyinfra thinks fit
+        limit = targets.choose(
+            inventory,
+            self.options.limit,
+            self.options.exclude,
+            lambda: history.unfinished(self.options.target),
+        )
         self.state.init(inventory, config, initial_limit=limit)
         config.lock_current_state()
         self.hosts = [host for host in inventory if self.state.is_host_in_limit(host)]
@@ -96,7 +115,7 @@ class Session:
                 self.state.activate_host(host)
             else:
                 self.unreachable[host.name] = error
-                self.state.failed_hosts.add(host)
+                self.leave_out(host)
         if self.options.interactive:
             self._ask_for_passwords()
 
@@ -120,6 +139,28 @@ class Session:
             raise
         return {host: greenlet.get() for host, greenlet in greenlets.items()}
 
+    def leave_out(self, host: Host) -> None:
+        """Go on without a host."""
+        self.state.failed_hosts.add(host)
+        self.state.active_hosts.discard(host)
+
+    def lost(self, host: Host) -> bool:
+        """Return whether the connection to a host over SSH is gone."""
+        client = getattr(host.connector, "client", None)
+        transport = client.get_transport() if client else None
+        return client is not None and not (transport and transport.is_active())
+
+    def reconnect(self, host: Host) -> None:
+        """Connect again to a host whose connection was lost.
+
+        Raises:
+            PyinfraError: the host does not answer.
+        """
+        host.connector.disconnect()  # what was opened over the old connection
+        with gevent.Timeout(RECONNECT_SECONDS, ConnectError("no answer")):
+            host.connector.connect()
+        prepare_socket(host)
+
     @property
     def active(self) -> list[Host]:
         """The connected hosts, in the inventory's order."""
@@ -132,11 +173,14 @@ class Session:
             host.connect(show_errors=False, raise_exceptions=True)
         except Exception as error:  # pyinfra lets some of paramiko's and the key loader's through
             reason = str(error) or type(error).__name__
-            if isinstance(host.connector, SSHConnector):
+            several = len(self.hosts) > 1
+            if advice := host_keys.advice(host, reason, self.options.target, several):
+                reason = advice
+            elif isinstance(host.connector, SSHConnector):
                 words = shlex.join(["ssh", *targets.ssh_options(host), "true"])
                 reason += f"; this must work first: {words}"
             return f"cannot connect: {reason}"
-        disable_nagle(host)
+        prepare_socket(host)
         return None
 
     def _ask_for_passwords(self) -> None:
@@ -154,22 +198,6 @@ class Session:
                 with self.display.suspended():
                     host.data._sudo_password = terminal.ask(f"{host}: password for sudo: ", True)
 
-    def _limited(self, inventory: Inventory) -> list[Host] | None:
-        if not self.options.limit:
-            return None
-        chosen: list[Host] = []
-        for pattern in (part for value in self.options.limit for part in value.split(",")):
-            matching = inventory.groups.get(pattern) or [
-                host for host in inventory if fnmatch(host.name, pattern)
-            ]
-            if not matching:
-                names = ", ".join(host.name for host in inventory)
-                raise targets.TargetError(
-                    f"--limit {pattern}: no such host or group; hosts: {names}"
-                )
-            chosen += matching
-        return [host for host in inventory if host in chosen]
-
     def _quiet_pyinfra(self) -> None:
         """Take pyinfra's output over, and keep Ctrl-C from reaching commands on this machine."""
         pyinfra.is_cli = True  # operations are ordered by where the deploy calls them
@@ -183,6 +211,7 @@ class Session:
         self.state.print_input = self.state.print_fact_input = level >= 2
         self.state.print_fact_output = level >= 3
         self.state.print_output = True  # feeds the display, which shows it with -vvv
+        host_keys.check_strictly()
         # A jump host with an unknown key: an error, rather than a question under our display.
         vars(ssh_client).update(AskPolicy=ssh_client.StrictPolicy)
         vars(connector_util).update(
@@ -203,25 +232,30 @@ def make_known_hosts(host: Host) -> None:
         path.touch(mode=0o600)
 
 
-def disable_nagle(host: Host) -> None:
-    """Send small packets at once: measured, it halves the time of a run over SSH.
+def prepare_socket(host: Host) -> None:
+    """Send small packets at once, and notice when the other side is gone.
 
-    Through a jump host it is that connection's socket that counts.
+    The first halves, measured, the time of a run over SSH. Without the second a host whose network
+    is cut would hold up the run for a quarter of an hour. Through a jump host it is that
+    connection's socket that counts.
     """
     client = getattr(host.connector, "client", None)
     transport = client.get_transport() if client else None
     while transport is not None:
         if isinstance(transport.sock, socket.socket):
-            transport.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            transport.sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            for option, value in SOCKET_OPTIONS.items():
+                if number := getattr(socket, option, None):
+                    transport.sock.setsockopt(socket.IPPROTO_TCP, number, value)
         jump = getattr(transport.sock, "get_transport", None)
         transport = jump() if jump else None
 
 
 @contextmanager
 def timed(phases: dict[str, float], name: str) -> Iterator[None]:
-    """Note the seconds that the body takes under `name`."""
+    """Add the seconds that the body takes to those of `name`."""
     started = time.monotonic()
     try:
         yield
     finally:
-        phases[name] = time.monotonic() - started
+        phases[name] = phases.get(name, 0.0) + time.monotonic() - started

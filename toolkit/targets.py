@@ -4,22 +4,29 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
 from pyinfra.api.exceptions import PyinfraError
 from pyinfra.api.host import Host
 from pyinfra.api.inventory import Inventory
+from pyinfra_cli import inventory as pyinfra_inventory
 from pyinfra_cli.inventory import make_inventory
 
+from toolkit import rollout
+from toolkit.settings import functions
 from toolkit.settings.layers import connector_value
 
 ROOT = Path(__file__).resolve().parent.parent
 LOCAL = "@local"
+FAILED = "@failed"
 ACCEPTED = (
     "nothing or @local (this machine), HOST, USER@HOST, USER@HOST:PORT, [IPV6]:PORT, a name from "
-    "~/.ssh/config, or an inventory file (.yml, .yaml, .py)"
+    "~/.ssh/config, an inventory file (.yml, .yaml, .py), a function that returns one "
+    "(MODULE:FUNCTION), or what pyinfra's connectors find (@terraform, @vagrant, @docker/ID)"
 )
 _ADDRESS = re.compile(
     r"(?:(?P<user>[^@\s:/\[\]]+)@)?"
@@ -98,7 +105,9 @@ def load_inventory(target: str | None, overrides: dict[str, Any]) -> Inventory:
     elif text == LOCAL:
         inventory = make_inventory(str(ROOT / "inventories" / "local.py"), override_data=overrides)
     elif text.startswith("@"):
-        inventory = make_inventory(text, override_data=overrides, cwd=str(Path.cwd()))
+        inventory = _from_connector(text, overrides)
+    elif functions.REFERENCE.fullmatch(text):
+        inventory = functions.call(text).inventory(overrides)
     else:
         addresses = {part: Address.parse(part.strip()) for part in text.split(",")}
         names = [(address.hostname, address.data()) for address in addresses.values()]
@@ -112,12 +121,86 @@ def load_inventory(target: str | None, overrides: dict[str, Any]) -> Inventory:
 
 def _from_file(path: Path, overrides: dict[str, Any]) -> Inventory:
     if path.suffix == ".py":
-        return make_inventory(str(path), override_data=overrides, cwd=str(Path.cwd()))
+        return _from_python(path, overrides)
     from toolkit.settings.inventory import load_yaml_inventory
 
     inventory = load_yaml_inventory(path)
     inventory.override_data.update(overrides)
     return inventory
+
+
+def _from_connector(text: str, overrides: dict[str, Any]) -> Inventory:
+    try:
+        return make_inventory(text, override_data=overrides, cwd=str(Path.cwd()))
+    except Exception as error:
+        raise TargetError(f"target {text}: {error or type(error).__name__}") from None
+
+
+def _from_python(path: Path, overrides: dict[str, Any]) -> Inventory:
+    """Load a pyinfra inventory, and its variable `rollout`, which pyinfra leaves aside."""
+    seen: dict[str, Any] = {}
+    execute = pyinfra_inventory.exec_file
+
+    def noting(filename: str, **options: Any) -> dict[str, Any]:
+        attributes = execute(filename, **options)
+        if filename == str(path):
+            seen.update(attributes)
+        return attributes
+
+    vars(pyinfra_inventory)["exec_file"] = noting
+    try:
+        inventory = make_inventory(str(path), override_data=overrides, cwd=str(Path.cwd()))
+    finally:
+        vars(pyinfra_inventory)["exec_file"] = execute
+    declared = seen.get("rollout", {})
+    if not isinstance(declared, (list, tuple)):  # a group of that name
+        rollout.declare(inventory, declared)
+    return inventory
+
+
+def choose(
+    inventory: Inventory,
+    limit: tuple[str, ...],
+    exclude: tuple[str, ...] = (),
+    unfinished: Callable[[], list[str]] = list,
+) -> list[Host] | None:
+    """Return the hosts that `--limit` and `--exclude` leave, in the inventory's order; None: all.
+
+    Each value is a comma-separated list of groups and of host names with wildcards; `@failed`
+    stands for the hosts whose names `unfinished` returns.
+
+    Raises:
+        TargetError: a value names nothing, or no host is left.
+    """
+    if not limit and not exclude:
+        return None
+    chosen = _matching(inventory, "--limit", limit, unfinished) if limit else list(inventory)
+    without = _matching(inventory, "--exclude", exclude, unfinished)
+    left = [host for host in inventory if host in chosen and host not in without]
+    if not left:
+        raise TargetError("--exclude leaves no host")
+    return left
+
+
+def _matching(
+    inventory: Inventory, option: str, values: tuple[str, ...], unfinished: Callable[[], list[str]]
+) -> list[Host]:
+    chosen: list[Host] = []
+    for pattern in (part for value in values for part in value.split(",")):
+        if pattern == FAILED:
+            failed = [host for host in inventory if host.name in unfinished()]
+            if not failed:
+                raise TargetError(f"{option} {FAILED}: no host is left over from the last run")
+            chosen += failed
+            continue
+        matching = inventory.groups.get(pattern) or [
+            host for host in inventory if fnmatch(host.name, pattern)
+        ]
+        if not matching:
+            names = ", ".join(host.name for host in inventory)
+            raise TargetError(f"{option} {pattern}: no such host or group; hosts: {names}")
+        chosen += matching
+    return chosen
 
 
 def is_local(host: Host) -> bool:

@@ -129,7 +129,7 @@ def gateway(engine: Engine, deployment: MakeDeployment) -> Iterator[Deployment]:
     local.claw("up")
     yield local
     local.remove()
-    local.sh("docker image ls -q clawtest-images | xargs -r docker image rm -f")
+    local.sh(f"docker image ls -q {local.name}-tests | xargs -r docker image rm -f")
     local.sh(f"docker volume rm -f {local.name}-home", expect=None)
 
 

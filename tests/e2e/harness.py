@@ -128,6 +128,7 @@ def start_claw(
     """Start `./claw ARGS` in the repository; a variable that is None in `env` is taken away."""
     ours = ("PYTEST", "OPENCLAW_")
     environment = {key: value for key, value in os.environ.items() if not key.startswith(ours)}
+    environment.setdefault("XDG_STATE_HOME", str(ARTIFACTS / "state"))
     for key, value in (env or {}).items():
         environment.pop(key, None) if value is None else environment.update({key: value})
     return Process(["./claw", *args], environment, stdin)

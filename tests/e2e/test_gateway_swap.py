@@ -49,9 +49,12 @@ def up(gateway: Deployment, **options: Any) -> list[str]:
     return list(host["changed"])
 
 
-def build(gateway: Deployment, dockerfile: str, tag: str) -> None:
+def build(gateway: Deployment, dockerfile: str, tag: str) -> str:
+    """Build on top of the gateway's image; the name of the result, which `gateway` takes away."""
+    name = f"{gateway.name}-tests:{tag}"
     text = dockerfile.format(image=f"{gateway.name}:local")
-    gateway.sh(f"docker build -q -t clawtest-images:{tag} - <<'END'\n{text}END")
+    gateway.sh(f"docker build -q -t {name} - <<'END'\n{text}END")
+    return name
 
 
 def retag(gateway: Deployment, source: str) -> None:
@@ -93,8 +96,6 @@ def test_a_changed_credential_reaches_the_gateway(gateway: Deployment) -> None:
     env_file = f"/opt/{gateway.name}/.env"
     token = gateway.token()
     gateway.sh(f"printf '# my own\\nMY_OWN=1\\n' >>{env_file}")
-    up(gateway)
-    assert gateway.in_gateway("echo $MY_OWN").strip() == "1"
     for value in ("first $value 'x'", "second \\ value"):
         settings = {"credentials": {"SOME_API_KEY": {"env": "THE_KEY"}}}
         was = running(gateway)
@@ -104,6 +105,7 @@ def test_a_changed_credential_reaches_the_gateway(gateway: Deployment) -> None:
         was = running(gateway)
         assert up(gateway, settings=settings, env={"THE_KEY": value}) == []
         assert running(gateway) == was
+    assert gateway.in_gateway("echo $MY_OWN").strip() == "1"
     assert "# my own\nMY_OWN=1\n" in gateway.sh(f"cat {env_file}")
     assert gateway.token() == token
     assert gateway.sh(f"stat -c '%a %u' {env_file}").split() == ["600", "0"]
@@ -141,9 +143,8 @@ def test_mounts_and_a_home_volume_alone_and_combined(gateway: Deployment, tmp_pa
     up(gateway)
     assert gateway.sh(f"test ! -e {extra} && echo gone").strip() == "gone"
     assert "COMPOSE_FILE" not in gateway.sh(f"cat /opt/{gateway.name}/.env")
-    up(gateway, settings=home)
-    assert gateway.in_gateway("cat /home/node/mine") == "kept\n"
-    up(gateway)
+    volume = f"docker run --rm -v {gateway.name}-home:/v --entrypoint cat {gateway.name}:local"
+    assert gateway.sh(f"{volume} /v/mine") == "kept\n", "a volume outlives its setting"
 
 
 def test_the_users_override_is_respected(gateway: Deployment) -> None:
@@ -160,7 +161,7 @@ def test_the_users_override_is_respected(gateway: Deployment) -> None:
 
 
 def test_a_stopped_gateway_is_started_again(gateway: Deployment) -> None:
-    for stop in ("stop", "pause", "rm -f"):
+    for stop in ("pause", "rm -f"):
         gateway.sh(f"docker {stop} {gateway.container()['Id']}")
         assert up(gateway) == [SWAP]
         assert gateway.http() == 200
@@ -169,8 +170,7 @@ def test_a_stopped_gateway_is_started_again(gateway: Deployment) -> None:
 
 def test_a_broken_release_is_rolled_back_with_its_state(gateway: Deployment, canary: str) -> None:
     good = image(gateway, f"{gateway.name}:local")
-    build(gateway, BROKEN, "broken")
-    retag(gateway, "clawtest-images:broken")
+    retag(gateway, build(gateway, BROKEN, "broken"))
     result = gateway.claw("up", expect=1)
     assert "cannot migrate; the token is (hidden)" in result.output
     assert "the last good one is running again" in result.output
@@ -196,6 +196,7 @@ def test_settings_that_break_the_gateway_are_rolled_back(gateway: Deployment) ->
     assert up(gateway) == []
 
 
+@pytest.mark.long
 def test_a_first_gateway_that_fails_is_stopped_and_shown(local_deployment) -> None:
     """There is nothing to go back to; a mended setting then brings it up."""
     one = local_deployment(onboarding={"enabled": False}, gateway={"ready_timeout": 600})
@@ -211,8 +212,8 @@ def test_a_first_gateway_that_fails_is_stopped_and_shown(local_deployment) -> No
 
 @pytest.mark.parametrize("phase", ["stopping", "swapped"])
 def test_a_swap_that_was_cut_is_finished(phase: str, gateway: Deployment, canary: str) -> None:
-    build(gateway, f"FROM {{image}}\nLABEL clawtest={phase}\n", "next")
-    retag(gateway, "clawtest-images:next")
+    wanted = build(gateway, f"FROM {{image}}\nLABEL clawtest={phase}\n", "next")
+    retag(gateway, wanted)
     cut(gateway, phase)
     if phase == "swapped":  # as Compose leaves it when it is killed while it recreates
         half = f"0123456789ab_{gateway.container()['Name'].lstrip('/')}"
@@ -221,7 +222,7 @@ def test_a_swap_that_was_cut_is_finished(phase: str, gateway: Deployment, canary
         gateway.sh(f"docker create --name {half} {' '.join(given)} {gateway.name}:local")
     assert SWAP in up(gateway)
     assert gateway.http() == 200
-    assert gateway.container()["Image"] == image(gateway, "clawtest-images:next")
+    assert gateway.container()["Image"] == image(gateway, wanted)
     own = f"--filter label=com.docker.compose.project={gateway.name}"
     names = gateway.sh(f"docker ps -a --format '{{{{.Names}}}}' {own}").split()
     assert names == [f"{gateway.name}-openclaw-gateway-1"]
@@ -234,8 +235,7 @@ def test_a_way_back_that_was_cut_is_finished(gateway: Deployment, canary: str) -
     good = image(gateway, f"{gateway.name}:local")
     openclaw = f"/var/lib/{gateway.name}/config/openclaw.json"
     config = gateway.sh(f"cat {openclaw}")
-    build(gateway, BROKEN, "broken-again")
-    retag(gateway, "clawtest-images:broken-again")
+    retag(gateway, build(gateway, BROKEN, "broken-again"))
     cut(gateway, "going-back")
     gateway.sh(f"rm -f {openclaw}")
     assert up(gateway) == ["Recovery | Finish an interrupted swap"]

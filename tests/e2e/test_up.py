@@ -59,6 +59,7 @@ def test_the_summary_tells_where_to_go_and_no_secret(fixture, request):
     assert deployed.token() not in said
 
 
+@pytest.mark.long
 def test_a_changed_apt_list_keeps_the_download_and_the_state(deployed: Deployment):
     was, token, downloaded = running(deployed), deployed.token(), downloads(deployed)
     workspace = "/var/lib/openclaw/workspace"

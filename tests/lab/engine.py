@@ -8,19 +8,25 @@ import shutil
 import subprocess
 from typing import IO
 
-from tests.lab.hosts import DATA, HERE, SOCKET, one_at_a_time
+from tests.lab.hosts import DATA, HERE, SOCKET, LabError, docker, one_at_a_time
 
 SCRIPT = str(HERE / "engine.sh")
 STARTED_BY_TESTS = DATA / "started-by-tests"
+STARTED_BY_FLEET = DATA / "started-by-fleet"
 
 
 def obstacle() -> str | None:
     """Why this machine cannot have the private engine; None when it can."""
     if os.geteuid() != 0:
-        return "a private engine needs root"
+        return "the lab needs root on this machine, for a Docker Engine of its own"
     if not shutil.which("dockerd") and not shutil.which("apt-get"):
         return "there is no dockerd and no apt-get to install it with"
     return None
+
+
+def is_running() -> bool:
+    """Whether the private engine runs and we may use it."""
+    return _run("status").returncode == 0
 
 
 class Engine:
@@ -37,7 +43,7 @@ class Engine:
         self._users: IO[str] = (DATA / "users.lock").open("w")
         with one_at_a_time():
             fcntl.flock(self._users, fcntl.LOCK_SH)
-            if _run("status").returncode:
+            if not is_running():
                 STARTED_BY_TESTS.touch()
             done = _run("start")
         if done.returncode:
@@ -54,6 +60,34 @@ class Engine:
                     _run("stop")
                     STARTED_BY_TESTS.unlink()
         self._users.close()
+
+
+def start_for_fleet() -> None:
+    """Start the engine, or take it over from tests that would stop it when they end.
+
+    What is installed and started is said on standard error.
+    """
+    DATA.mkdir(parents=True, exist_ok=True)
+    with one_at_a_time():
+        ours = not is_running() or STARTED_BY_TESTS.exists()
+        if subprocess.run([SCRIPT, "start"]).returncode:
+            raise LabError("the lab's Docker Engine does not start; what it said is above")
+        if ours:
+            STARTED_BY_FLEET.touch()
+            STARTED_BY_TESTS.unlink(missing_ok=True)
+
+
+def stop_after_fleet() -> bool:
+    """Stop the engine if `start_for_fleet` started it and nobody uses it; whether it did."""
+    with one_at_a_time(), (DATA / "users.lock").open("w") as users:
+        try:
+            fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        if not STARTED_BY_FLEET.exists() or docker("ps", "--quiet").strip():
+            return False
+        STARTED_BY_FLEET.unlink()
+        return _run("stop").returncode == 0
 
 
 def _run(verb: str) -> subprocess.CompletedProcess[str]:

@@ -70,7 +70,7 @@ def hosts() -> list[Host]:
     ids = docker("ps", "--quiet", "--filter", "label=lab.host").split()
     if not ids:
         return []
-    address = f'{{{{(index .NetworkSettings.Networks "{NETWORK}").IPAddress}}}}'
+    address = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
     name, suite = (f'{{{{index .Config.Labels "lab.{key}"}}}}' for key in ("host", "suite"))
     lines = docker("inspect", "--format", f"{name} {suite} {address}", *ids, check=False)
     words = [line.split() for line in lines.splitlines()]
@@ -96,10 +96,11 @@ def build(suite: str) -> str:
     return image
 
 
-def up(name: str, suite: str = "bookworm", owner: int = 0) -> Host:
+def up(name: str, suite: str = "bookworm", owner: int = 0, fleet: str = "") -> Host:
     """Create a host, or find the one of that name; returns when systemd and sshd are ready.
 
-    A host with an owner (a process id) is removed by `sweep` once that process is gone.
+    A host with an owner (a process id) is removed by `sweep` once that process is gone. A host of
+    a fleet keeps its address when it boots again.
     """
     if not re.fullmatch(r"[a-z][a-z0-9-]{0,30}", name):
         raise LabError(f"{name!r} is not a host name")
@@ -107,12 +108,14 @@ def up(name: str, suite: str = "bookworm", owner: int = 0) -> Host:
         image = build(suite)
         docker("rm", "--force", "--volumes", PREFIX + name, check=False)
         _network()
-        pairs = {"host": name, "suite": suite, "owner": owner}
+        pairs = {"host": name, "suite": suite, "owner": owner, "fleet": fleet}
         labels = [f"--label=lab.{key}={value}" for key, value in pairs.items()]
-        docker(
-            *("create", "--name", PREFIX + name, "--hostname", name, "--network", NETWORK),
-            *(*labels, *RUN_OPTIONS, image),
-        )
+        with one_at_a_time():
+            address = [f"--ip={_free_address()}"] if fleet else []
+            docker(
+                *("create", "--name", PREFIX + name, "--hostname", name, "--network", NETWORK),
+                *(*address, *labels, *RUN_OPTIONS, image),
+            )
         with tempfile.TemporaryDirectory() as directory:
             seed.write(Path(directory), _known_bundle(image), suite, Path(f"{key()}.pub"))
             docker("cp", f"{directory}/.", f"{PREFIX}{name}:/etc/lab")
@@ -253,6 +256,18 @@ def _network() -> None:
         return
     docker(*create, check=False)  # another session may be faster; what counts is that it is there
     docker("network", "inspect", NETWORK)
+
+
+def _free_address() -> str:
+    """An address that no host has, above those that the engine gives first."""
+    ids = docker("ps", "--all", "--quiet", "--filter", "label=lab.host").split()
+    fields = "{{range .NetworkSettings.Networks}}{{.IPAddress}} {{.IPAMConfig}} {{end}}"
+    taken = re.findall(r"[\d.]{7,}", docker("inspect", "--format", fields, *ids) if ids else "")
+    network = SUBNET.rpartition(".")[0]
+    for number in range(101, 250):
+        if f"{network}.{number}" not in taken:
+            return f"{network}.{number}"
+    raise LabError(f"no address is free in {SUBNET}")
 
 
 def _known_bundle(image: str) -> str:

@@ -11,6 +11,11 @@
       claw1:                    # pyinfra's connection data and settings
         ssh_hostname: 203.0.113.7
       claw2: {}
+    rollout:                    # in which steps a run changes the hosts
+      batch: 25%
+
+With `function: MODULE:FUNCTION`, beside `hosts` or instead of it, a Python function says which
+hosts and groups there are (see `functions`); what the file says of them goes over that.
 
 `true` and `false` are the only booleans and nothing is a date, as in YAML 1.2; what looks like
 a number and is meant as text (a version) has to be in quotes.
@@ -28,10 +33,12 @@ import yaml
 from pyinfra.api.exceptions import PyinfraError
 from pyinfra.api.inventory import Inventory
 
+from toolkit import rollout
+from toolkit.settings import functions
 from toolkit.settings.errors import SettingsError, kind
 from toolkit.settings.layers import Located
 
-TOP_LEVEL = ("all", "groups", "hosts")
+TOP_LEVEL = ("all", "groups", "hosts", "function", "rollout")
 GROUP = ("hosts", "settings")
 GROUP_NAME = r"[A-Za-z_][A-Za-z0-9_-]*"
 # pyinfra takes groups as keyword arguments, next to two of its own.
@@ -50,7 +57,8 @@ def load_yaml_inventory(
             error with its line.
     """
     reader = _Reader(str(path))
-    names, groups, data = reader.read(_parse(Path(path)))
+    parsed = _parse(Path(path))
+    names, groups, data = reader.read(parsed)
     if reader.errors:
         raise SettingsError(
             f"inventory {path} is wrong; no host was touched\n"
@@ -60,6 +68,7 @@ def load_yaml_inventory(
         inventory = Inventory((names, data), override_data=dict(override_data or {}), **groups)
     except PyinfraError as error:
         raise SettingsError(f"inventory {path}: {error}") from None
+    rollout.declare(inventory, parsed.get("rollout") or {})
     for name, host_data in names:
         # pyinfra copies the data of a host, which loses the lines.
         if inventory.host_data.get(name) == host_data:
@@ -176,6 +185,10 @@ class _Reader:
             return [], {}, empty
         self._known_keys(data, "", TOP_LEVEL)
         hosts = self._mapping(data, "hosts", "")
+        found = self._found(data)
+        for name, own in found.hosts.items():
+            hosts[name] = _over(own, self._mapping(hosts, name, "hosts."))
+            hosts.lines.setdefault(name, data.lines["function"])
         if not hosts and not self.errors:
             self.errors.append("hosts: no hosts; accepted: at least one, such as `claw1: {}`")
         names: list[tuple[str, Located]] = []
@@ -199,7 +212,24 @@ class _Reader:
             self._known_keys(group, f"groups.{name}.", GROUP)
             members = self._members(group, name, hosts)
             groups[name] = (members, self._mapping(group, "settings", f"groups.{name}."))
+        for name, (members, own) in found.groups.items():
+            more, settings = groups.get(name, ([], empty))
+            groups[name] = (list(dict.fromkeys([*members, *more])), _over(own, settings))
+        steps = self._mapping(data, "rollout", "")
+        for key, message in rollout.problems(steps):
+            self._wrong(steps, key, f"rollout.{key}: {message}")
         return names, groups, self._mapping(data, "all", "")
+
+    def _found(self, data: Located) -> functions.Found:
+        """Return what the function named in the file says."""
+        reference = data.get("function")
+        if reference is None:
+            return functions.Found()
+        try:
+            return functions.call(str(reference), Path(self.file).parent)
+        except SettingsError as error:
+            self._wrong(data, "function", f"function: {error}")
+            return functions.Found()
 
     def _members(self, group: Located, name: str, hosts: Located) -> list[str]:
         members = group.get("hosts")
@@ -232,6 +262,18 @@ class _Reader:
 
     def _wrong(self, parent: Located, key: str, message: str) -> None:
         self.errors.append(f"line {parent.lines[key]}: {message}")
+
+
+def _over(below: Mapping[str, Any], above: Located) -> Located:
+    """Return what a function gave and what the file says over it, section by section."""
+    result = Located(above.file)
+    result.lines = above.lines
+    result.update(below)
+    for key, value in above.items():
+        under = below.get(key)
+        both = isinstance(value, Located) and isinstance(under, Mapping)
+        result[key] = _over(under or {}, value) if both else value
+    return result
 
 
 def _list(words: Any, last: str = "and") -> str:

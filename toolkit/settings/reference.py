@@ -15,7 +15,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from pyinfra.api.arguments import all_argument_meta
 from pyinfra.connectors.ssh import connector_data_meta
 
-from toolkit.settings import checks, describe, environment, inventory, paths, presets
+from toolkit.rollout import Rollout
+from toolkit.settings import checks, describe, environment, functions, inventory, paths, presets
 from toolkit.settings.layers import connector_types
 from toolkit.settings.model import Settings
 from toolkit.settings.section import Section
@@ -123,8 +124,18 @@ def schema() -> dict[str, Any]:
                 "minProperties": 1,
                 "additionalProperties": {"$ref": "#/$defs/Host"},
             },
+            "function": {
+                "type": "string",
+                "description": "A Python function that returns hosts and groups: MODULE:FUNCTION.",
+                "pattern": f"^{functions.SCHEMA}$",
+            },
+            "rollout": {
+                **_tidy(Rollout.model_json_schema()),
+                "type": ["object", "null"],
+                "description": "In which steps a run changes the hosts (docs/rollout.md).",
+            },
         },
-        "required": ["hosts"],
+        "anyOf": [{"required": ["hosts"]}, {"required": ["function"]}],
         "additionalProperties": False,
         "$defs": {**definitions, "Group": group, "Host": host},
     }

@@ -16,12 +16,13 @@ from pyinfra import logger
 from pyinfra.api.host import Host
 from pyinfra.api.inventory import Inventory
 
-from toolkit.settings import checks, environment
+from toolkit.settings import checks, environment, machines
 from toolkit.settings.errors import Problem, SettingsError, kind, validate
 from toolkit.settings.layers import (
     OVERRIDE,
     TYPE_NAMES,
     Layer,
+    Merged,
     connector_types,
     inventory_layers,
     merge,
@@ -32,6 +33,7 @@ from toolkit.settings.validators import SECRET_NAME
 
 __all__ = [
     "SettingsError",
+    "layers_of",
     "resolved",
     "settings_for",
     "sources_in_use",
@@ -46,6 +48,7 @@ HIDDEN = "(hidden)"
 class _Known:
     settings: Settings
     sources: list[str]
+    merged: Merged
 
 
 _known: WeakKeyDictionary[Inventory, dict[str, _Known] | SettingsError] = WeakKeyDictionary()
@@ -65,6 +68,11 @@ def settings_for(host: Host) -> Settings:
 def sources_in_use(host: Host) -> list[str]:
     """Return the environment variables that took effect: `OPENCLAW_X -> gateway.port`."""
     return _of(host).sources
+
+
+def layers_of(host: Host) -> Merged:
+    """Return the settings that were given for `host`, each with the source that won."""
+    return _of(host).merged
 
 
 def warnings_for(host: Host) -> list[str]:
@@ -143,7 +151,9 @@ def _validated(inventory: Inventory, variables: Mapping[str, str]) -> dict[str, 
         settings, wrong = validate(host.name, merged)
         problems.extend(wrong)
         if settings:
-            found[host.name] = _Known(settings, sources)
+            found[host.name] = _Known(settings, sources, merged)
+    valid = {name: known.settings for name, known in found.items()}
+    problems.extend(machines.problems(inventory, valid))
     if problems:
         raise SettingsError.of(problems)
     return found

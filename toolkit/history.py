@@ -1,0 +1,90 @@
+"""What runs leave on the control machine: which hosts are unfinished, and timelines.
+
+All of it is in `openclaw-pyinfra` of the user's state directory (XDG Base Directory
+Specification), readable by the user alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from toolkit.results import RunResult
+
+KEPT = 20
+"""Timelines that are kept."""
+
+
+def directory() -> Path:
+    """Return the state directory; it need not exist."""
+    given = os.environ.get("XDG_STATE_HOME", "")
+    base = Path(given) if given.startswith("/") else Path("~/.local/state").expanduser()
+    return base / "openclaw-pyinfra"
+
+
+def identity(target: str | None) -> str:
+    """Return what is the same for every way to write a target: a file by its absolute path."""
+    if not target:
+        return "@local"
+    path = Path(target)
+    return str(path.resolve()) if path.suffix in (".yml", ".yaml", ".py") else target
+
+
+def unfinished(target: str | None) -> list[str]:
+    """Return the hosts of a target that their last run did not finish."""
+    try:
+        noted = json.loads(_path(target).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return []
+    return [str(name) for name in noted.get("unfinished", ())]
+
+
+def note(target: str | None, result: RunResult) -> None:
+    """Remember the hosts that a run did not finish; those that it did not have stay as they were.
+
+    Raises:
+        OSError: the state directory cannot be written.
+    """
+    names = [name for name in unfinished(target) if name not in result.hosts] + result.unfinished
+    path = _path(target)
+    if names:
+        _write(path, json.dumps({"target": identity(target), "unfinished": names}) + "\n")
+    else:
+        path.unlink(missing_ok=True)
+
+
+def keep_timeline(target: str | None, html: str) -> Path:
+    """Keep the timeline of a run that ends now, drop the oldest, and return its path.
+
+    Raises:
+        OSError: the state directory cannot be written.
+    """
+    folder = directory() / "timelines"
+    words = re.sub(r"[^A-Za-z0-9]+", "-", Path(target).stem if target else "local").strip("-")
+    moment = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+    path = folder / f"{moment}-{words[:40]}-{os.getpid()}.html"
+    _write(path, html)
+    for old in sorted(folder.glob("*.html"))[:-KEPT]:
+        with suppress(OSError):  # another run drops it
+            old.unlink()
+    return path
+
+
+def _path(target: str | None) -> Path:
+    digest = hashlib.sha256(identity(target).encode()).hexdigest()[:16]
+    return directory() / "unfinished" / f"{digest}.json"
+
+
+def _write(path: Path, text: str) -> None:
+    """Replace a file that is the user's alone; a run at the same time never sees half of it."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+    part.replace(path)

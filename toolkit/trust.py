@@ -1,0 +1,132 @@
+"""`./claw trust`: looks at the keys of hosts, shows them, and writes those that are accepted."""
+
+from __future__ import annotations
+
+import shlex
+from typing import Any
+
+import click
+from paramiko import PKey
+from pyinfra.connectors.ssh import SSHConnector
+from rich.text import Text
+
+from toolkit import commands, host_keys, terminal
+from toolkit.host_keys import HostKeyError, Keys
+from toolkit.options import ERRORS, TARGET_HELP, fail, has_terminal, leave, target_options
+from toolkit.results import FAILED
+
+COMPARE = (
+    "Compare with what the host says of itself, on its console or where it was made:\n"
+    "    for key in /etc/ssh/ssh_host_*.pub; do ssh-keygen -lf $key; done"
+)
+
+
+@click.command(epilog=TARGET_HELP)
+@target_options
+@click.option("-y", "--yes", is_flag=True, help="Do not ask before writing new keys.")
+@click.option(
+    "--fingerprint",
+    "fingerprints",
+    multiple=True,
+    metavar="SHA256:...",
+    help="Accept only a key with this fingerprint, and without asking (repeatable).",
+)
+@click.option("--replace", is_flag=True, help="Also accept a key in place of another.")
+def trust(
+    target: str | None, yes: bool, fingerprints: tuple[str, ...], replace: bool, **options: Any
+) -> None:
+    """Show the host keys of new hosts, and write them to known_hosts.
+
+    `./claw` connects to no host whose key is not there. A key that has changed is never
+    replaced without --replace.
+
+    \b
+    Exit code 0 if the keys of all hosts are known now, else 1.
+    """
+    wrong = [one for one in fingerprints if not one.startswith("SHA256:")]
+    if wrong:
+        fail(f"--fingerprint {wrong[0]}: accepted: SHA256:..., as ssh-keygen -lf prints it")
+    session = commands.opened(target, **options)
+    hosts = [host for host in session.hosts if issubclass(host.connector_cls, SSHConnector)]
+    if not hosts:
+        fail(f"target {target or '@local'}: none of its hosts is reached by SSH, so none has a key")
+    chosen: dict[str, tuple[Keys, tuple[PKey, ...]]] = {}
+    failed = False
+    for host, keys in session.on_each(hosts, _scan).items():
+        if isinstance(keys, HostKeyError):
+            _error(f"{host.name}: {keys}")
+            failed = True
+            continue
+        accepted = keys.offered
+        if keys.state == "known":
+            print(f"{host.name}: its key is known ({_digest(keys)})")
+            continue
+        if keys.state == "changed":
+            _show_changed(host.name, keys, replace)
+        else:
+            print(f"{host.name}: a new host key, for {keys.files[0]}")
+        for key in keys.offered:
+            print(f"    {host_keys.fingerprint(key, keys.name)}")
+        if keys.state == "changed" and not replace:
+            again = ["./claw", "trust", target or host.name, "--replace"]
+            _error(f"{host.name}: nothing was written; if you know why: {shlex.join(again)}")
+            failed = True
+            continue
+        if fingerprints:
+            accepted = tuple(key for key in keys.offered if key.fingerprint in fingerprints)
+            if not accepted:
+                _error(f"{host.name}: none of its keys has the fingerprint; nothing was written")
+                failed = True
+                continue
+        chosen.setdefault(keys.name, (keys, accepted))
+    if chosen and not (yes or fingerprints) and not _accepted(len(chosen)):
+        _error("Nothing was written.")
+        leave(FAILED)
+    for keys, accepted in chosen.values():
+        try:
+            host_keys.write(keys, accepted)
+        except HostKeyError as error:
+            _error(f"{keys.name}: {error}")
+            failed = True
+        else:
+            print(f"{keys.name}: written to {keys.files[0]}")
+    leave(FAILED if failed else 0)
+
+
+def _scan(host: Any) -> Keys | HostKeyError:
+    try:
+        return host_keys.scan(host)
+    except HostKeyError as error:
+        return error
+
+
+def _show_changed(name: str, keys: Keys, replace: bool) -> None:
+    _error(
+        f"WARNING: the host key of {name} has CHANGED. Either the machine was made anew, or "
+        "somebody is between it and you."
+    )
+    print(f"{name}: known until now, from {', '.join(map(str, keys.files))}")
+    for key in keys.known:
+        print(f"    {host_keys.fingerprint(key, keys.name)}")
+    print(f"{name}: offered now{', to take their place' if replace else ''}")
+
+
+def _accepted(number: int) -> bool:
+    if not has_terminal():
+        fail("a new host key is for you to accept: -y, or --fingerprint SHA256:... (compare first)")
+    print(COMPARE)
+    which = "this host's keys" if number == 1 else f"the keys of these {number} hosts"
+    return terminal.ask(f"Write {which}? [y/N] ").strip().lower() in ("y", "yes")
+
+
+def _digest(keys: Keys) -> str:
+    known = {key.get_name(): key for key in keys.known}
+    same = next(key for key in keys.offered if known.get(key.get_name()) == key)
+    return f"{same.fingerprint}, {same.algorithm_name}"
+
+
+def _error(text: str) -> None:
+    ERRORS.print(Text(text, style="bold red"))
+
+
+ALL = (trust,)
