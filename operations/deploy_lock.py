@@ -2,7 +2,9 @@
 
 The lock is a file under /run/lock that names the holder and the process that lives exactly as
 long as the holder's connection (its sshd process on the host; the toolkit itself for `@local`).
-When that process is gone the lock is void, so a killed run never leaves a host locked. Commands
+When that process is gone the lock is void, so a killed run never leaves a host locked. It is void
+too when the holder was a process of this control machine that is gone: a host whose network was
+cut without a word believes in its connections for hours. Commands
 that outlive their run carry its id in their environment; whoever takes the lock next ends them
 first, but lets package installations finish.
 
@@ -12,9 +14,11 @@ what is neither a fact nor a change, and no word for "stop, another run is here"
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import gevent
 from pyinfra.api.exceptions import PyinfraError
@@ -35,34 +39,55 @@ class LockedError(PyinfraError):
 
 @dataclass(frozen=True)
 class Holder:
-    """Who wants the lock: a unique `id`, a person and machine, what for, and the process of the
-    run on its own machine (it counts only for `@local`).
+    """Who wants the lock: a unique `id`, a person and machine, what for, the process of the run on
+    its own machine (it counts only for `@local`), and that process as `control_process` names it.
     """
 
     id: str
     owner: str
     message: str
     process: int
+    control: str = ""
+
+
+def control_process(pid: int) -> str:
+    """Return what names a process of this machine among all machines and boots; '' if it is gone.
+
+    The number of a process alone may belong to another container, or to another process by now.
+    """
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        space = Path("/proc/self/ns/pid").readlink()
+        started = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except (OSError, IndexError):  # gone, or no Linux
+        return ""
+    return f"{boot} {space} {pid} {started}"
+
+
+def gone(control: str) -> bool:
+    """Return whether a process that `control_process` named was one of this machine and is gone."""
+    here = control_process(os.getpid()).split()
+    there = control.split()
+    return len(there) == 4 and there[:2] == here[:2] and control_process(int(there[2])) != control
 
 
 def script(
-    name: str,
-    call: str,
-    id: str,
-    owner: str = "",
-    message: str = "",
-    process: int = 0,
-    audit: str = "",
+    name: str, call: str, id: str, holder: Holder | None = None, void: str = "", audit: str = ""
 ) -> str:
-    """Return the shell script that calls one of the lock's functions for the deployment `name`."""
+    """Return the shell script that calls one of the lock's functions for the deployment `name`.
+
+    `void` is the id of a holder that does not count any more.
+    """
     return templates.render(
         "deploy/lock.sh.j2",
         deployment=name,
         call=call,
         id=id,
-        owner=owner,
-        message=message,
-        process=process,
+        void=void,
+        owner=holder.owner if holder else "",
+        message=holder.message if holder else "",
+        control=holder.control if holder else "",
+        process=holder.process if holder else 0,
         variable=VARIABLE,
         limit=STOP_LIMIT_SECONDS,
         audit=audit,
@@ -83,13 +108,17 @@ def acquire(
     Raises:
         LockedError: another run holds it, or commands of a dead one do not end.
     """
-    process = holder.process if host.name == "@local" else 0
-    text = script(name, "acquire", holder.id, holder.owner, holder.message, process)
-    deadline = time.monotonic() + wait
+    if host.name != "@local":
+        holder = replace(holder, process=0)
+    deadline, void = time.monotonic() + wait, ""
     while True:
-        answer = parse(_run(host, text))
+        answer = parse(_run(host, script(name, "acquire", holder.id, holder, void)))
         if answer.get("state") == ["acquired"]:
             break
+        [held_by], [control] = answer.get("id", [""]), answer.get("control", [""])
+        if held_by != void and gone(control):
+            void = held_by
+            continue
         if time.monotonic() >= deadline:
             raise LockedError(f"{held(answer)}; wait for it (--wait-lock SECONDS), or end that run")
         waiting(held(answer))

@@ -59,6 +59,12 @@ def cli() -> None:
     help="Wait that long for another run on the same host (default: stop at once).",
 )
 @rollout_options
+@click.option(
+    "--timeline",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Write the timeline of the run (HTML) there.",
+)
 @click.option("--deploy", default=str(ROOT / "deploy.py"), hidden=True)
 def up(
     target: str | None,
@@ -71,6 +77,7 @@ def up(
     diff: bool,
     as_json: bool,
     wait_lock: float,
+    timeline: Path | None,
     deploy: str,
     **rollout: Any,
 ) -> None:
@@ -98,7 +105,8 @@ def up(
         options = Options(
             target, overrides(assignments), limit, exclude, verbose, diff, ask, rollout
         )
-        runner = Runner(Path(deploy).resolve(), options, display, dry, confirm, wait_lock)
+        file = Path(deploy).resolve()
+        runner = Runner(file, options, display, dry, confirm, wait_lock, timeline)
         result = runner.run()
     if as_json:
         sys.stdout.write(json.dumps(result.document(), indent=2) + "\n")
@@ -111,6 +119,8 @@ def up(
     elif result.interrupted is not None:
         report.interruption(result)
     report.failures(result)
+    if not as_json:
+        report.timeline(result)
     leave(result.exit_code)
 
 

@@ -18,6 +18,9 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
+from toolkit.progress import HostLine, table
+from toolkit.words import duration
+
 TAIL_LINES = 30
 HEARTBEAT_SECONDS = 15
 REFRESH_SECONDS = 0.125
@@ -43,14 +46,6 @@ class Running:
         return time.monotonic() - self.started
 
 
-def duration(seconds: float) -> str:
-    """Return a duration as people say it: `0.4 s`, `12 s`, `3 min 05 s`."""
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
-
-
 def clean(line: str) -> str:
     """Return the last state of a line of terminal output, without control sequences."""
     return _CONTROL.sub("", line.rstrip("\r\n").rpartition("\r")[2]).rstrip()
@@ -71,6 +66,7 @@ class Display:
         self.redactions: list[str] = []
         self.hosts: list[str] = []
         self.running: dict[str, Running] = {}
+        self.fleet: dict[str, HostLine] = {}
         self._ticker: gevent.Greenlet | None = None
 
     def __enter__(self) -> Display:
@@ -89,9 +85,22 @@ class Display:
         """Print a line about a host, named when there are several."""
         self.say(f"[{host}] {text}" if host and len(self.hosts) > 1 else text, style)
 
+    def expect(self, hosts: list[str]) -> None:
+        """These hosts will be changed; each has a line of its own if there are several."""
+        if len(self.hosts) > 1:
+            self.fleet = {host: HostLine() for host in hosts}
+
+    def finish(self, host: str, text: str, failed: bool) -> None:
+        """A host needs nothing more; `text` says what became of it."""
+        if line := self.fleet.get(host):
+            line.finish(text, failed)
+            self._finished(host, line)
+
     def begin(self, host: str, name: str) -> None:
         """An operation starts on a host."""
         self.running[host] = Running(name)
+        if line := self.fleet.get(host):
+            line.begin(name)
 
     def output(self, host: str, line: str, shown: bool = False) -> None:
         """A running operation wrote a line; `shown`: print it whatever the verbosity."""
@@ -115,11 +124,15 @@ class Display:
             return []
         if failed:
             self.for_host(host, f"✗ {current.name} ({duration(current.seconds)})", "bold red")
-        elif changed:
+        elif changed and not self._moving(host):
             self.for_host(host, f"✓ {current.name} ({duration(current.seconds)})", "green")
-        elif current.announced or self.verbosity:
+        elif (current.announced and not self._moving(host)) or self.verbosity:
             self.for_host(host, f"= {current.name} ({duration(current.seconds)})", "dim")
         return list(current.tail)
+
+    def _moving(self, host: str) -> bool:
+        """Whether what ends well on a host need not be printed, as a line for it moves."""
+        return False
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
@@ -138,6 +151,11 @@ class Display:
 
     def _changed(self) -> None:
         """Something ended."""
+
+    def _finished(self, host: str, line: HostLine) -> None:
+        seconds = line.elapsed()
+        if line.mark == "✓" and seconds is not None:  # what failed has its line already
+            self.for_host(host, f"{line.mark} {line.text} ({duration(seconds)})", "bold")
 
     def _build_step(self, host: str, current: Running, line: str) -> None:
         step = _BUILD_STEP.match(line)
@@ -195,6 +213,12 @@ class LiveDisplay(Display):
     def _announce(self, host: str, current: Running) -> None:
         current.announced = True  # the moving part shows it
 
+    def _moving(self, host: str) -> bool:
+        return host in self.fleet and not self.verbosity
+
+    def _finished(self, host: str, line: HostLine) -> None:
+        """The moving part shows it, and the table at the end."""
+
     def _build_step(self, host: str, current: Running, line: str) -> None:
         """The moving part shows it."""
 
@@ -203,11 +227,13 @@ class LiveDisplay(Display):
             self._live.update(self._view(), refresh=True)
 
     def _view(self) -> RenderableType:
-        table = Table.grid(padding=(0, 1))
-        table.add_column(no_wrap=True)
-        table.add_column(no_wrap=True)
         rows: list[RenderableType] = []
+        if self.fleet:
+            width, height = self.console.size
+            rows.append(table(self.fleet, self._spinner, width, height))
         for host, current in self.running.items():
+            if host in self.fleet:
+                continue
             label = f"[{host}] {current.name}" if host and len(self.hosts) > 1 else current.name
             grid = Table.grid(padding=(0, 1))
             grid.add_row(self._spinner, Text(f"{label}  {duration(current.seconds)}", no_wrap=True))

@@ -25,6 +25,7 @@ from toolkit.errors import explain
 from toolkit.results import OperationResult, RunResult
 from toolkit.session import Session
 from toolkit.settings import settings_for
+from toolkit.words import count
 
 STOP_SECONDS = 150
 RELEASE_SECONDS = 10
@@ -50,6 +51,7 @@ class Execution:
     def lock(self, hosts: list[Host]) -> list[Host]:
         """Take the deploy lock of `hosts`; return those that gave it, the others have failed."""
         refusals = self.session.on_each(hosts, self._lock)
+        self.result.mark("Lock", self.session.took)
         for host, reason in refusals.items():
             if reason:
                 self._fail(host, reason)
@@ -61,6 +63,7 @@ class Execution:
             owner=self.owner,
             message=f"claw up {self.session.options.target or ''}".strip(),
             process=os.getpid(),
+            control=deploy_lock.control_process(os.getpid()),
         )
         name = settings_for(host).name
 
@@ -122,6 +125,9 @@ class Execution:
                 return
             if not self._run(host, operation, data):
                 break
+        own = self.result.hosts[host.name]
+        if not own.failed:
+            self.display.finish(host.name, f"done, {count(len(own.changed), 'change')}", False)
         if self.result.interrupted is None:  # else its commands are still being ended
             gevent.with_timeout(RELEASE_SECONDS, self._release, host, timeout_value=None)
 
@@ -168,6 +174,7 @@ class Execution:
     def _fail(self, host: Host, reason: str) -> None:
         self.result.hosts[host.name].failed = reason
         self.session.leave_out(host)
+        self.display.finish(host.name, reason, True)
 
     def _arm(self, host: Host, data: StateOperationHostData) -> None:
         """Mark an operation's commands as this run's, and keep its errors on its own host."""

@@ -22,10 +22,10 @@ from operations.sandbox import running
 from operations.sandbox.doctor import findings
 from operations.sandbox.running import Sandbox
 from toolkit import commands
-from toolkit.display import duration
 from toolkit.options import TARGET_HELP, leave, target_options
 from toolkit.results import FAILED
 from toolkit.settings import settings_for
+from toolkit.words import duration
 
 _STYLES = {"ok": "green", "failed": "bold red", "unknown": "yellow"}
 

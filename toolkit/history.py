@@ -58,12 +58,17 @@ def note(target: str | None, result: RunResult) -> None:
         path.unlink(missing_ok=True)
 
 
-def keep_timeline(target: str | None, html: str) -> Path:
-    """Keep the timeline of a run that ends now, drop the oldest, and return its path.
+def keep_timeline(target: str | None, html: str, file: Path | None = None) -> Path:
+    """Keep the timeline of a run that ends now, and return its path.
+
+    Without a `file` it is one of the last 20 in the state directory.
 
     Raises:
-        OSError: the state directory cannot be written.
+        OSError: the file or the state directory cannot be written.
     """
+    if file:
+        _write(file, html)
+        return file
     folder = directory() / "timelines"
     words = re.sub(r"[^A-Za-z0-9]+", "-", Path(target).stem if target else "local").strip("-")
     moment = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())

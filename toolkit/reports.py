@@ -14,10 +14,11 @@ from rich.text import Text
 from operations import access, verification
 from operations.sandbox import running
 from toolkit import targets
-from toolkit.display import duration
+from toolkit.outcome import outcome_table
 from toolkit.results import HostResult, RunResult, split_name
 from toolkit.settings import Settings, settings_for
 from toolkit.verbs import Answer
+from toolkit.words import count, duration
 
 LOOPBACK = ("127.0.0.1", "::1")
 
@@ -44,7 +45,7 @@ class Report:
             if not host.planned:
                 self._line(f"{name}: nothing to change", "green")
                 continue
-            self._line(f"{name}: {_count(len(host.planned), 'operation')} would change it", "bold")
+            self._line(f"{name}: {count(len(host.planned), 'operation')} would change it", "bold")
             stage = None
             for full_name in host.planned:
                 own_stage, operation = split_name(full_name)
@@ -92,7 +93,10 @@ class Report:
         self._error(f"Run it again to finish: {self.command('up')}")
 
     def summary(self, result: RunResult, hosts: list[Host]) -> None:
-        """Print what changed and where to go next."""
+        """Print what changed and where to go next; of several hosts a table."""
+        if len(hosts) > 1:
+            self._fleet(result, hosts)
+            return
         for host in hosts:
             own = result.hosts[host.name]
             if own.failed or own.left_out:
@@ -100,7 +104,7 @@ class Report:
             total = result.phases.get("total", 0.0)
             if own.changed:
                 self._line(
-                    f"{host.name}: {_count(len(own.changed), 'operation')} changed it "
+                    f"{host.name}: {count(len(own.changed), 'operation')} changed it "
                     f"({duration(total)})",
                     "bold green",
                 )
@@ -116,6 +120,32 @@ class Report:
             self._verification(host)
             self._sandboxes(host)
             self._next_steps(host, settings_for(host))
+
+    def _fleet(self, result: RunResult, hosts: list[Host]) -> None:
+        wide = None if self.console.is_terminal else 240  # nothing to fold for
+        self.console.print(outcome_table(result), width=wide)
+        for host in hosts:
+            bad = [check for check in result.hosts[host.name].checks if check["outcome"] != "ok"]
+            _, warnings = host.connector_data.get(access.SUMMARY, (None, ()))
+            stale = host.connector_data.get(running.NAMED, ())
+            if not (bad or warnings or stale):
+                continue
+            self._line(host.name, "bold")
+            for warning in warnings:
+                self._line(f"  Warning     {warning}", "yellow")
+            for check in bad:
+                label = f"{check['group']}: {check['name']}" if check["group"] else check["name"]
+                self._line(
+                    f"  {check['outcome'].capitalize():11} {label}: {check['detail']}", "red"
+                )
+            self._sandboxes(host)
+        self._line(f"Status      {self.command('status')}")
+        self._line(f"Token       {self.command('token')}")
+
+    def timeline(self, result: RunResult) -> None:
+        """Print where the run's timeline is."""
+        if result.timeline:
+            self._line(f"Timeline    {result.timeline}")
 
     def _engine(self, host: Host) -> None:
         """Print how a gateway with sandboxes reaches its engine, and what that lets it do."""
@@ -228,10 +258,6 @@ def short_digest(image: str | None, digest: str | None) -> str:
 
 def _is_inventory(target: str) -> bool:
     return target.endswith((".py", ".yml", ".yaml")) or "," in target
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _limit(names: list[str]) -> list[str]:

@@ -26,6 +26,15 @@ class OperationResult:
     failed: bool = False
 
 
+@dataclass(frozen=True)
+class Mark:
+    """What a host spent time with beside operations: `Connect`, `Check`, `Lock`."""
+
+    name: str
+    started: float
+    seconds: float
+
+
 @dataclass
 class HostResult:
     """One host's part of a run.
@@ -39,6 +48,7 @@ class HostResult:
     operations: list[OperationResult] = field(default_factory=list)
     failed: str | None = None
     left_out: str | None = None
+    marks: list[Mark] = field(default_factory=list)
     version: str = ""
     health: str = ""
     output: list[str] = field(default_factory=list)
@@ -75,9 +85,16 @@ class RunResult:
     batches: list[list[str]] = field(default_factory=list)
     started: float = field(default_factory=time.monotonic)
 
+    timeline: str | None = None
+
     def clock(self, moment: float) -> float:
         """Return the seconds from the start of the run to a moment of the monotonic clock."""
         return moment - self.started
+
+    def mark(self, name: str, took: dict[str, tuple[float, float]]) -> None:
+        """Note what hosts spent time with: by name, when that began and how long it took."""
+        for host, (moment, seconds) in took.items():
+            self.hosts[host].marks.append(Mark(name, self.clock(moment), seconds))
 
     @property
     def untouched(self) -> bool:
@@ -138,6 +155,7 @@ class RunResult:
                 for name, host in self.hosts.items()
             },
             "batches": self.batches,
+            "timeline": self.timeline,
             "stages": self.stages(),
             "phases": {name: round(seconds, 3) for name, seconds in self.phases.items()},
         }

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -23,7 +24,7 @@ from pyinfra_cli.util import exec_file
 
 from operations import activation, deploy_lock, preflight, verification
 from operations.preflight import PreflightError
-from toolkit import history, hooks, targets
+from toolkit import history, hooks, targets, timeline
 from toolkit.display import Display, clean
 from toolkit.errors import cause, explain
 from toolkit.execution import STOP_SECONDS, Execution
@@ -46,6 +47,7 @@ class Runner:
         dry: plan only.
         confirm: asked with the result so far (the plan is in it) before the first change.
         wait_lock: seconds to wait for another run on the same host.
+        timeline: where the timeline is written (default: among those that are kept).
     """
 
     def __init__(
@@ -56,8 +58,9 @@ class Runner:
         dry: bool = False,
         confirm: Callable[[RunResult], bool] = lambda result: True,
         wait_lock: float = 0,
+        timeline: Path | None = None,
     ) -> None:
-        self.deploy, self.display, self.confirm = deploy, display, confirm
+        self.deploy, self.display, self.confirm, self.timeline = deploy, display, confirm, timeline
         self.session = Session(options, display)
         self.result = RunResult(dry=dry)
         self.execution = Execution(self.session, self.result, display, wait_lock)
@@ -79,6 +82,7 @@ class Runner:
                 self.execution.release_all()
                 self.session.close()
         self._remember()
+        self._keep_timeline()
         self._after()
         for handler in handlers:
             handler.cancel()
@@ -90,6 +94,7 @@ class Runner:
         self.result.hosts = {host.name: HostResult() for host in session.hosts}
         with timed(phases, "connect"), self.display.phase("Connecting"):
             session.connect()
+        self.result.mark("Connect", session.connecting)
         for name, reason in session.unreachable.items():
             self.result.hosts[name].failed = reason
         if session.active:
@@ -120,7 +125,9 @@ class Runner:
         session.state.set_stage(StateStage.Prepare)
         session.state.current_deploy_filename = str(self.deploy)
         preflight.isolate(session.state)
-        for host, error in session.on_each(session.active, self._load).items():
+        loaded = session.on_each(session.active, self._load)
+        self.result.mark("Check", session.took)
+        for host, error in loaded.items():
             if error:
                 self._leave_out(host, error)
         order = session.state.get_op_order() if session.active else []
@@ -169,6 +176,7 @@ class Runner:
         self.result.batches = [[host.name for host in batch] for batch in batches]
         for host in (host for batch in batches for host in batch):
             self.result.hosts[host.name].left_out = "the run ended before its turn"
+        self.display.expect([host.name for batch in batches for host in batch])
         failed: list[str] = []
         for number, batch in enumerate(batches, 1):
             names = ", ".join(host.name for host in batch)
@@ -239,6 +247,19 @@ class Runner:
             history.note(self.session.options.target, result)
         except OSError as error:
             self.display.say(f"--limit @failed will not know of this run: {error}", "yellow")
+
+    def _keep_timeline(self) -> None:
+        result = self.result
+        if not result.hosts or (result.untouched and not self.timeline):
+            return
+        owner, moment = self.execution.owner, time.strftime("%Y-%m-%d %H:%M:%S %Z")
+        html = timeline.render(result, self._target, owner, moment)
+        try:
+            path = history.keep_timeline(self.session.options.target, html, self.timeline)
+        except OSError as error:
+            self.display.say(f"the timeline was not written: {error}", "yellow")
+        else:
+            result.timeline = str(path)
 
     # Interruption
 

@@ -77,6 +77,8 @@ class Session:
         self.state = State()
         self.hosts: list[Host] = []
         self.rollout = Rollout()
+        self.took: dict[str, tuple[float, float]] = {}
+        self.connecting: dict[str, tuple[float, float]] = {}
         self._handler = LogHandler(display)
 
     def open(self) -> None:
@@ -110,7 +112,9 @@ class Session:
     def connect(self) -> None:
         """Connect to all hosts at once; those that fail are in `unreachable` afterwards."""
         self.state.set_stage(StateStage.Connect)
-        for host, error in self.on_each(self.hosts, self._connect).items():
+        connected = self.on_each(self.hosts, self._connect)
+        self.connecting = self.took
+        for host, error in connected.items():
             if error is None:
                 self.state.activate_host(host)
             else:
@@ -129,10 +133,22 @@ class Session:
         logger.removeHandler(self._handler)
 
     def on_each(self, hosts: Iterable[Host], function: Any) -> dict[Host, Any]:
-        """Return what `function(host)` returns for every host, called on all at once."""
+        """Return what `function(host)` returns for every host, called on all at once.
+
+        When each call began and how long it took is in `took` afterwards.
+        """
+        self.took = took = {}
+
+        def call(host: Host) -> Any:
+            started = time.monotonic()
+            try:
+                return function(host)
+            finally:
+                took[host.name] = (started, time.monotonic() - started)
+
         pool = Pool(max(1, self.state.config.PARALLEL))
-        greenlets = {host: pool.spawn(function, host) for host in hosts}
         try:
+            greenlets = {host: pool.spawn(call, host) for host in hosts}
             gevent.joinall(list(greenlets.values()))
         except BaseException:
             pool.kill(block=False)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.sync_api import Browser, sync_playwright
 
 from tests.e2e.harness import Deployment, claw, free_port, merged
 from tests.lab import hosts as lab
@@ -16,6 +19,16 @@ from tests.lab.engine import Engine
 
 MakeHost = Callable[..., lab.Host]
 MakeDeployment = Callable[..., Deployment]
+# Chromium's own background traffic has nowhere to go on a closed network.
+QUIET = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 
 
 @pytest.fixture(scope="session")
@@ -137,6 +150,30 @@ def gateway(engine: Engine, deployment: MakeDeployment) -> Iterator[Deployment]:
 def run_claw() -> Callable[..., Any]:
     """`run_claw(*args, expect=0, env=None, stdin=None, timeout=2400)`: without a deployment."""
     return claw
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Debian's Chromium, headless, installed where that may be done."""
+    if not shutil.which("chromium"):
+        if os.geteuid() or not shutil.which("apt-get"):
+            pytest.skip("no Chromium, and it cannot be installed without root and apt-get")
+        apt = ["apt-get", "-qq", "-o", "DPkg::Lock::Timeout=300"]
+        install = [
+            *apt,
+            "install",
+            "-y",
+            "--no-install-recommends",
+            "chromium",
+            "fonts-dejavu-core",
+        ]
+        if subprocess.run(install, stdout=subprocess.DEVNULL).returncode:
+            subprocess.run([*apt, "update"], check=True, stdout=subprocess.DEVNULL)
+            subprocess.run(install, check=True, stdout=subprocess.DEVNULL)
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=QUIET)
+        yield chromium
+        chromium.close()
 
 
 def on_this_machine(make: MakeDeployment, settings: dict[str, Any]) -> Deployment:

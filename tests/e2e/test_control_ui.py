@@ -3,52 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import subprocess
-from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, expect, sync_playwright
+from playwright.sync_api import Browser, expect
 
 from tests.e2e.harness import ARTIFACTS, Deployment, tunnel
 
 pytestmark = [pytest.mark.engine, pytest.mark.browser]
-
-# Chromium's own background traffic has nowhere to go on a closed network.
-QUIET = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Debian's Chromium, headless, installed where that may be done."""
-    if not shutil.which("chromium"):
-        if os.geteuid() or not shutil.which("apt-get"):
-            pytest.skip("no Chromium, and it cannot be installed without root and apt-get")
-        apt = ["apt-get", "-qq", "-o", "DPkg::Lock::Timeout=300"]
-        install = [
-            *apt,
-            "install",
-            "-y",
-            "--no-install-recommends",
-            "chromium",
-            "fonts-dejavu-core",
-        ]
-        if subprocess.run(install, stdout=subprocess.DEVNULL).returncode:
-            subprocess.run([*apt, "update"], check=True, stdout=subprocess.DEVNULL)
-            subprocess.run(install, check=True, stdout=subprocess.DEVNULL)
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=QUIET)
-        yield chromium
-        chromium.close()
 
 
 def test_paste_the_token_be_approved_and_be_connected(deployed: Deployment, browser: Browser):

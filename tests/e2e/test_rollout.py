@@ -209,6 +209,10 @@ def test_canary_then_batches_and_a_stop(fleet: Callable[..., Fleet]) -> None:
     assert set(names[2:8]) == set("bcd")
     assert set(names[8:]) == set("ef")
 
+    timeline = Path(done.json["timeline"])
+    assert timeline.is_relative_to(one.folder / "state")
+    assert "batch 3" in timeline.read_text()
+
     one.version, one.commands = 2, {"c": "false"}
     one.forget_log()
     stopped = one.run("--json", "--batch", "2", expect=1)
@@ -268,7 +272,11 @@ def test_hooks_and_the_log_on_the_host(fleet: Callable[..., Fleet]) -> None:
     assert one.sh(f"stat -c %a {logs['a']}") == "640\n"
 
     one.commands, was = {}, one.sh(f"sha256sum {logs['a']}")
-    one.run(expect=1)
+    again = one.run(expect=1)
+    rows = [re.split(r"\s{2,}", line.strip()) for line in again.stdout.splitlines()]
+    assert ["Host", "Result", "Changed", "Time", "Version", "Health"] in rows
+    assert ["a", "unchanged"] in rows
+    assert ["b", "changed", "1"] in [row[:3] for row in rows]
     assert one.sh(f"sha256sum {logs['a']}") == was  # nothing changed there
     assert one.sh(f"wc -l <{logs['b']}") == "2\n"
 

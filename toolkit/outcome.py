@@ -1,0 +1,33 @@
+"""The table at the end of a run on several hosts."""
+
+from __future__ import annotations
+
+from rich.table import Table
+from rich.text import Text
+
+from toolkit.results import HostResult, RunResult
+from toolkit.words import duration
+
+STYLES = {"failed": "bold red", "not attempted": "yellow", "changed": "green", "unchanged": "dim"}
+
+
+def outcome_table(result: RunResult) -> Table:
+    """Return a row for each host: what became of it, and its gateway when it was last seen."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for column in ("Host", "Result", "Changed", "Time", "Version", "Health"):
+        right = column in ("Changed", "Time")
+        table.add_column(column, justify="right" if right else "left", overflow="fold")
+    for name, host in result.hosts.items():
+        table.add_row(name, *_cells(host))
+    return table
+
+
+def _cells(host: HostResult) -> list[Text]:
+    health = "green" if host.health == "ready" else "yellow"
+    return [
+        Text(host.state, STYLES[host.state]),
+        Text(str(len(host.changed) or "")),
+        Text(duration(host.seconds) if host.operations else ""),
+        Text(host.version),
+        Text(host.health, health),
+    ]
