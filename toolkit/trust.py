@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import shlex
 from typing import Any
 
 import click
 from paramiko import PKey
+from pyinfra.api.host import Host
 from pyinfra.connectors.ssh import SSHConnector
 from rich.text import Text
 
@@ -14,6 +14,7 @@ from toolkit import commands, host_keys, terminal
 from toolkit.host_keys import HostKeyError, Keys
 from toolkit.options import ERRORS, TARGET_HELP, fail, has_terminal, leave, target_options
 from toolkit.results import FAILED
+from toolkit.settings.machines import machine
 
 COMPARE = (
     "Compare with what the host says of itself, on its console or where it was made:\n"
@@ -47,42 +48,24 @@ def trust(
     if wrong:
         fail(f"--fingerprint {wrong[0]}: accepted: SHA256:..., as ssh-keygen -lf prints it")
     session = commands.opened(target, **options)
-    hosts = [host for host in session.hosts if issubclass(host.connector_cls, SSHConnector)]
+    hosts = _one_of_each(session.hosts)
     if not hosts:
         fail(f"target {target or '@local'}: none of its hosts is reached by SSH, so none has a key")
-    chosen: dict[str, tuple[Keys, tuple[PKey, ...]]] = {}
+    chosen: list[tuple[Keys, tuple[PKey, ...]]] = []
     failed = False
     for host, keys in session.on_each(hosts, _scan).items():
-        if isinstance(keys, HostKeyError):
-            _error(f"{host.name}: {keys}")
+        try:
+            if isinstance(keys, HostKeyError):
+                raise keys
+            if accepted := _acceptable(host.name, keys, fingerprints, replace):
+                chosen.append((keys, accepted))
+        except HostKeyError as error:
+            _error(f"{host.name}: {error}")
             failed = True
-            continue
-        accepted = keys.offered
-        if keys.state == "known":
-            print(f"{host.name}: its key is known ({_digest(keys)})")
-            continue
-        if keys.state == "changed":
-            _show_changed(host.name, keys, replace)
-        else:
-            print(f"{host.name}: a new host key, for {keys.files[0]}")
-        for key in keys.offered:
-            print(f"    {host_keys.fingerprint(key, keys.name)}")
-        if keys.state == "changed" and not replace:
-            again = ["./claw", "trust", target or host.name, "--replace"]
-            _error(f"{host.name}: nothing was written; if you know why: {shlex.join(again)}")
-            failed = True
-            continue
-        if fingerprints:
-            accepted = tuple(key for key in keys.offered if key.fingerprint in fingerprints)
-            if not accepted:
-                _error(f"{host.name}: none of its keys has the fingerprint; nothing was written")
-                failed = True
-                continue
-        chosen.setdefault(keys.name, (keys, accepted))
     if chosen and not (yes or fingerprints) and not _accepted(len(chosen)):
         _error("Nothing was written.")
         leave(FAILED)
-    for keys, accepted in chosen.values():
+    for keys, accepted in chosen:
         try:
             host_keys.write(keys, accepted)
         except HostKeyError as error:
@@ -93,7 +76,43 @@ def trust(
     leave(FAILED if failed else 0)
 
 
-def _scan(host: Any) -> Keys | HostKeyError:
+def _acceptable(
+    name: str, keys: Keys, fingerprints: tuple[str, ...], replace: bool
+) -> tuple[PKey, ...]:
+    """Show the keys of a host and return those to write, none if it is known.
+
+    Raises:
+        HostKeyError: another key is known, or none has a fingerprint that was asked for.
+    """
+    if keys.state == "known":
+        print(f"{name}: its key is known ({_digest(keys)})")
+        return ()
+    if keys.state == "changed":
+        _show_changed(name, keys, replace)
+    else:
+        print(f"{name}: a new host key, for {keys.files[0]}")
+    for key in keys.offered:
+        print(f"    {host_keys.fingerprint(key, keys.name)}")
+    if keys.state == "changed" and not replace:
+        raise HostKeyError("nothing was written; if you know why it changed: --replace")
+    accepted = tuple(
+        key for key in keys.offered if not fingerprints or key.fingerprint in fingerprints
+    )
+    if not accepted:
+        raise HostKeyError("none of its keys has the fingerprint; nothing was written")
+    return accepted
+
+
+def _one_of_each(hosts: list[Host]) -> list[Host]:
+    """Return the hosts over SSH, of several deployments on one machine the first."""
+    found: dict[tuple[str, str | None], Host] = {}
+    for host in hosts:
+        if issubclass(host.connector_cls, SSHConnector):
+            found.setdefault((machine(host), host.data.get("ssh_known_hosts_file")), host)
+    return list(found.values())
+
+
+def _scan(host: Host) -> Keys | HostKeyError:
     try:
         return host_keys.scan(host)
     except HostKeyError as error:

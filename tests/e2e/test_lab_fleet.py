@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +21,10 @@ INVENTORY = "inventories/lab.yml"
 @pytest.fixture(scope="module")
 def env() -> Iterator[dict[str, str]]:
     """A lab of this test alone, with one host."""
-    own = {"OPENCLAW_LAB_FLEET": f"lab-{secrets.token_hex(3)}-"}
+    own = {
+        "OPENCLAW_LAB_FLEET": f"lab-{secrets.token_hex(3)}-",
+        "OPENCLAW_LAB_OWNER": str(os.getpid()),
+    }
     claw("lab", "up", "1", env=own)
     yield own
     claw("lab", "down", env=own)

@@ -78,13 +78,20 @@ def start_for_fleet() -> None:
 
 
 def stop_after_fleet() -> bool:
-    """Stop the engine if `start_for_fleet` started it and nobody uses it; whether it did."""
+    """Stop the engine if `start_for_fleet` started it and nobody uses it; whether it did.
+
+    Tests that use it now stop it when they end.
+    """
+    fleets = ("ps", "--all", "--filter", "label=lab.fleet", "--format", '{{.Label "lab.fleet"}}')
     with one_at_a_time(), (DATA / "users.lock").open("w") as users:
+        if not STARTED_BY_FLEET.exists() or docker(*fleets).strip():
+            return False
         try:
             fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
+            STARTED_BY_FLEET.rename(STARTED_BY_TESTS)
             return False
-        if not STARTED_BY_FLEET.exists() or docker("ps", "--quiet").strip():
+        if docker("ps", "--quiet").strip():
             return False
         STARTED_BY_FLEET.unlink()
         return _run("stop").returncode == 0

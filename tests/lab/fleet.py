@@ -11,7 +11,7 @@ from typing import Any
 from tests.lab import engine
 from tests.lab import hosts as lab
 
-VARIABLE = "OPENCLAW_LAB_FLEET"
+VARIABLE, OWNER = "OPENCLAW_LAB_FLEET", "OPENCLAW_LAB_OWNER"
 GIB = 1 << 30
 DISK_FOR_ENGINE, DISK_FOR_HOST = 2 * GIB, 4 * GIB
 
@@ -56,7 +56,8 @@ def up(number: int, suite: str, say: Callable[[str], None]) -> list[Member]:
             lab.wait(one)
         else:
             say(f"{one}: making it (Debian {suite})")
-            lab.up(one, suite, fleet=name())
+            owner = int(os.environ.get(OWNER) or 0)  # a test's: gone if that is killed
+            lab.up(one, suite, owner, fleet=name())
     return members()
 
 

@@ -20,6 +20,7 @@ def errors(text):
 def test_the_schema_is_one_and_accepts_what_the_loader_accepts():
     jsonschema.Draft202012Validator.check_schema(schema())
     assert errors((EXAMPLES / "example.yml").read_text()) == []
+    assert errors((EXAMPLES / "lab.yml").read_text()) == []
     assert errors("all: {ssh_user: x, _sudo: true}\nhosts: {a: , b: {ssh_port: 1}}") == []
     assert errors("hosts: {a: {gateway: {cpus: 1.5, memory: 4G}, home_volume: null}}") == []
     agents = '{x: {mode: "off"}, y: {preset: personal, container: {ulimits: {nofile: "9"}}}}'
@@ -29,6 +30,8 @@ def test_the_schema_is_one_and_accepts_what_the_loader_accepts():
 @pytest.mark.parametrize(
     "text",
     [
+        "all: {}",
+        "function: no_function_of_it",
         "hosts: {a: {gatway: {}}}",
         "hosts: {a: {gateway: {prot: 1}}}",
         "hosts: {a: {gateway: {version: 2026.10}}}",
