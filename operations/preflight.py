@@ -95,6 +95,12 @@ def run() -> Settings:
     return settings
 
 
+def passed(host: Host) -> bool:
+    """Return whether a host has been checked and has no problem that stops it."""
+    result = _results.get(id(host.state))
+    return result is not None and result.successful() and host.name not in (result.value or {})
+
+
 def _problems_of_all(state: State) -> dict[str, list[Problem]]:
     hosts = [host for host in state.inventory if state.is_host_in_limit(host)]
     pool = Pool(max(1, state.config.PARALLEL))

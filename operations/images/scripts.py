@@ -19,7 +19,12 @@ from toolkit.settings import Settings
 
 def render(script: str, settings: Settings, **variables: object) -> str:
     """Return the text of a script."""
-    return templates.render(f"images/{script}", socket=access.socket(settings), **variables)
+    return templates.render(
+        f"images/{script}",
+        socket=access.socket(settings),
+        label_name=identity.INPUTS,
+        **variables,
+    )
 
 
 def run(script: str, settings: Settings, **variables: object) -> StringCommand:

@@ -21,7 +21,7 @@ from pyinfra.api.exceptions import PyinfraError
 from pyinfra.api.host import Host
 from pyinfra.context import ctx_host
 
-from operations import system
+from operations import preflight, system
 from operations.images import channel
 from operations.images.state import Image
 from operations.operation import BEGUN
@@ -187,6 +187,7 @@ def arrange() -> None:
             one
             for one in state.inventory
             if one in state.active_hosts
+            and preflight.passed(one)
             and channel.reachable(one)
             and _GROUPS not in one.connector_data
         ]

@@ -21,9 +21,12 @@ LOOK_SECONDS = 0.2
 
 @dataclass
 class Store:
-    """What the control machine keeps of an image: its id, configuration, layers and parts."""
+    """What the control machine keeps of an image: its id, the digest of its inputs, its layers,
+    configuration and parts.
+    """
 
     image: str
+    inputs: str
     layers: list[str]
     configuration: bytes = b""
     parts: dict[int, Part] = field(default_factory=dict)
@@ -37,10 +40,10 @@ def described(group: Group, giver: Host, environment: dict[str, str]) -> Store:
         script = scripts.render("layers.sh.j2", settings_for(giver), image=image)
         said = _answer(giver, script, environment)
         try:
-            layers = json.loads(said)
+            layers, inputs = map(json.loads, said.splitlines())
         except ValueError:
             raise ChannelError(f"it has no image {image}") from None
-        group.store = group.store or Store(image, layers)
+        group.store = group.store or Store(image, inputs, layers)
     store: Store = group.store
     return store
 

@@ -84,6 +84,7 @@ class Receive(PyinfraCommand):
             "receive.sh.j2",
             self.settings,
             image=kept.image,
+            inputs=kept.inputs,
             tag=self.group.tag,
             probe=self.probe,
         )
