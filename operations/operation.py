@@ -13,6 +13,8 @@ from pyinfra.api.operation import PyinfraOperation
 from operations import snapshot
 
 P = ParamSpec("P")
+BEGUN = "openclaw_begun"
+"""Key of `host.connector_data`: the host has begun to be changed."""
 
 
 def operation(function: Callable[P, Generator]) -> PyinfraOperation[P]:
@@ -25,6 +27,8 @@ def operation(function: Callable[P, Generator]) -> PyinfraOperation[P]:
 
     @wraps(function)
     def commands(*args: P.args, **kwargs: P.kwargs) -> Generator:
+        if host.state.is_executing:
+            host.connector_data[BEGUN] = True
         for command in function(*args, **kwargs):
             yield command
             snapshot.forget(host)

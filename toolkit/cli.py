@@ -12,7 +12,7 @@ from typing import Any
 import click
 from rich.console import Console
 
-from toolkit import commands, health, lab, profiles, targets, terminal, trust
+from toolkit import commands, health, inventory_view, lab, profiles, targets, terminal, trust
 from toolkit.display import Display, LiveDisplay
 from toolkit.options import ERRORS, TARGET_HELP, leave, overrides, rollout_options, target_options
 from toolkit.reports import Report
@@ -139,5 +139,12 @@ def _confirmed() -> bool:
     return terminal.ask("Make these changes? [Y/n] ").strip().lower() in ("", "y", "yes")
 
 
-for command in (*commands.ALL, *health.ALL, *profiles.ALL, *trust.ALL, *lab.ALL):
+for command in (
+    *commands.ALL,
+    *health.ALL,
+    *profiles.ALL,
+    *trust.ALL,
+    *lab.ALL,
+    *inventory_view.ALL,
+):
     cli.add_command(command)

@@ -17,7 +17,7 @@ from pyinfra import host
 from pyinfra.api.deploy import deploy
 
 from operations import files, preflight
-from operations.images import gateway, scripts, state
+from operations.images import gateway, scripts, sharing, state
 from operations.images.identity import tag
 from operations.images.planning import context_files, paths, pending, plan, unreachable
 from operations.operation import operation
@@ -64,6 +64,7 @@ def registry_problems(settings: Settings, answers: dict[str, str]) -> Iterable[P
 @deploy("Images")
 def build(settings: Settings) -> None:
     """Build what the gateway runs; nothing that runs is touched."""
+    sharing.arrange()
     wanted = plan(settings)
     files.directories(
         name="Create the directories of the build contexts",
@@ -72,6 +73,7 @@ def build(settings: Settings) -> None:
     files.write(name="Write the gateway's build context", files=context_files(settings, wanted))
     gateway.base_made(name="Make the Debian base image", settings=settings)
     gateway.built(name="Build the gateway image", settings=settings)
+    gateway.received(name="Receive the gateway image", settings=settings)
 
 
 @operation

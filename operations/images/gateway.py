@@ -9,13 +9,14 @@ from pyinfra import host
 from pyinfra.api import StringCommand
 
 from operations import packages
-from operations.images import identity, scripts, state
+from operations.images import identity, scripts, sharing, state, transfer
 from operations.images.identity import Base
-from operations.images.planning import Plan, bootstrapped_base, plan
+from operations.images.planning import Plan, available, bootstrapped_base, plan
 from operations.operation import operation
 from toolkit.settings import Settings
 
 MMDEBSTRAP, GIT = "mmdebstrap", "git"
+LABEL = "gateway image"
 
 
 @packages.known
@@ -33,34 +34,83 @@ def base_made(settings: Settings) -> Generator:
     if base is None:
         host.noop("no image has to be built on it, or it is there")
     else:
-        if MMDEBSTRAP not in packages.current().versions:
-            yield packages.install_command([MMDEBSTRAP])
-        yield scripts.run(
-            "bootstrap.sh.j2",
-            settings,
-            directory=f"{settings.project_directory}/images",
-            suite=identity.SUITE,
-            packages=identity.BASE_PACKAGES,
-            dpkg_options=identity.BASE_DPKG_OPTIONS,
-            tag=identity.BOOTSTRAPPED,
-            labels={identity.INPUTS: base.digest},
-            trust=settings.trust_host_cas,
-        )
+        yield from bootstrap(settings, base)
+
+
+def bootstrap(settings: Settings, base: Base) -> Generator:
+    """Yield the commands that make the Debian base image."""
+    if MMDEBSTRAP not in packages.current().versions:
+        yield packages.install_command([MMDEBSTRAP])
+    yield scripts.run(
+        "bootstrap.sh.j2",
+        settings,
+        directory=f"{settings.project_directory}/images",
+        suite=identity.SUITE,
+        packages=identity.BASE_PACKAGES,
+        dpkg_options=identity.BASE_DPKG_OPTIONS,
+        tag=identity.BOOTSTRAPPED,
+        labels={identity.INPUTS: base.digest},
+        trust=settings.trust_host_cas,
+    )
 
 
 @operation
 def built(settings: Settings) -> Generator:
-    """Build the gateway's image, if the host has not the one that the settings and the lock want.
+    """Build the gateway's image, if the host has not the one that the settings and the lock want,
+    and no other host of the run is to give it.
 
     + settings: the settings of the host
 
     The tag moves only when the build is complete. What was resolved on the way (a release, the
     digest of an image, the commit of a branch) is written to the lock beside the inventory.
     """
-    wanted = plan(settings)
-    if wanted.current:
+    if plan(settings).current:
+        sharing.note(identity.tag(settings), there(settings))
         host.noop("the image is what the settings and the lock want")
-        return
+    elif transfer.builds(identity.tag(settings)):
+        yield from transfer.built(
+            [identity.tag(settings)], lambda: make(settings), lambda _: there(settings)
+        )
+    else:
+        host.noop("another host of this run has it or builds it")
+
+
+@operation
+def received(settings: Settings) -> Generator:
+    """Bring the gateway's image from the host of the run that builds it or has it.
+
+    + settings: the settings of the host
+
+    Where that host fails, another one gives it, or it is built here.
+    """
+    tag = identity.tag(settings)
+    if not sharing.group(tag):
+        host.noop("no other host of this run wants it")
+    elif plan(settings).current or (not host.state.is_executing and transfer.builds(tag)):
+        host.noop("the image is there, or built here")
+    else:
+        yield from transfer.received(
+            settings, tag, lambda: _made(settings), lambda _: there(settings), LABEL
+        )
+
+
+def there(settings: Settings) -> str | None:
+    """Return the id of the host's image, if it is as the settings and the lock want it."""
+    image = state.current().tagged(identity.tag(settings))
+    return image.id if image and plan(settings).current else None
+
+
+def _made(settings: Settings) -> Generator:
+    """Yield the commands that build the image on a host that was to receive it."""
+    base = plan(settings).base
+    if base.bootstrapped and not available(base):
+        yield from bootstrap(settings, base)
+    yield from make(settings)
+
+
+def make(settings: Settings) -> Generator:
+    """Yield the commands that build the image."""
+    wanted = plan(settings)
     if settings.gateway.source == "git":
         yield from _checkout(settings, wanted.base)
         wanted = plan(settings)
@@ -79,7 +129,7 @@ def build_command(settings: Settings, wanted: Plan) -> StringCommand:
     script = scripts.build(
         settings,
         wanted,
-        label="gateway image",
+        label=LABEL,
         name="gateway",
         context=state.checkout(settings) if from_git else state.directory(settings),
         tag=identity.tag(settings),

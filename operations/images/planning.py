@@ -9,8 +9,9 @@ from dataclasses import dataclass, field, replace
 from pyinfra import host, logger
 
 from operations import files, snapshot, templates
-from operations.images import identity, state
+from operations.images import identity, sharing, state
 from operations.images.identity import Base
+from operations.images.sharing import Wish
 from operations.images.state import Image
 from toolkit import lock, releases
 from toolkit.lock import Release
@@ -64,7 +65,7 @@ def bootstrapped_base(settings: Settings) -> Base | None:
 @needed_bases
 def gateway_base(settings: Settings) -> Iterable[Base]:
     wanted = plan(settings)
-    return () if wanted.current else (wanted.base,)
+    return () if wanted.current or sharing.receives(identity.tag(settings)) else (wanted.base,)
 
 
 def plan(settings: Settings) -> Plan:
@@ -74,17 +75,46 @@ def plan(settings: Settings) -> Plan:
     same base where the engine still has that: with `base_images: auto` the reachability of a
     registry matters only when a base image is needed that is not there.
     """
-    there = state.current().tagged(identity.tag(settings))
-    return chosen(settings, list(_plans(settings, there)), there)
+    tag = identity.tag(settings)
+    there = state.current().tagged(tag)
+    return chosen(settings, tag, list(_plans(settings, there)), there)
 
 
-def chosen(settings: Settings, plans: list[Plan], there: Image | None) -> Plan:
-    """Return which of several plans for an image is the current host's; `there` is what it has."""
-    for candidate in plans:
-        if there and candidate.base.digest and there.inputs == candidate.inputs:
-            return replace(candidate, current=True)
+@sharing.shared
+def wish(settings: Settings) -> Wish:
+    """Return what the current host wants for the gateway."""
+    tag = identity.tag(settings)
+    there = state.current().tagged(tag)
+    return wished(settings, tag, list(_plans(settings, there)), there)
+
+
+def wished(settings: Settings, tag: str, plans: list[Plan], there: Image | None) -> Wish:
+    """Return what a host wants under a tag, of several plans."""
+    accepted = tuple(one.inputs for one in plans)
+    fits = there if there and _current(plans, there) else None
+    return Wish(tag, accepted, fits, lambda: chosen(settings, tag, plans, there).inputs)
+
+
+def _current(plans: list[Plan], there: Image | None) -> Plan | None:
+    for one in plans:
+        if there and one.base.digest and there.inputs == one.inputs:
+            return one
+    return None
+
+
+def chosen(settings: Settings, tag: str, plans: list[Plan], there: Image | None) -> Plan:
+    """Return which of several plans for an image is the current host's; `there` is what it has.
+
+    What the other hosts of the run build or have goes before what this one would build.
+    """
+    if current := _current(plans, there):
+        return replace(current, current=True)
     if len(plans) == 1:
         return plans[0]
+    if group := sharing.group(tag):
+        for candidate in plans:
+            if candidate.inputs == group.inputs:
+                return candidate
     for candidate in plans:
         if there and there.base == candidate.base.label and available(candidate.base):
             return candidate

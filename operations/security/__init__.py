@@ -20,19 +20,38 @@ from operations.security import apparmor, seccomp
 from operations.security.seccomp import KINDS, Kind
 from toolkit.settings import Settings
 
+_OBSTACLES = {
+    "unused": (
+        "the engine makes no use of the kernel's AppArmor (`docker info`)",
+        "install the package apparmor and restart the engine",
+    ),
+    "disabled": (
+        "apparmor.service, which loads profiles at boot, is disabled",
+        "systemctl enable apparmor.service",
+    ),
+}
+"""What keeps profiles from being used on a kernel that has AppArmor: reason and fix."""
 SECURITY_IN_GATEWAY = "/etc/openclaw-pyinfra/security"
 """Where `<project>/security` is mounted in the gateway's container, for OpenClaw to read."""
 
 
 @snapshot.probe("apparmor")
 def apparmor_probe(settings: Settings) -> str:
-    """Whether the kernel has AppArmor and shows it here (a container host may not), and which of
-    our profiles it knows."""
+    """Whether the kernel has AppArmor and shows it here (a container host may not), which of our
+    profiles it knows, and what keeps the engine or the next boot from using them (`_OBSTACLES`)."""
     names = "|".join(apparmor.name(settings, kind) for kind in KINDS)
     return f"""profiles=/sys/kernel/security/apparmor/profiles
 grep -q Y /sys/module/apparmor/parameters/enabled && [ -e $profiles ] || exit 0
 echo available
-grep -xE '({names}) .enforce.' $profiles"""
+grep -xE '({names}) .enforce.' $profiles
+{project.shell_environment(settings)}
+case $(timeout 10 docker info --format '{{{{.SecurityOptions}}}}') in
+  *name=apparmor*) ;;
+  *name=*) echo unused ;;
+esac
+[ ! -d /run/systemd/system ] || case $(systemctl is-enabled apparmor.service) in
+  disabled | masked*) echo disabled ;;
+esac"""
 
 
 @files.managed_paths
@@ -44,11 +63,14 @@ def paths(settings: Settings) -> Iterable[str]:
 def apparmor_problems(settings: Settings, answers: dict[str, str]) -> Iterable[preflight.Problem]:
     if settings.sandbox.apparmor == "required" and not has_apparmor(settings):
         what = "the kernel has no AppArmor that this host may use"
-        if answers.get("apparmor"):
-            what = "an engine without root cannot use AppArmor profiles"
+        fix = "start it with apparmor=1 security=apparmor"
+        for obstacle in set(answers.get("apparmor", "").splitlines()) & set(_OBSTACLES):
+            what, fix = _OBSTACLES[obstacle]
+        if access.form(settings) == "rootless":
+            what, fix = "an engine without root cannot use AppArmor profiles", "set sandbox.socket"
         yield preflight.Problem(
             f"sandbox.apparmor is required, but {what}",
-            "start it with apparmor=1 security=apparmor, or set sandbox.apparmor to auto or off",
+            f"{fix}, or set sandbox.apparmor to auto or off",
         )
 
 
@@ -68,8 +90,10 @@ def seccomp_path(settings: Settings, kind: Kind) -> str:
 
 def has_apparmor(settings: Settings) -> bool:
     """Return whether the current host's engine can use AppArmor profiles."""
+    answer = snapshot.read().get("apparmor", "").splitlines()
     # https://docs.docker.com/engine/security/rootless/#known-limitations
-    return bool(snapshot.read().get("apparmor")) and access.form(settings) != "rootless"
+    usable = bool(answer) and not set(answer) & set(_OBSTACLES)
+    return usable and access.form(settings) != "rootless"
 
 
 def apparmor_profile(settings: Settings, kind: Kind) -> str | None:
@@ -138,7 +162,7 @@ def apparmor_loaded(settings: Settings) -> Generator:
         else:
             host.noop("the kernel has no AppArmor, or it is not wanted")
         return
-    loaded = len(snapshot.read()["apparmor"].splitlines()) - 1
+    loaded = snapshot.read()["apparmor"].count("(enforce)")
     if loaded == len(KINDS) and not files.differs(file):
         host.noop("the AppArmor profiles are as they should be")
         return

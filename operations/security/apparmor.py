@@ -6,6 +6,7 @@ holds where that fails. https://gitlab.com/apparmor/apparmor/-/wikis/QuickProfil
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -16,8 +17,8 @@ from toolkit.settings.sandbox import SandboxContainer
 from toolkit.settings.types import parse_mount
 
 SYSTEM = (
-    *("bin", "etc", "home", "lib", "lib32", "lib64", "libx32"),
-    *("opt", "root", "sbin", "usr", "var"),
+    *("/app", "/bin", "/etc", "/home", "/lib", "/lib32", "/lib64", "/libx32"),
+    *("/opt", "/root", "/sbin", "/usr", "/var"),
 )
 """Where an image's programs and their data are."""
 PERMISSIVE_CAPABILITIES = ("chown", "dac_override", "fowner", "fsetid", "kill", "setgid", "setuid")
@@ -26,9 +27,11 @@ PERMISSIVE_CAPABILITIES = ("chown", "dac_override", "fowner", "fsetid", "kill", 
 
 @dataclass(frozen=True)
 class Profile:
-    """One profile: its name, the directories that may be written to, what else it allows."""
+    """One profile: its name, the paths that may be read and those that may be written to as well,
+    both with all below them, and what else it allows."""
 
     name: str
+    readable: tuple[str, ...]
     writable: tuple[str, ...]
     capabilities: tuple[str, ...] = ()
     docker_socket: bool = False
@@ -50,7 +53,7 @@ def profiles(settings: Settings) -> list[Profile]:
 
 def render(settings: Settings) -> str:
     """Return the file of a deployment's profiles."""
-    return templates.render("security/apparmor.j2", profiles=profiles(settings), system=SYSTEM)
+    return templates.render("security/apparmor.j2", profiles=profiles(settings))
 
 
 def _sandbox(settings: Settings, kind: Kind) -> Profile:
@@ -58,16 +61,20 @@ def _sandbox(settings: Settings, kind: Kind) -> Profile:
     sandbox = settings.sandbox
     agents = [_merged(sandbox.container, agent.container) for agent in sandbox.agents.values()]
     containers = [sandbox.container, *agents]
-    writable = {"/tmp", "/var/tmp", "/workspace", "/agent"}
+    readable, writable = set(SYSTEM), {"/tmp", "/var/tmp", "/workspace", "/agent"}
     for container in containers:
         writable.add(container.workdir)
         writable.update(entry.partition(":")[0] for entry in container.tmpfs)
-        writable.update(bind.split(":")[1] for bind in container.binds if not bind.endswith(":ro"))
+        for mount in map(parse_mount, container.binds):
+            (readable if mount.read_only else writable).add(mount.target)
         if not container.read_only_root:
-            writable.update(f"/{directory}" for directory in SYSTEM)
+            writable.update(SYSTEM)
     dropped = all("ALL" in container.capabilities_dropped for container in containers)
     return Profile(
-        name(settings, kind), _outermost(writable), () if dropped else PERMISSIVE_CAPABILITIES
+        name(settings, kind),
+        _patterns(readable),
+        _patterns(writable),
+        () if dropped else PERMISSIVE_CAPABILITIES,
     )
 
 
@@ -76,17 +83,21 @@ def _merged(general: SandboxContainer, own: SandboxContainer) -> SandboxContaine
 
 
 def _gateway(settings: Settings) -> Profile:
-    mounts = map(parse_mount, settings.extra_mounts)
-    writable = {"/home/node", "/tmp", *(mount.target for mount in mounts if not mount.read_only)}
+    readable, writable = set(SYSTEM), {"/home/node", "/tmp"}
+    for mount in map(parse_mount, settings.extra_mounts):
+        (readable if mount.read_only else writable).add(mount.target)
     return Profile(
-        name(settings, "gateway"), _outermost(writable), docker_socket=settings.sandbox.enabled
+        name(settings, "gateway"),
+        _patterns(readable),
+        _patterns(writable),
+        docker_socket=settings.sandbox.enabled,
     )
 
 
-def _outermost(paths: Iterable[str]) -> tuple[str, ...]:
-    """Return the paths, sorted, without those that are below another one."""
+def _patterns(paths: Iterable[str]) -> tuple[str, ...]:
+    """Return the paths as a profile writes them, sorted, without those below another one."""
     found: list[str] = []
     for path in sorted({path.rstrip("/") for path in paths}):
         if not any(path.startswith(f"{parent}/") for parent in found):
             found.append(path)
-    return tuple(found)
+    return tuple(re.sub(r"([*?^\[\]{}])", r"\\\1", path) for path in found)

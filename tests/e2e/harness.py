@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from operations import network
+from operations.security import apparmor
 from tests.lab import hosts as lab
 from toolkit.settings import Settings
 
@@ -253,6 +254,8 @@ class Deployment:
         settings = Settings.model_validate({"name": self.name, "sandbox": browsing})
         for bridge in (network.bridge(settings), network.browsers_bridge(settings)):
             self.sh(network.rule(str(bridge), "-D"), expect=None)
+        profiles = apparmor.path(settings)
+        self.sh(f"[ ! -e {profiles} ] || {{ apparmor_parser --remove {profiles}; rm {profiles}; }}")
         self.sh(f"rm -rf /opt/{self.name} /var/lib/{self.name}")
 
     def _write_inventory(self, more: dict[str, Any]) -> None:

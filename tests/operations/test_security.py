@@ -17,7 +17,7 @@ Answers = dict[str, str]
 
 
 def settings(**sandbox: Any) -> Settings:
-    return Settings.model_validate({"sandbox": {"apparmor": "auto", **sandbox}})
+    return Settings.model_validate({"sandbox": sandbox})
 
 
 def host(apparmor_answer: str = "", *, without: str = "", **contents: str) -> Answers:
@@ -75,9 +75,13 @@ def test_profiles_that_a_reboot_lost_are_loaded_again() -> None:
     assert len(commands(security.apparmor_loaded, lost, host(LOADED), settings=settings())) == 1
 
 
-def test_a_kernel_without_apparmor_has_no_profile_and_no_name_of_one() -> None:
-    assert commands(security.apparmor_loaded, host(), settings=settings()) == []
-    with ctx_host.use(known(host())):
+@pytest.mark.parametrize("answer", ["", "available\nunused", f"{LOADED}\ndisabled"])
+def test_without_apparmor_in_kernel_and_engine_there_is_no_profile_and_no_name_of_one(
+    answer: str,
+) -> None:
+    bare = host(answer, without=apparmor.path(settings()))
+    assert commands(security.apparmor_loaded, bare, settings=settings()) == []
+    with ctx_host.use(known(bare)):
         assert security.apparmor_profile(settings(), "tools") is None
 
 
@@ -85,18 +89,33 @@ def test_profiles_that_are_not_wanted_any_more_are_not_loaded_at_the_next_boot()
     wanted = settings(apparmor="off")
     (command,) = commands(security.apparmor_loaded, host(LOADED), host(), settings=wanted)
     assert command == f"rm -f {apparmor.path(wanted)}"
+    with ctx_host.use(known(host(LOADED))):
+        assert not any("apparmor" in one for one in security.security_options(wanted, "gateway"))
 
 
 @pytest.mark.parametrize(
     ("wanted", "answer", "refused"),
-    [("required", "", True), ("required", LOADED, False), ("auto", "", False)],
+    [
+        ({"apparmor": "required"}, "", "the kernel has no AppArmor"),
+        ({"apparmor": "required"}, "available\nunused", "the engine makes no use of"),
+        ({"apparmor": "required"}, f"{LOADED}\ndisabled", "apparmor.service, which loads"),
+        (
+            {"apparmor": "required", "enabled": True, "socket": "rootless"},
+            LOADED,
+            "an engine without root cannot",
+        ),
+        ({"apparmor": "required"}, LOADED, None),
+        ({}, "", None),
+    ],
 )
-def test_apparmor_that_is_required_must_be_there(wanted: str, answer: str, refused: bool) -> None:
+def test_apparmor_that_is_required_must_be_there(
+    wanted: dict[str, Any], answer: str, refused: str | None
+) -> None:
     with ctx_host.use(known(host(answer))):
-        problems = list(security.apparmor_problems(settings(apparmor=wanted), host(answer)))
-    assert bool(problems) == refused
+        problems = list(security.apparmor_problems(settings(**wanted), host(answer)))
+    assert bool(problems) == bool(refused)
     if refused:
-        assert "sandbox.apparmor is required, but the kernel has no AppArmor" in problems[0].what
+        assert f"sandbox.apparmor is required, but {refused}" in problems[0].what
 
 
 def test_a_gateway_is_made_again_for_another_profile(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -148,7 +148,7 @@ PERMISSIVE = {
         "user": "0:0",
         "capabilities_dropped": ["NET_RAW"],
         "workdir": "/a workspace",
-        "binds": ["/srv/data:/data:rw", "/srv/books:/books:ro"],
+        "binds": ["/srv/data:/data:rw", "/srv/books:/books:ro", "/srv/x:/x[1]{*?^@}:rw"],
     }
 }
 
@@ -191,14 +191,15 @@ def test_only_the_gateway_reaches_the_engine_and_only_with_sandboxes() -> None:
 
 def test_what_the_settings_mount_is_writable_and_nothing_more() -> None:
     closed, permissive = settings(), settings(**PERMISSIVE)
-    assert '"/workspace/{,**}" mrwlkix,' in profile_text(closed, "tools")
-    assert '"/usr/{,**}"' not in profile_text(closed, "tools")
+    assert '"/workspace{,/,/**}" mrwlkix,' in profile_text(closed, "tools")
+    assert '"/usr{,/,/**}" mrwlkix,' not in profile_text(closed, "tools")
     rules = profile_text(permissive, "tools")
-    assert '"/a workspace/{,**}" mrwlkix,' in rules and '"/data/{,**}"' in rules
-    assert "/books" not in rules
-    assert '"/usr/{,**}" mrwlkix,' in rules and "capability setuid," in rules
+    assert '"/a workspace{,/,/**}" mrwlkix,' in rules and '"/data{,/,/**}" mrwlkix,' in rules
+    assert '"/x\\[1\\]\\{\\*\\?\\^@\\}{,/,/**}" mrwlkix,' in rules
+    assert '"/books{,/,/**}" mrix,' in rules
+    assert '"/usr{,/,/**}" mrwlkix,' in rules and "capability setuid," in rules
 
 
 def test_what_one_agent_needs_is_in_the_profile_of_all() -> None:
     one = settings(agents={"builder": {"container": {"read_only_root": False}}})
-    assert '"/usr/{,**}" mrwlkix,' in profile_text(one, "tools")
+    assert '"/usr{,/,/**}" mrwlkix,' in profile_text(one, "tools")

@@ -85,6 +85,14 @@ class Build(Section):
     """Further build arguments (`gateway.source: git` passes them to OpenClaw's Dockerfile)."""
 
 
+class Images(Section):
+    """How the hosts of a run share images."""
+
+    share: Boolean = True
+    """Build an image on one host of a run and give it to the others that want the same; off: each
+    host builds its own."""
+
+
 class Gateway(Section):
     """The gateway's image and container."""
 
@@ -166,6 +174,7 @@ class Settings(Section):
     trust_host_cas: Boolean = True
     """Give the host's CA bundle and proxy variables to builds and containers."""
     build: Build = Build()
+    images: Images = Images()
     gateway: Gateway = Gateway()
     directories: Directories = Directories()
     extra_mounts: tuple[Mount, ...] = ()

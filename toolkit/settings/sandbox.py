@@ -200,9 +200,9 @@ class Sandbox(Section):
     images: SandboxImages = SandboxImages()
     seccomp: Literal["own", "engine"] = "own"
     """The toolkit's system call profiles, or the engine's default."""
-    apparmor: Literal["auto", "required", "off"] = "off"
-    """The toolkit's AppArmor profiles: where the kernel has AppArmor, nowhere else an error, or
-    not at all (then the engine's own profile holds)."""
+    apparmor: Literal["auto", "required", "off"] = "auto"
+    """The toolkit's AppArmor profiles: `auto`: where kernel and engine have AppArmor; `required`:
+    where they have not, that is an error; `off`: the engine's own profile."""
 
     @model_validator(mode="before")
     @classmethod

@@ -8,7 +8,8 @@ as a label. Its tag moves when its probe has passed; until then the old one stay
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 
 from pyinfra import host
@@ -16,7 +17,7 @@ from pyinfra.api import StringCommand
 from pyinfra.api.deploy import deploy
 
 from operations import files, preflight
-from operations.images import identity, scripts, state
+from operations.images import gateway, identity, scripts, sharing, state, transfer
 from operations.images import planning as base_planning
 from operations.images.planning import Plan
 from operations.operation import operation
@@ -28,7 +29,7 @@ from toolkit import lock
 from toolkit.lock import LockError
 from toolkit.settings import Settings
 
-__all__ = ["build", "built", "pending", "prune", "pruned"]
+__all__ = ["build", "built", "pending", "prune", "pruned", "received"]
 
 
 @preflight.check
@@ -70,7 +71,8 @@ def image_problems(settings: Settings, answers: dict[str, str]) -> Iterable[Prob
 
 @operation
 def built(settings: Settings) -> Generator:
-    """Build the sandbox images that the host has not as the settings and the lock want them.
+    """Build the sandbox images that the host has not as the settings and the lock want them, and
+    that no other host of the run is to give it.
 
     + settings: the settings of the host
 
@@ -78,20 +80,74 @@ def built(settings: Settings) -> Generator:
     removed again, and the operation fails with the image, the tool and what it said.
     """
     wanted = planning.missing(settings)
-    if not wanted:
-        host.noop("the images are what the settings and the lock want")
+    for kind in names.kinds(settings):
+        sharing.note(names.tag(settings, kind), planning.there(settings, kind))
+    kinds = [kind for kind in wanted if transfer.builds(names.tag(settings, kind))]
+    if not kinds:
+        host.noop("the images are what the settings want, or come from another host of this run")
         return
+    if "common" in kinds and "minimal" in wanted and "minimal" not in kinds:
+        kinds.insert(0, "minimal")  # it is built on the one of its own host
+    yield from transfer.built(
+        [names.tag(settings, kind) for kind in kinds],
+        lambda: _make(settings, kinds),
+        lambda tag: planning.there_as(settings, tag),
+    )
+
+
+@operation
+def received(settings: Settings) -> Generator:
+    """Bring the sandbox images from the hosts of the run that build or have them.
+
+    + settings: the settings of the host
+
+    Each passes its probe here, too: this is another engine on another kernel.
+    """
+    wanted = {
+        kind: plan for kind, plan in planning.missing(settings).items() if _comes(settings, kind)
+    }
+    if not wanted:
+        host.noop("the images are there, or built here")
+    for kind, plan in wanted.items():
+        yield from transfer.received(
+            settings,
+            names.tag(settings, kind),
+            partial(_made, settings, kind),
+            lambda tag: planning.there_as(settings, tag),
+            probes.label(kind),
+            plan.probe,
+        )
+
+
+def _comes(settings: Settings, kind: ImageKind) -> bool:
+    """Return whether a missing image comes from another host, or has to now."""
+    tag = names.tag(settings, kind)
+    return bool(sharing.group(tag)) and (host.state.is_executing or not transfer.builds(tag))
+
+
+def _made(settings: Settings, kind: ImageKind) -> Generator:
+    """Yield the commands that build an image on a host that was to receive it."""
+    base = planning.plans(settings)[kind].base
+    if base.bootstrapped and not base_planning.available(base):
+        yield from gateway.bootstrap(settings, base)
+    yield from _make(settings, [kind])
+
+
+def _make(settings: Settings, kinds: Sequence[ImageKind]) -> Generator:
+    """Yield the commands that build images."""
     digests: dict[str, str | None] = {}
-    for plan in wanted.values():
+    for kind, plan in planning.missing(settings).items():
         base = plan.base
-        if not (base.bootstrapped or base.local or base.reference in digests):
+        if kind in kinds and not (base.bootstrapped or base.local or base.reference in digests):
             digests[base.reference] = yield from scripts.pulled(settings, base)
     _record_release(settings)
-    yield build_command(settings, planning.plans(settings, digests))
+    yield build_command(settings, planning.plans(settings, digests), kinds)
 
 
-def build_command(settings: Settings, wanted: dict[ImageKind, Plan]) -> StringCommand:
-    """Return the command that builds what is not current of all plans, their bases known."""
+def build_command(
+    settings: Settings, wanted: dict[ImageKind, Plan], kinds: Sequence[ImageKind]
+) -> StringCommand:
+    """Return the command that builds some of all plans, their bases known."""
     parts = {
         kind: scripts.build(
             settings,
@@ -107,7 +163,7 @@ def build_command(settings: Settings, wanted: dict[ImageKind, Plan]) -> StringCo
             prefix=kind,
         )
         for kind, plan in wanted.items()
-        if not plan.current
+        if kind in kinds
     }
     grounded = [parts[kind] for kind in ("minimal", "common") if kind in parts]
     apart = [parts["browser"]] if "browser" in parts else []
@@ -137,6 +193,7 @@ def pruned(settings: Settings) -> Generator:
 @deploy("Sandbox images")
 def build(settings: Settings) -> None:
     """Build what the sandboxes run; nothing that runs is touched."""
+    sharing.arrange()
     files.directories(
         name="Create the directories of the sandbox images' build contexts",
         paths=planning.directories(settings),
@@ -145,6 +202,7 @@ def build(settings: Settings) -> None:
         name="Write the sandbox images' build contexts", files=planning.context_files(settings)
     )
     built(name="Build the sandbox images", settings=settings)
+    received(name="Receive the sandbox images", settings=settings)
 
 
 @deploy("Superseded sandbox images")

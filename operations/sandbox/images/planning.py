@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import get_args
 
 from operations import files
-from operations.images import identity, planning, state
+from operations.images import identity, planning, sharing, state
 from operations.images.identity import Base
 from operations.images.planning import Plan
+from operations.images.sharing import Wish
 from operations.images.state import Image
 from operations.sandbox import names
 from operations.sandbox.images import contexts, probes
@@ -31,14 +34,39 @@ def plans(settings: Settings, digests: Digests | None = None) -> dict[ImageKind,
 
 
 def plan(settings: Settings, kind: ImageKind, digests: Digests) -> Plan:
-    there = state.current().tagged(names.tag(settings, kind))
-    candidates = list(_candidates(settings, kind, there, digests))
-    return planning.chosen(settings, candidates, there)
+    tag = names.tag(settings, kind)
+    there = state.current().tagged(tag)
+    return planning.chosen(settings, tag, list(_candidates(settings, kind, there, digests)), there)
+
+
+def wish(settings: Settings, kind: ImageKind) -> Wish | None:
+    """Return what the current host wants for an image."""
+    if kind not in names.kinds(settings):
+        return None
+    tag = names.tag(settings, kind)
+    there = state.current().tagged(tag)
+    return planning.wished(settings, tag, list(_candidates(settings, kind, there, {})), there)
+
+
+for _kind in get_args(ImageKind):
+    sharing.shared(partial(wish, kind=_kind))
 
 
 def missing(settings: Settings, digests: Digests | None = None) -> dict[ImageKind, Plan]:
     """Return the plans of the images that have to be built on the current host."""
     return {kind: wanted for kind, wanted in plans(settings, digests).items() if not wanted.current}
+
+
+def there(settings: Settings, kind: ImageKind) -> str | None:
+    """Return the id of the host's image of a kind, if it is as it is wanted."""
+    image = state.current().tagged(names.tag(settings, kind))
+    return image.id if image and plan(settings, kind, {}).current else None
+
+
+def there_as(settings: Settings, tag: str) -> str | None:
+    """Return the id of the host's image of a tag, if it is as it is wanted."""
+    kind = next(kind for kind in names.kinds(settings) if names.tag(settings, kind) == tag)
+    return there(settings, kind)
 
 
 def on_bootstrapped(settings: Settings, kind: ImageKind, wanted: Mapping[ImageKind, Plan]) -> bool:
@@ -80,7 +108,11 @@ def paths(settings: Settings) -> Iterable[str]:
 
 @planning.needed_bases
 def bases(settings: Settings) -> Iterable[Base]:
-    return [wanted.base for wanted in missing(settings).values()]
+    return [
+        wanted.base
+        for kind, wanted in missing(settings).items()
+        if not sharing.receives(names.tag(settings, kind))
+    ]
 
 
 @state.registry_images

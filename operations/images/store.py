@@ -1,0 +1,121 @@
+"""What the control machine keeps of an image that it passes on, and how that comes from a host."""
+
+from __future__ import annotations
+
+import base64
+import json
+from dataclasses import dataclass, field
+
+import gevent
+from gevent.lock import RLock
+from pyinfra.api.host import Host
+
+from operations.images import channel, scripts, spool
+from operations.images.channel import ChannelError
+from operations.images.sharing import Group
+from operations.images.spool import Part, Splitter
+from toolkit.settings import Settings, settings_for
+
+LOOK_SECONDS = 0.2
+
+
+@dataclass
+class Store:
+    """What the control machine keeps of an image: its id, configuration, layers and parts."""
+
+    image: str
+    layers: list[str]
+    configuration: bytes = b""
+    parts: dict[int, Part] = field(default_factory=dict)
+    lock: RLock = field(default_factory=RLock)
+
+
+def described(group: Group, giver: Host, environment: dict[str, str]) -> Store:
+    """Return what is kept of a group's image, asking `giver` for its layers if nothing is."""
+    if group.store is None:
+        image = group.sources[giver]
+        script = scripts.render("layers.sh.j2", settings_for(giver), image=image)
+        said = _answer(giver, script, environment)
+        try:
+            layers = json.loads(said)
+        except ValueError:
+            raise ChannelError(f"it has no image {image}") from None
+        group.store = group.store or Store(image, layers)
+    store: Store = group.store
+    return store
+
+
+def lacking(host: Host, store: Store, settings: Settings) -> list[int]:
+    """Return the positions of the layers that the engine of a host lacks."""
+    said = _answer(host, scripts.render("layers.sh.j2", settings, image=None), {})
+    lines = [json.loads(line) for line in said.splitlines() if line.startswith("[")]
+    return spool.missing(store.layers, lines)
+
+
+def _answer(host: Host, script: str, environment: dict[str, str]) -> str:
+    said = b""
+    with channel.process(host, script, environment) as process:
+        process.end()
+        while data := process.read():
+            said += data
+        process.finish()
+    return said.decode()
+
+
+def fetched(
+    giver: Host, store: Store, wanted: list[int], environment: dict[str, str]
+) -> dict[int, Part]:
+    """Return the parts of the wanted layers; those that nobody has asked for are on their way."""
+    with store.lock:
+        new = [position for position in wanted if position not in store.parts]
+        for position in new:
+            store.parts[position] = Part()
+        if new or not store.configuration:
+            fetching = gevent.spawn(_fetch, giver, store, new, environment)
+            while not (store.configuration or fetching.ready()):
+                fetching.join(LOOK_SECONDS)
+            if not store.configuration:
+                raise ChannelError(fetching.value)
+    return {position: store.parts[position] for position in wanted}
+
+
+def _fetch(
+    giver: Host, store: Store, positions: list[int], environment: dict[str, str]
+) -> str | None:
+    """Bring layers from the giver to their parts; return why it failed."""
+    parts = [store.parts[position] for position in positions]
+    try:
+        settings = settings_for(giver)
+        script = scripts.render(
+            "give.sh.j2",
+            settings,
+            image=store.image,
+            layers=[position + 1 for position in positions],
+            directory=f"{settings.project_directory}/images",
+        )
+        with channel.process(giver, script, environment) as process:
+            process.end()
+            data = b""
+            while data.count(b"\n") < 2:
+                more = process.read()
+                if not more:
+                    process.finish()
+                    raise ChannelError("it gave nothing")
+                data += more
+            configuration, lengths, data = data.split(b"\n", 2)
+            for part, length in zip(parts, lengths.split(), strict=True):
+                part.begin(int(length))
+            store.configuration = base64.b64decode(configuration)
+            splitter = Splitter(parts)
+            splitter.feed(data)
+            while data := process.read():
+                splitter.feed(data)
+            process.finish()
+            splitter.end()
+    except Exception as error:  # whoever waits for a part must learn of it
+        reason = str(error) or type(error).__name__
+        for part in parts:
+            if not part.complete:
+                part.end(reason)
+        return reason
+    return None

@@ -1,0 +1,203 @@
+"""Gives an image of one host to another: only the layers that the other lacks, compressed, through
+this process.
+
+What has come from a host is kept (see `store`) for all others that want the same image, so that
+it is saved, compressed and sent once.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator, Sequence
+from logging import getLogger
+from typing import Any
+
+from pyinfra import logger
+from pyinfra.api import FunctionCommand
+from pyinfra.api.command import PyinfraCommand
+from pyinfra.api.exceptions import PyinfraError
+from pyinfra.api.host import Host
+from pyinfra.api.output import echo
+
+from operations.images import channel, scripts, sharing, spool, store
+from operations.images.channel import ChannelError
+from operations.images.sharing import Group, SharingError
+from operations.images.spool import Part
+from operations.images.store import Store
+from toolkit.settings import Settings
+
+differences = getLogger("pyinfra.differences")
+Make = Callable[[], Generator]
+There = Callable[[str], str | None]
+SAY_SECONDS = 2.0
+
+
+class Receive(PyinfraCommand):
+    """Brings an image of the run from `giver` to a host, and gives it its tag.
+
+    It fails if the host cannot take it. If the giver cannot give it, the group knows.
+    """
+
+    def __init__(self, settings: Settings, group: Group, giver: Any, probe: str, label: str):
+        super().__init__()
+        self.settings, self.group, self.giver = settings, group, giver
+        self.probe, self.label = probe, label
+
+    def __repr__(self) -> str:
+        return f"Receive({self.group.tag}, {self.giver})"
+
+    def execute(self, state: Any, host: Host, connector_arguments: Any) -> bool:
+        started = time.monotonic()
+        environment = dict(connector_arguments.get("_env") or {})
+        try:
+            kept = store.described(self.group, self.giver, environment)
+        except PyinfraError as error:
+            return self._not_given(host, error)
+        try:
+            lacking = store.lacking(host, kept, self.settings)
+        except PyinfraError as error:
+            return _refuse(host, f"{self.label}: the engine does not answer: {error}")
+        try:
+            sent = store.fetched(self.giver, kept, lacking, environment)
+            size = self._load(host, kept, sent, environment)
+        except _Taken as error:
+            return _refuse(host, f"{self.label}: {error}")
+        except PyinfraError as error:
+            return self._not_given(host, error)
+        self.group.has(host, kept.image)
+        differences.info(
+            f"{host.print_prefix}{self.label}: {len(lacking)} of {len(kept.layers)} layers from"
+            f" {self.giver}, {size / 1e6:.1f} MB in {time.monotonic() - started:.0f} s"
+        )
+        return True
+
+    def _not_given(self, host: Host, error: PyinfraError) -> bool:
+        self.group.refuses(self.giver, str(error))
+        self.group.store = None  # what is half there is fetched anew, from another
+        logger.warning(f"{host.print_prefix}{self.label}: {self.giver} cannot give it: {error}")
+        return True
+
+    def _load(
+        self, host: Host, kept: Store, sent: dict[int, Part], environment: dict[str, str]
+    ) -> int:
+        script = scripts.render(
+            "receive.sh.j2",
+            self.settings,
+            image=kept.image,
+            tag=self.group.tag,
+            probe=self.probe,
+        )
+        archive = spool.archive(kept.image, kept.configuration, kept.layers, sent)
+        size, said = 0, time.monotonic()
+        given: ChannelError | None = None
+        try:
+            with channel.process(host, script, environment) as process:
+                while True:
+                    try:
+                        data = next(archive, None)
+                    except ChannelError as error:
+                        given = error
+                        raise
+                    if data is None:
+                        break
+                    process.write(data)
+                    size += len(data)
+                    if time.monotonic() - said > SAY_SECONDS:
+                        said = time.monotonic()
+                        _say(host, f"{size / 1e6:.0f} MB received from {self.giver}")
+                process.end()
+                _say(host, f"{size / 1e6:.0f} MB received from {self.giver}; the engine loads it")
+                process.finish()
+        except ChannelError as error:
+            if error is given:
+                raise
+            raise _Taken(str(error)) from None
+        return size
+
+
+class _Taken(PyinfraError):
+    """The receiving host failed, not the giving one."""
+
+
+def builds(tag: str) -> bool:
+    """Return whether the current host is to build the image of a tag by itself; waits if another
+    one does.
+    """
+    group, host = sharing.group(tag), sharing.this()
+    if group is None:
+        return True
+    if sharing.receives(tag):
+        return False
+    try:
+        return not host.state.is_executing or sharing.giver(group) is host
+    except SharingError:  # `received` reports it
+        return False
+
+
+def built(tags: Sequence[str], make: Make, there: There) -> Generator:
+    """Yield the commands that build images on the current host, and tell the other hosts of the
+    run how it went.
+
+    + make: returns the commands
+    + there: returns the id of a tag's image, if it is the one that is wanted
+    """
+    groups = [group for group in map(sharing.group, tags) if group]
+    host = sharing.this()
+    try:
+        yield from make()
+        for group in groups:
+            if image := there(group.tag):
+                group.has(host, image)
+    finally:
+        for group in groups:
+            group.fails(host)  # counts only where it has not said that it has the image
+
+
+def received(
+    settings: Settings, tag: str, make: Make, there: There, label: str, probe: str = ""
+) -> Generator:
+    """Yield the commands that bring a tag's image to the current host from another one of the run,
+    or build it where no other has it.
+
+    + make: returns the commands that build it
+    + there: returns the id of the tag's image, if it is the one that is wanted
+    + label: the image in messages
+    + probe: the script that a new image must pass
+    """
+    host, group = sharing.this(), sharing.group(tag)
+    if group is None:
+        return
+    if not host.state.is_executing:
+        yield Receive(settings, group, None, probe, label)
+        return
+    while there(tag) is None:
+        builder = None if group.sources else group.builder or group.expected
+        if builder not in (None, host):
+            _say(host, f"waits for {builder}, which builds it")
+        try:
+            giver = sharing.giver(group)
+        except SharingError as error:
+            yield FunctionCommand(_fail, [f"{label}: {error}"], {})
+            return
+        if giver is host:
+            logger.warning(f"{host.print_prefix}{label}: built here, since no other host has it")
+            yield from built([tag], make, there)
+            return
+        yield Receive(settings, group, giver, probe, label)
+        if host in group.sources and there(tag) is None:
+            yield FunctionCommand(_fail, [f"{label}: {giver} gave another one than wanted"], {})
+            return
+
+
+def _fail(state: Any, host: Host, message: str) -> bool:
+    return _refuse(host, message)
+
+
+def _refuse(host: Host, message: str) -> bool:
+    logger.error(f"{host.print_prefix}{message}")
+    return False
+
+
+def _say(host: Host, text: str) -> None:
+    if host.state.print_output:
+        echo(f"{host.print_prefix}{text}", err=True)
