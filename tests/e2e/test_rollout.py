@@ -1,7 +1,7 @@
 """Runs of `./claw up` on a fleet: hosts that fail alone, canary and batches, and what is retried.
 
-The hosts of the fleet are names of one lab host, each with a deployment (and so a deploy lock) of
-its own; what is deployed is a file, so no engine is needed there.
+The hosts of the fleet are one lab host, which answers at a port for each of them; each has a
+deployment (and so a deploy lock) of its own. What is deployed is a file, so no engine is needed.
 """
 
 from __future__ import annotations
@@ -57,6 +57,7 @@ def job():
 
 job()
 """
+PORTS = range(2301, 2309)
 FOREVER = "while :; do sleep 0.1; done"
 
 
@@ -85,13 +86,13 @@ class Fleet:
             "ssh_hostname": self.host.ip,
             "ssh_user": "root",
             "ssh_key": str(lab.key()),
-            "ssh_known_hosts_file": str(lab.SSH_DIR / "known_hosts"),
+            "ssh_known_hosts_file": str(self.known_hosts()),
             "ssh_strict_host_key_checking": "yes",
         }
-        hosts = [
-            (name, merged({**common, "name": f"{name}-{self.id}"}, data))
-            for name, data in self.hosts.items()
-        ]
+        hosts = []
+        for port, (name, data) in zip(PORTS, self.hosts.items(), strict=False):
+            own = {"name": f"{name}-{self.id}", "ssh_port": port}
+            hosts.append((name, merged({**common, **own}, data)))
         self.inventory.write_text(f"hosts = {hosts!r}\nrollout = {self.rollout}\n")
         deploy = self.folder / "deploy.py"
         deploy.write_text(
@@ -102,6 +103,15 @@ class Fleet:
             )
         )
         return ("up", str(self.inventory), "--deploy", str(deploy), *more)
+
+    def known_hosts(self) -> Path:
+        """The lab host's key, for each of its ports."""
+        path = self.folder / "known_hosts"
+        known = (lab.SSH_DIR / "known_hosts").read_text().splitlines()
+        keys = [line.split()[1:] for line in known if line.split()[0] == self.host.ip]
+        lines = [f"[{self.host.ip}]:{port} {' '.join(key)}\n" for port in PORTS for key in keys]
+        path.write_text("".join(lines))
+        return path
 
     @property
     def environment(self) -> dict[str, str]:
@@ -114,6 +124,18 @@ class Fleet:
     def start(self, *more: str) -> Process:
         return start_claw(*self.arguments(*more), env=self.environment)
 
+    def await_log(self, run: Process, *lines: str) -> None:
+        """Until what the operations say is in the host's log; an error if the run ends first."""
+
+        def there() -> bool:
+            ended = run.popen.poll() is not None
+            if set(lines) <= set(self.log()):
+                return True
+            assert not ended, f"it ended first:\n{run.output()[-3000:]}"
+            return False
+
+        until(there, 90, f"{lines} in the log")
+
     def states(self, result: Result) -> dict[str, str]:
         return {name: host["state"] for name, host in result.json["hosts"].items()}
 
@@ -125,6 +147,12 @@ class Fleet:
     def log(self) -> list[str]:
         return self.sh(f"cat {self.directory}/log 2>/dev/null || true").splitlines()
 
+    def commands_left(self) -> list[str]:
+        """What still runs there of this fleet's operations."""
+        return [
+            line for line in self.sh("ps -ewwo args").splitlines() if f"{self.directory}/" in line
+        ]
+
     def forget_log(self) -> None:
         self.sh(f"rm -f {self.directory}/log")
 
@@ -135,16 +163,20 @@ class Fleet:
 @pytest.fixture
 def fleet(lab_host: Callable[..., lab.Host], tmp_path: Path) -> Callable[..., Fleet]:
     def make(**hosts: dict[str, Any]) -> Fleet:
-        return Fleet(lab_host("bookworm", "rollout"), tmp_path, hosts)
+        one = Fleet(lab_host("bookworm", "rollout"), tmp_path, hosts)
+        ports = " ".join(f"-p {port}" for port in PORTS)
+        pid = "/run/sshd-of-the-fleet.pid"
+        one.sh(f"[ -e {pid} ] || /usr/sbin/sshd {ports} -o PidFile={pid}")
+        return one
 
     return make
 
 
 def test_hosts_fail_alone_and_are_tried_again(fleet: Callable[..., Fleet], tmp_path: Path) -> None:
-    strange = tmp_path / "known_hosts"
+    strange = tmp_path / "other_known_hosts"
     address = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGPKSUTyz1HwHReFVvD5obVsALAgJRNarH4TRpNePnAS"
     one = fleet(good={}, down={}, stranger={}, small={}, broken={}, cut={}, fine={})
-    strange.write_text(f"{one.host.ip} {address}\n")
+    strange.write_text("".join(f"[{one.host.ip}]:{port} {address}\n" for port in PORTS))
     sound = dict(one.hosts)
     one.hosts |= {
         "down": {"ssh_port": 1},
@@ -155,7 +187,7 @@ def test_hosts_fail_alone_and_are_tried_again(fleet: Callable[..., Fleet], tmp_p
     one.commands = {"broken": "echo the reason >&2; false", "cut": f"touch {mark}; {FOREVER}"}
 
     run = one.start("--json")
-    until(lambda: "begin cut" in one.log(), 90, "the operation to be cut has begun")
+    one.await_log(run, "begin cut")
     # The session that the lock names, as if the connection had been cut.
     one.sh(
         f"kill $(sed -n 's/^process=\\([0-9]*\\) .*/\\1/p' /run/lock/openclaw-cut-{one.id}.lock)"
@@ -179,7 +211,7 @@ def test_hosts_fail_alone_and_are_tried_again(fleet: Callable[..., Fleet], tmp_p
         in (hosts["cut"]["failed"])
     )
     assert "--limit @failed" in failed.stderr
-    assert "OPENCLAW_DEPLOY" not in one.sh("cat /proc/[0-9]*/environ 2>/dev/null | tr '\\0' '\\n'")
+    assert one.commands_left() == []
     assert one.locks() == ""
 
     one.hosts, one.commands = sound, {}
@@ -236,13 +268,15 @@ def test_a_killed_run_is_finished_by_the_next(fleet: Callable[..., Fleet]) -> No
     one = fleet(a={}, b={}, c={})
     one.commands = dict.fromkeys("ab", FOREVER)
     run = one.start("--canary", "0", "--batch", "2", "--json")
-    until(lambda: {"begin a", "begin b"} <= set(one.log()), 90, "both have begun")
-    run.kill()
+    try:
+        one.await_log(run, "begin a", "begin b")
+    finally:
+        run.kill()
     one.commands = {}
     done = one.run("--json")
     assert one.states(done) == {"a": "changed", "b": "changed", "c": "changed"}
     assert one.locks() == ""
-    assert not re.search(FOREVER, one.sh("ps -ewwo args | grep -v ps"))
+    assert one.commands_left() == []
 
 
 def test_hooks_and_the_log_on_the_host(fleet: Callable[..., Fleet]) -> None:

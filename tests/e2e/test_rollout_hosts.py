@@ -21,6 +21,7 @@ NEVER_READY = {"gateway": {"environment": {"NODE_OPTIONS": "--no-such-option"}}}
 def connection(host: lab.Host) -> dict[str, Any]:
     return {
         "ssh_hostname": host.ip,
+        "ssh_port": 22,
         "ssh_user": "root",
         "ssh_key": str(lab.key()),
         "ssh_known_hosts_file": str(lab.SSH_DIR / "known_hosts"),
@@ -31,7 +32,9 @@ def connection(host: lab.Host) -> dict[str, Any]:
 def test_a_network_that_is_cut_is_noticed(lab_host: MakeHost, tmp_path: Path) -> None:
     """Nothing says that the connection is gone: packets get no answer any more."""
     cut = lab_host("bookworm", "cut")
-    one = Fleet(lab_host("bookworm", "rollout"), tmp_path, {"stays": {}, "cut": connection(cut)})
+    stays = lab_host("bookworm", "rollout")
+    hosts = {"stays": connection(stays), "cut": connection(cut)}
+    one = Fleet(stays, tmp_path, hosts)
     one.commands = {"cut": FOREVER}
     run = one.start("--json")
     log = f"cat {one.directory}/log 2>/dev/null || true"
