@@ -92,10 +92,11 @@ class _Remote(Process):
 
 class _Local(Process):
     def __init__(self, command: str) -> None:
-        self._process: Any = Popen(
+        process: Any = Popen(
             ["sh", "-c", command], stdin=PIPE, stdout=PIPE, stderr=PIPE, start_new_session=True
         )
-        self._said = gevent.spawn(self._process.stderr.read)
+        self._process = process
+        self._said = gevent.spawn(process.stderr.read)
 
     def write(self, data: bytes) -> None:
         self._process.stdin.write(data)
@@ -153,7 +154,7 @@ def process(host: Host, script: str, environment: dict[str, str]) -> Iterator[Pr
 def _reason(running: Process | None) -> str:
     """Return what a command said that ended while it was being written to."""
     try:
-        with gevent.Timeout(10, False):
+        with gevent.Timeout(10, TimeoutError):
             if running:
                 running.finish()
     except (ChannelError, OSError, EOFError) as error:
