@@ -154,7 +154,7 @@ def process(host: Host, script: str, environment: dict[str, str]) -> Iterator[Pr
 def _reason(running: Process | None) -> str:
     """Return what a command said that ended while it was being written to."""
     try:
-        with gevent.Timeout(10, False):  # type: ignore[arg-type]
+        with gevent.Timeout(10, TimeoutError):
             if running:
                 running.finish()
     except (ChannelError, OSError, EOFError) as error:

@@ -49,6 +49,7 @@ class Receive(PyinfraCommand):
     def execute(self, state: Any, host: Host, connector_arguments: Any) -> bool:
         started = time.monotonic()
         environment = dict(connector_arguments.get("_env") or {})
+        _say(host, f"asks {self.giver} for it")
         try:
             kept = store.described(self.group, self.giver, environment)
         except PyinfraError as error:
