@@ -97,9 +97,15 @@ def _outcome(result: RunResult) -> str:
 
 
 def _hues(everything: list[Bar]) -> dict[str, int]:
-    """Give each stage a colour, in the order in which they begin."""
+    """Give each stage a colour; the stages are in the order in which they begin.
+
+    Those that took longest choose first, as there are more stages than colours that differ.
+    """
     stages = dict.fromkeys(bar.stage for bar in sorted(everything, key=lambda bar: bar.started))
-    coloured = [stage for stage in stages if stage not in WAITING]
+    seconds = dict.fromkeys(stages, 0.0)
+    for bar in everything:
+        seconds[bar.stage] += bar.seconds
+    coloured = sorted(set(stages) - set(WAITING), key=lambda stage: (-seconds[stage], stage))
     return dict.fromkeys(stages, 0) | {
         stage: HUES[number % len(HUES)] for number, stage in enumerate(coloured)
     }

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from tests.e2e.fleet import FOREVER, Fleet
 from tests.e2e.harness import Result, claw, until
-from tests.e2e.test_rollout import FOREVER, Fleet
 from tests.lab import hosts as lab
 
 pytestmark = [pytest.mark.engine, pytest.mark.long]
