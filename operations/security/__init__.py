@@ -69,7 +69,7 @@ def seccomp_path(settings: Settings, kind: Kind) -> str:
 def has_apparmor(settings: Settings) -> bool:
     """Return whether the current host's engine can use AppArmor profiles."""
     # https://docs.docker.com/engine/security/rootless/#known-limitations
-    return bool(snapshot.read().get("apparmor")) and access.form(settings) != "rootless"
+    return bool(snapshot.read().get("apparmor")) and not access.own_engine(settings)
 
 
 def apparmor_profile(settings: Settings, kind: Kind) -> str | None:
