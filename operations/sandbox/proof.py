@@ -22,9 +22,10 @@ from typing import Any
 from pyinfra import host
 from pyinfra.api.exceptions import PyinfraError
 
-from operations import access, activation, private, runtime, security, service, snapshot, templates
+from operations import access, activation, private, runtime, security, snapshot, templates
 from operations.check import Check
 from operations.sandbox import inside, knobs, names, turn
+from operations.service import surroundings
 from toolkit.settings import Settings
 from toolkit.settings.types import memory_bytes
 
@@ -182,8 +183,8 @@ def _container(settings: Settings, plan: dict[str, Any]) -> dict[str, Any]:
 def _arguments(settings: Settings) -> list[str]:
     """Return what `systemd-run` is told: as the gateway, with other directories."""
     config = f"{_PLACEHOLDER}/config"
-    places = service.Places(config, f"{config}/workspace", f"{_PLACEHOLDER}/auth")
-    return service.run_arguments(settings, places, f"{_PLACEHOLDER}/environment", proof=True)
+    places = surroundings.Places(config, f"{config}/workspace", f"{_PLACEHOLDER}/auth")
+    return surroundings.run_arguments(settings, places, f"{_PLACEHOLDER}/environment", proof=True)
 
 
 def profile_paths(settings: Settings, sandbox: dict[str, Any]) -> dict[str, str]:
