@@ -34,6 +34,7 @@ NO_LIMITS = (
 )
 SUMMARY = "openclaw_access"
 """Key of `host.connector_data`: the form with its reason, and the warnings, for the summary."""
+OTHER_NAME = "or deploy under another name: nothing is moved from one form to another"
 SUBORDINATE_IDS = 65536
 CONTAINER_USER = 1000
 
@@ -50,6 +51,7 @@ class Access:
     own_engine: bool = False
     deployed: bool = False
     service: bool = False
+    foreign: bool = False
     cgroup2: bool = False
     user: str = ""
     subuid: int = 0
@@ -66,6 +68,7 @@ class Access:
             own_engine="own-engine" in facts,
             deployed="deployed" in facts,
             service="service" in facts,
+            foreign="foreign" in facts,
             cgroup2="cgroup2" in facts,
             user=facts.get("user", ""),
             subuid=int(facts.get("subuid") or 0),
@@ -225,17 +228,21 @@ def access_problems(settings: Settings, answers: dict[str, str]) -> Iterable[Pro
     wanted = form(settings)
     if there.service and wanted != "host":
         yield Problem(
-            f"the gateway is a service of the host ({service_name(settings)}.service), and the"
-            f" settings want it in a container (sandbox.socket is {settings.sandbox.socket})",
-            "set sandbox.socket to host, or deploy under another name: nothing is moved from one"
-            " form to another",
+            f"the gateway is a service of the host ({service_name(settings)}.service), and"
+            f" sandbox.socket is {settings.sandbox.socket}, which wants a container",
+            f"set sandbox.socket to host, {OTHER_NAME}",
+        )
+        return
+    if there.foreign and wanted == "host":
+        yield Problem(
+            f"{service_unit(settings)} is there and not the toolkit's",
+            f"remove it, {OTHER_NAME}",
         )
         return
     if there.deployed and wanted == "host":
         yield Problem(
             "sandbox.socket is host, but the deployment's gateway is a container",
-            "set sandbox.socket to auto, or deploy under another name: nothing is moved from one"
-            " form to another",
+            f"set sandbox.socket to auto, {OTHER_NAME}",
         )
         return
     if wanted == "socket":

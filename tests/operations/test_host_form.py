@@ -76,6 +76,9 @@ def test_nothing_is_moved_from_one_form_to_another() -> None:
         (there,) = problems(settings(sandbox={"socket": socket}), ACCESS + "service=\n")
         assert "the gateway is a service of the host (openclaw-gateway.service)" in there
     assert problems(settings(), ACCESS + "service=\n") == []
+    (foreign,) = problems(settings(), ACCESS + "foreign=\n")
+    assert "is there and not the toolkit's" in foreign
+    assert problems(settings(sandbox={"socket": "rootless"}), ACCESS + "foreign=\n") == []
 
 
 def test_a_host_without_systemd_is_refused_with_one_problem() -> None:
