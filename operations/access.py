@@ -2,9 +2,8 @@
 
 A gateway with sandboxes starts them itself, through an engine's API (docs: gateway/sandboxing,
 "Docker backend"). In the form `socket` that is the host's engine; in the forms `rootless` and
-`host` an engine of the deployment's own, under a user without privileges, which in `host` runs the
-sandboxes alone: the gateway is a service of the host (`operations.service`). This module is the one
-place that answers which socket a deployment uses.
+`host` an engine of the deployment's own, under a user without privileges; in `host` the gateway is
+a service (`operations.service`). This is the one place that answers which socket is used.
 """
 
 from __future__ import annotations
