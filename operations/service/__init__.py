@@ -171,6 +171,8 @@ def configured(settings: Settings) -> Generator:
         owner=owner,
         home=settings.config_directory,
         files=[(file.path, file.content) for file in changed],
+        # Without a swap it belongs to the last good gateway as well.
+        kept=None if wanted[0] in changed else program_path(settings),
     )
     yield StringCommand("sh -s", _stdin=[script])
 

@@ -176,6 +176,10 @@ def test_the_user_and_the_unit_are_made_once(monkeypatch: pytest.MonkeyPatch) ->
     (command,) = written({})
     assert f"uid={OWNER.split(':')[0]}" in command.stdin
     assert "mv -f /opt/openclaw/openclaw-gateway.service.new" in command.stdin
+    assert "last-good" not in command.stdin
+    monkeypatch.setattr(files, "differs", lambda file: file.path.endswith("exec.sh"))
+    (command,) = written({"service": OWNER})
+    assert "last-good/exec.sh" in command.stdin.replace("$last_good", "last-good")
     monkeypatch.setattr(files, "differs", lambda file: False)
     assert written({"service": OWNER}) == []
     assert len(written({"service": "1001:1001"})) == 1
