@@ -17,6 +17,7 @@ from operations import (
     preflight,
     secrets,
     security,
+    service,
     snapshot,
     verification,
 )
@@ -37,6 +38,7 @@ secrets.write(settings=settings)
 images.build(settings=settings)
 sandbox_images.build(settings=settings)
 compose.configure(settings=settings)
+service.configure(settings=settings)
 configuration.merge(settings=settings)
 network.close(settings=settings)
 activation.activate(settings=settings)

@@ -1,9 +1,9 @@
 """How a deployment reaches its engine, and what that lets its gateway do.
 
-A gateway with sandboxes starts them itself, through the API of the engine that runs it (docs:
-gateway/sandboxing, "Docker backend"). In the form `socket` that is the host's engine, in the form
-`rootless` an engine of the deployment's own, under a user without privileges. This module is the
-one place that answers which socket a deployment uses.
+A gateway with sandboxes starts them itself, through an engine's API (docs: gateway/sandboxing,
+"Docker backend"). In the form `socket` that is the host's engine; in the forms `rootless` and
+`host` an engine of the deployment's own, under a user without privileges; in `host` the gateway is
+a service (`operations.service`). This is the one place that answers which socket is used.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from operations import preflight, snapshot, templates
 from operations.preflight import Problem
 from toolkit.settings import Settings
 
-Form = Literal["socket", "rootless"]
+Form = Literal["socket", "rootless", "host"]
 IN_GATEWAY = "/var/run/docker.sock"
 """Where the gateway finds the socket: docker's own default, so that nothing has to name it."""
 DEFAULT_SOCKETS = ("/var/run/docker.sock", "/run/docker.sock")
@@ -33,6 +33,7 @@ NO_LIMITS = (
 )
 SUMMARY = "openclaw_access"
 """Key of `host.connector_data`: the form with its reason, and the warnings, for the summary."""
+OTHER_NAME = "or deploy under another name: nothing is moved from one form to another"
 SUBORDINATE_IDS = 65536
 CONTAINER_USER = 1000
 
@@ -48,6 +49,8 @@ class Access:
     lacking: str = ""
     own_engine: bool = False
     deployed: bool = False
+    service: bool = False
+    foreign: bool = False
     cgroup2: bool = False
     user: str = ""
     subuid: int = 0
@@ -63,6 +66,8 @@ class Access:
             lacking=facts.get("lacking", ""),
             own_engine="own-engine" in facts,
             deployed="deployed" in facts,
+            service="service" in facts,
+            foreign="foreign" in facts,
             cgroup2="cgroup2" in facts,
             user=facts.get("user", ""),
             subuid=int(facts.get("subuid") or 0),
@@ -92,6 +97,16 @@ def fixed_form(settings: Settings) -> Form | None:
     return "socket" if not settings.sandbox.enabled or _chosen(settings) else None
 
 
+def on_host(settings: Settings) -> bool:
+    """Return whether the gateway is a service of the host; the settings alone decide it."""
+    return settings.sandbox.socket == "host"
+
+
+def own_engine(settings: Settings) -> bool:
+    """Return whether the deployment has an engine of its own, without root."""
+    return form(settings) != "socket"
+
+
 def reason(settings: Settings) -> str:
     """Return why it is that form, for the summary."""
     if settings.sandbox.socket != "auto":
@@ -103,7 +118,7 @@ def reason(settings: Settings) -> str:
 
 def socket(settings: Settings) -> str:
     """Return the path on the host of the socket of the engine that runs the deployment."""
-    return rootless_socket(settings) if form(settings) == "rootless" else settings.engine.socket
+    return rootless_socket(settings) if own_engine(settings) else settings.engine.socket
 
 
 def environment(settings: Settings) -> str:
@@ -112,7 +127,7 @@ def environment(settings: Settings) -> str:
     """
     known = fixed_form(settings)
     if known:
-        path = rootless_socket(settings) if known == "rootless" else settings.engine.socket
+        path = settings.engine.socket if known == "socket" else rootless_socket(settings)
         return f"export DOCKER_HOST={quote('unix://' + path)}"
     return templates.render(
         "access/environment.sh.j2",
@@ -132,7 +147,7 @@ def warnings(settings: Settings) -> Iterable[str]:
 
 def limits(settings: Settings) -> bool:
     """Return whether the deployment's engine holds containers to their limits."""
-    return form(settings) == "socket" or current().cgroup2
+    return not own_engine(settings) or current().cgroup2
 
 
 def owner(settings: Settings, user: int = CONTAINER_USER) -> str:
@@ -141,7 +156,7 @@ def owner(settings: Settings, user: int = CONTAINER_USER) -> str:
     In a rootless engine id 0 is the engine's user, and id 1 the first of his subordinate ids.
     Without any, because the user is yet to be made, the answer belongs to nobody.
     """
-    if form(settings) == "socket":
+    if not own_engine(settings):
         return f"{user}:{user}"
     there = current()
     return f"{there.subuid + user - 1}:{there.subgid + user - 1}"
@@ -149,7 +164,7 @@ def owner(settings: Settings, user: int = CONTAINER_USER) -> str:
 
 def engine_group(settings: Settings) -> str | None:
     """Return the numeric group of a rootless engine's user; None in the form `socket`."""
-    if form(settings) == "socket":
+    if not own_engine(settings):
         return None
     return current().user.partition(":")[2] or "0"
 
@@ -159,7 +174,7 @@ def group(settings: Settings) -> int | None:
 
     A rootless engine gives its socket to the gateway's own group.
     """
-    return current().group if form(settings) == "socket" else None
+    return None if own_engine(settings) else current().group
 
 
 def user_name(settings: Settings) -> str:
@@ -167,6 +182,15 @@ def user_name(settings: Settings) -> str:
     name = f"{settings.name}-engine"
     digest = hashlib.sha256(name.encode()).hexdigest()[:8]
     return name if len(name) <= 32 else f"{name[:16]}-{digest}-engine"
+
+
+def service_name(settings: Settings) -> str:
+    """Return the name of the gateway's user and unit in the form `host`."""
+    return user_name(settings).removesuffix("-engine") + "-gateway"
+
+
+def service_unit(settings: Settings) -> str:
+    return f"/etc/systemd/system/{service_name(settings)}.service"
 
 
 def rootless_unit(settings: Settings) -> str:
@@ -189,6 +213,7 @@ def access_probe(settings: Settings) -> str:
         "access/probe.sh.j2",
         auto=known is None,
         user=user_name(settings),
+        service=service_unit(settings),
         socket=settings.engine.socket if settings.sandbox.enabled else None,
         **_places(settings),
     )
@@ -199,7 +224,27 @@ def access_problems(settings: Settings, answers: dict[str, str]) -> Iterable[Pro
     if "access" not in answers:
         return
     there = Access.parse(answers["access"])
-    if form(settings) == "socket":
+    wanted = form(settings)
+    if there.service and wanted != "host":
+        yield Problem(
+            f"the gateway is a service of the host ({service_name(settings)}.service), and"
+            f" sandbox.socket is {settings.sandbox.socket}, which wants a container",
+            f"set sandbox.socket to host, {OTHER_NAME}",
+        )
+        return
+    if there.foreign and wanted == "host":
+        yield Problem(
+            f"{service_unit(settings)} is there and not the toolkit's",
+            f"remove it, {OTHER_NAME}",
+        )
+        return
+    if there.deployed and wanted == "host":
+        yield Problem(
+            "sandbox.socket is host, but the deployment's gateway is a container",
+            f"set sandbox.socket to auto, {OTHER_NAME}",
+        )
+        return
+    if wanted == "socket":
         if there.own_engine:
             yield Problem(
                 f"the deployment runs on its own rootless engine ({user_name(settings)}.service),"
@@ -215,7 +260,7 @@ def access_problems(settings: Settings, answers: dict[str, str]) -> Iterable[Pro
         )
     if _chosen(settings):
         yield Problem(
-            "sandbox.socket is rootless, and engine.source or engine.socket names another engine",
+            f"sandbox.socket is {wanted}, and engine.source or engine.socket names another engine",
             "leave those two at their defaults, or set sandbox.socket to socket",
         )
     if there.lacking:

@@ -18,7 +18,7 @@ from pyinfra.api import StringCommand
 from pyinfra.api.deploy import deploy
 from pyinfra.api.host import Host
 
-from operations import compose, configuration, images, project, snapshot, templates
+from operations import access, configuration, images, runtime, snapshot, templates
 from operations.operation import operation
 from toolkit.settings import Settings
 
@@ -75,8 +75,8 @@ class Running:
 def gateway_probe(settings: Settings) -> str:
     return templates.render(
         "compose/probe.sh.j2",
-        docker=project.shell_environment(settings),
-        name=settings.name,
+        docker=runtime.shell(settings),
+        service=access.on_host(settings),
         image=images.tag(settings),
         label=LABEL,
         project=settings.project_directory,
@@ -137,7 +137,7 @@ def activated(settings: Settings) -> Generator:
     it is healthy.
     """
     changes = bool(configuration.pending(settings))
-    found = reasons(running(), compose.inputs(settings), changes, images.pending(settings))
+    found = reasons(running(), runtime.inputs(settings), changes, images.pending(settings))
     if not found:
         host.noop("the gateway runs what it should")
         return
@@ -184,7 +184,10 @@ def script(settings: Settings) -> str:
     """Return the script that swaps the gateway on the host."""
     return templates.render(
         "compose/activate.sh.j2",
-        docker=project.shell_environment(settings),
+        docker=runtime.shell(settings),
+        kind="gateway" if access.on_host(settings) else "container",
+        uid=runtime.uid(settings),
+        directories=runtime.writable(settings),
         name=settings.name,
         project=settings.project_directory,
         config=settings.config_directory,
@@ -193,6 +196,5 @@ def script(settings: Settings) -> str:
         url=url(settings),
         timeout=settings.gateway.ready_timeout,
         secrets=sorted(settings.credentials),
-        home=bool(settings.home_volume),
         reload_seconds=RELOAD_SECONDS,
     )

@@ -97,6 +97,9 @@ def configured(settings: Settings) -> Generator:
 
     + settings: the settings of the host
     """
+    if access.on_host(settings):
+        host.noop("the gateway is a service of the host")
+        return
     base, extra = base_file(settings), extra_file(settings)
     changed = [file for file in (base, extra) if file and files.differs(file)]
     stale = project.path(settings, project.EXTRA)
@@ -121,7 +124,7 @@ def _render(settings: Settings, inputs: str) -> str:
         "compose/docker-compose.yml.j2",
         name=settings.name,
         image=images.tag(settings),
-        environment=_environment(settings),
+        environment=environment(settings),
         tmp_size=gateway.tmp_size,
         # A home volume keeps ~/.cache as well.
         cache_size=None if settings.home_volume else gateway.cache_size,
@@ -161,7 +164,7 @@ def _mounts(settings: Settings) -> list[dict[str, Any]]:
         (settings.workspace_directory, f"{state}/workspace", False),
         (settings.auth_directory, "/home/node/.config/openclaw", False),
     ]
-    if _has_ca_bundle(settings):
+    if has_ca_bundle(settings):
         pairs.append((CA_BUNDLE, CA_BUNDLE, True))
     if settings.sandbox.enabled:
         # The command line of OpenClaw has them too: `openclaw sandbox` asks the engine itself.
@@ -170,7 +173,7 @@ def _mounts(settings: Settings) -> list[dict[str, Any]]:
     return [{"source": source, "target": target, "read_only": ro} for source, target, ro in pairs]
 
 
-def _environment(settings: Settings) -> dict[str, str]:
+def environment(settings: Settings) -> dict[str, str]:
     # Half of the limit for JavaScript; the rest is for native memory, the tmpfs and commands.
     heap = memory_bytes(settings.gateway.memory) // 2 >> 20
     variables = {
@@ -179,14 +182,14 @@ def _environment(settings: Settings) -> dict[str, str]:
         "NODE_OPTIONS": f"--max-old-space-size={heap}",
         "OPENCLAW_GATEWAY_PORT": str(settings.gateway.port),
     }
-    if _has_ca_bundle(settings):
+    if has_ca_bundle(settings):
         variables |= dict.fromkeys(_CA_VARIABLES, CA_BUNDLE)
     if settings.config_ownership == "managed":
         variables["OPENCLAW_CONFIG_READONLY"] = "1"
     return variables | settings.gateway.environment
 
 
-def _has_ca_bundle(settings: Settings) -> bool:
+def has_ca_bundle(settings: Settings) -> bool:
     return settings.trust_host_cas and "ca-bundle" in snapshot.read().get("compose", "")
 
 

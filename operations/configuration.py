@@ -18,7 +18,7 @@ from pyinfra import host, logger
 from pyinfra.api import StringCommand
 from pyinfra.api.deploy import deploy
 
-from operations import files, images, merging, preflight, private, project, templates
+from operations import files, images, merging, preflight, private, runtime, templates
 from operations.operation import operation
 from operations.sandbox import policy
 from operations.secrets import TOKEN
@@ -42,7 +42,7 @@ def owned(settings: Settings, there: Mapping[str, Any] | None = None) -> dict[st
     """
     gateway: dict[str, Any] = {
         "mode": "local",
-        "bind": "lan",
+        "bind": runtime.bind(settings),
         "port": settings.gateway.port,
         "auth": {
             "mode": "token",
@@ -64,6 +64,7 @@ def owned(settings: Settings, there: Mapping[str, Any] | None = None) -> dict[st
     if settings.gateway.install_browser:
         # No display, and no user namespaces for Chromium's own sandbox, in a closed container.
         defaults["browser"] = {"headless": True, "noSandbox": True}
+    defaults = merging.merge(defaults, runtime.configuration(settings))
     defaults = merging.merge(defaults, policy.configuration(settings, there))
     return merging.merge(defaults, settings.openclaw)
 
@@ -140,11 +141,12 @@ def script(settings: Settings) -> str:
     """Return the shell script that onboards, patches and validates on the host."""
     return templates.render(
         "openclaw/merge.sh.j2",
-        docker=project.shell_environment(settings),
+        docker=runtime.shell(settings),
         project=settings.project_directory,
         config=settings.config_directory,
         image=images.tag(settings),
         onboard=settings.onboarding.enabled,
+        bind=runtime.bind(settings),
         auth_choice=settings.onboarding.auth_choice,
         port=settings.gateway.port,
         patch=owned(settings, private.read(settings).configuration()),

@@ -84,7 +84,7 @@ def closed(settings: Settings) -> Generator:
 
     Without systemd the rule has to be set again after a boot, by the next run.
     """
-    if access.form(settings) == "rootless":
+    if access.own_engine(settings):
         host.noop("the bridge is in the rootless engine's own network, which nobody can reach")
         return
     wanted, found = unit(settings), snapshot.read().get("network", "").split()

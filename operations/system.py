@@ -107,6 +107,7 @@ def system_probe(settings: Settings) -> str:
         rootless_socket=access.rootless_socket(settings),
         rootless_home=access.rootless_home(settings),
         project=settings.name,
+        service=access.service_name(settings),
         port=settings.gateway.port,
     )
 

@@ -24,6 +24,9 @@ _environment.filters["json"] = lambda value: json.dumps(value, ensure_ascii=Fals
 _environment.filters["compose"] = lambda value: json.dumps(
     str(value).replace("$", "$$"), ensure_ascii=False
 )
+_environment.filters["unit"] = lambda value: json.dumps(str(value), ensure_ascii=False).replace(
+    "%", "%%"
+)
 
 
 def render(name: str, /, **variables: Any) -> str:
@@ -31,7 +34,7 @@ def render(name: str, /, **variables: Any) -> str:
 
     Filters beside Jinja2's own: `sh` quotes a word for a shell, `json` writes JSON, which is
     also how a string is written safely into YAML; `compose` does so for a string in which
-    Compose must not interpolate variables.
+    Compose must not interpolate variables, `unit` for a unit of systemd.
 
     Raises:
         jinja2.UndefinedError: the template uses a name that was not given.

@@ -15,7 +15,7 @@ from pyinfra.api.exceptions import PyinfraError
 from pyinfra.api.host import Host
 from pyinfra.connectors.ssh import SSHConnector
 
-from operations import private, project, secrets, snapshot, templates
+from operations import access, private, project, runtime, secrets, snapshot, templates
 from toolkit import dotenv, targets
 from toolkit.session import Session
 from toolkit.settings import Settings, settings_for
@@ -70,9 +70,7 @@ def status(host: Host) -> dict[str, Any]:
         address = "127.0.0.1"
     script = templates.render(
         "deploy/status.sh.j2",
-        docker=project.shell_environment(settings),
-        project=settings.project_directory,
-        deployment=settings.name,
+        docker=runtime.shell(settings),
         url=f"http://{f'[{address}]' if ':' in address else address}:{settings.gateway.port}",
     )
     answer = snapshot.run_quietly(host, script)
@@ -115,6 +113,9 @@ def log_command(settings: Settings, follow: bool, tail: int) -> str:
 
     Not `docker compose logs`, which puts a control sequence before each line even in a pipe.
     """
+    if access.on_host(settings):
+        command = f"gateway_log --tail {tail}{' -f' if follow else ''}"
+        return f"{_service(settings)}\n{command}"
     words = shlex.join(["docker", "logs", "--tail", str(tail), *(["-f"] if follow else [])])
     return (
         f"{_in_project(settings)}\n"
@@ -124,9 +125,17 @@ def log_command(settings: Settings, follow: bool, tail: int) -> str:
     )
 
 
+def _service(settings: Settings) -> str:
+    missing = f"echo {shlex.quote(_missing(settings))} >&2; exit 1"
+    return f"{runtime.shell(settings)}\ngateway_deployed || {{ {missing}; }}"
+
+
+def _missing(settings: Settings) -> str:
+    return f"no deployment in {settings.project_directory}; ./claw up makes it"
+
+
 def _in_project(settings: Settings) -> str:
-    directory = shlex.quote(settings.project_directory)
-    missing = f"no deployment in {settings.project_directory}; ./claw up makes it"
+    directory, missing = shlex.quote(settings.project_directory), _missing(settings)
     return (
         f"{project.shell_environment(settings)}\n"
         f"[ -e {directory}/docker-compose.yml ] || {{ echo {shlex.quote(missing)} >&2; exit 1; }}\n"
@@ -136,6 +145,9 @@ def _in_project(settings: Settings) -> str:
 
 def cli_command(settings: Settings, arguments: tuple[str, ...], terminal: bool) -> str:
     """Return the shell line that runs OpenClaw's CLI beside the gateway."""
+    if access.on_host(settings):
+        option = "-t " if terminal else ""
+        return f"{_service(settings)}\ngateway_exec {option}openclaw {shlex.join(arguments)}"
     mode = () if terminal else ("-T",)
     return compose_command(settings, "run", "--rm", "--no-deps", *mode, "openclaw-cli", *arguments)
 
@@ -143,9 +155,11 @@ def cli_command(settings: Settings, arguments: tuple[str, ...], terminal: bool) 
 def onboard_command(settings: Settings, arguments: tuple[str, ...]) -> str:
     """Return the shell line that runs OpenClaw's wizard; without a gateway too.
 
-    `--no-install-daemon`: in a container it is Docker that keeps the gateway running.
+    `--no-install-daemon`: it is Docker, or a unit of ours, that keeps the gateway running.
     """
     words = ("onboard", "--no-install-daemon", *arguments)
+    if access.on_host(settings):
+        return cli_command(settings, words, terminal=True)
     beside = compose_command(settings, "run", "--rm", "--no-deps", "openclaw-cli", *words)
     alone = compose_command(
         settings, "run", "--rm", "--no-deps", "--entrypoint", "openclaw", project.GATEWAY, *words

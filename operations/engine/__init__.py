@@ -55,7 +55,7 @@ def installed(settings: Settings) -> Generator:
     On a host without an engine, daemon.json is written first, so that the engine never runs
     without it. What the engine has stored is kept when another source's packages replace it.
     """
-    without_root = access.form(settings) == "rootless"
+    without_root = access.own_engine(settings)
     wanted = plan(settings, system.current(), current(), packages.current(), without_root)
     if wanted.source == "existing":
         host.noop("the engine that is there is used")
@@ -105,7 +105,7 @@ def configured(settings: Settings) -> Generator:
     + settings: of the host
     """
     engine = current()
-    if access.form(settings) == "rootless":
+    if access.own_engine(settings):
         host.noop("a rootless engine has its own configuration")
         return
     if settings.engine.socket not in DEFAULT_SOCKETS:

@@ -21,7 +21,7 @@ def engine_problems(settings: Settings, answers: dict[str, str]) -> Iterable[Pro
     engine = Engine.parse(answers["engine"])
     there = Packages.parse(answers.get("packages", ""))
     system = System.parse(answers.get("system", ""))
-    rootless = access.form(settings) == "rootless"
+    rootless = access.own_engine(settings)
     wanted = plan(settings, system, engine, there, rootless)
     yield from {
         "existing": existing_problems,

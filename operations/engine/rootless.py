@@ -59,7 +59,7 @@ def started(settings: Settings) -> Generator:
 
     + settings: of the host
     """
-    if access.form(settings) != "rootless":
+    if not access.own_engine(settings):
         host.noop("the deployment uses the host's engine")
         return
     there = access.current()

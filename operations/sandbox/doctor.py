@@ -10,15 +10,15 @@ from typing import Any
 from pyinfra import host
 from pyinfra.api.exceptions import PyinfraError
 
-from operations import access, private, project, security, snapshot, templates
+from operations import access, private, runtime, security, snapshot, templates
 from operations.preflight import Problem
 from operations.sandbox import knobs, running, turn
 from operations.sandbox.images import contexts, probes
 from toolkit.settings import Settings
+from toolkit.settings.paths import state_in_gateway
 
-STATE = turn.STATE
-EXPECTED = frozenset({"gateway.bind_network_accessible"})
-"""What OpenClaw's `doctor` says of every gateway in a container: see `operations.verification`."""
+EXPECTED = frozenset({"gateway.bind_network_accessible", "node-onboarding-url"})
+"""What OpenClaw's `doctor` says of every gateway of ours: see `operations.verification`."""
 
 
 def findings(settings: Settings) -> list[Problem]:
@@ -45,7 +45,8 @@ def findings(settings: Settings) -> list[Problem]:
 
 def script(settings: Settings, deployed: Mapping[str, Any]) -> str:
     """Return the script that looks on the host."""
-    sandboxes = _sandboxes(deployed) if settings.sandbox.enabled else {}
+    sandboxes = _sandboxes(settings, deployed) if settings.sandbox.enabled else {}
+    state = state_in_gateway(settings)
     options = list(probes.options(settings))
     kind: security.Kind = "browser" if settings.sandbox.browser.enabled else "tools"
     if settings.sandbox.seccomp == "own":
@@ -54,7 +55,7 @@ def script(settings: Settings, deployed: Mapping[str, Any]) -> str:
         options.append(f"--security-opt=apparmor={apparmor}")
     return templates.render(
         "sandbox/doctor.sh.j2",
-        docker=project.shell_environment(settings),
+        docker=runtime.shell(settings),
         name=settings.name,
         sandboxed=settings.sandbox.enabled,
         images=sorted({image for one in sandboxes.values() for image in turn.images(one)}),
@@ -62,15 +63,18 @@ def script(settings: Settings, deployed: Mapping[str, Any]) -> str:
         options=options,
         socket=access.socket(settings),
         profiles=_profiles(sandboxes),
-        workspaces=[*workspaces(deployed).values(), f"{STATE}/sandboxes"],
-        uid=settings.sandbox.container.user.split(":")[0],
+        workspaces=[*workspaces(settings, deployed).values(), f"{state}/sandboxes"],
+        state=state,
+        uid=_uid(settings),
     )
 
 
-def workspaces(deployed: Mapping[str, Any]) -> dict[str, str]:
+def workspaces(settings: Settings, deployed: Mapping[str, Any]) -> dict[str, str]:
     """Return the path of every agent's workspace as the gateway sees it, by agent."""
     agents = deployed.get("agents") or {}
-    common = (agents.get("defaults") or {}).get("workspace") or f"{STATE}/workspace"
+    common = (agents.get("defaults") or {}).get(
+        "workspace"
+    ) or f"{state_in_gateway(settings)}/workspace"
     own = {name: entry.get("workspace") for name, entry in (agents.get("entries") or {}).items()}
     own |= {entry["id"]: entry.get("workspace") for entry in agents.get("list") or []}
     found = {"main": common, **{name: path or common for name, path in own.items()}}
@@ -87,7 +91,7 @@ def examine(
             "systemctl restart docker && systemctl status docker",
         )
         return
-    sandboxes = _sandboxes(deployed) if settings.sandbox.enabled else {}
+    sandboxes = _sandboxes(settings, deployed) if settings.sandbox.enabled else {}
     if settings.sandbox.enabled and not sandboxes:
         yield Problem("openclaw.json has no sandbox policy", "./claw up")
     yield from _images(sandboxes, answers)
@@ -96,7 +100,7 @@ def examine(
         return
     if settings.sandbox.enabled:
         yield from _client(answers)
-        yield from _paths(deployed, sandboxes, answers)
+        yield from _paths(settings, deployed, sandboxes, answers)
         for path in answers.get("profiles", "").split():
             yield Problem(f"the gateway cannot read the profile {path}", "./claw up")
         yield from _owners(settings, answers)
@@ -167,10 +171,13 @@ def _client(answers: Mapping[str, str]) -> Iterable[Problem]:
 
 
 def _paths(
-    deployed: Mapping[str, Any], sandboxes: Mapping[str, Any], answers: Mapping[str, str]
+    settings: Settings,
+    deployed: Mapping[str, Any],
+    sandboxes: Mapping[str, Any],
+    answers: Mapping[str, str],
 ) -> Iterable[Problem]:
     mounts = json.loads(answers.get("mounts", "").strip() or "[]")
-    wanted = dict(workspaces(deployed)) | {"the state": STATE}
+    wanted = workspaces(settings, deployed) | {"the state": state_in_gateway(settings)}
     for agent, sandbox in sandboxes.items():
         if sandbox.get("workspaceRoot"):
             wanted[f"workspaceRoot of {agent}"] = str(sandbox["workspaceRoot"]).replace(
@@ -242,9 +249,15 @@ def _stale(settings: Settings) -> Iterable[Problem]:
         )
 
 
-def _sandboxes(deployed: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    found = {agent: knobs.policy(deployed, agent) for agent in workspaces(deployed)}
+def _sandboxes(settings: Settings, deployed: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    found = {agent: knobs.policy(deployed, agent) for agent in workspaces(settings, deployed)}
     return {agent: one for agent, one in found.items() if one.get("mode", "off") != "off"}
+
+
+def _uid(settings: Settings) -> str:
+    """Return the uid of the sandboxes' user where the gateway sees it."""
+    user = settings.sandbox.container.user.split(":")[0]
+    return access.owner(settings, int(user)).split(":")[0] if access.on_host(settings) else user
 
 
 def _profiles(sandboxes: Mapping[str, Any]) -> list[str]:

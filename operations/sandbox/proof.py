@@ -22,9 +22,10 @@ from typing import Any
 from pyinfra import host
 from pyinfra.api.exceptions import PyinfraError
 
-from operations import access, activation, private, project, security, snapshot, templates
+from operations import access, activation, private, runtime, security, snapshot, templates
 from operations.check import Check
 from operations.sandbox import inside, knobs, names, turn
+from operations.service import surroundings
 from toolkit.settings import Settings
 from toolkit.settings.types import memory_bytes
 
@@ -145,18 +146,10 @@ def _record_script(settings: Settings, record: str) -> str:
 
 def script(settings: Settings, configuration: dict[str, Any], plan: dict[str, Any]) -> str:
     """Return the script that has the turns taken on the host and prints what there is to see."""
-    there = activation.running()
-    environment = {
-        "HOME": "/home/node",
-        "NODE_OPTIONS": f"--max-old-space-size={memory_bytes(settings.gateway.memory) // 2 >> 20}",
-        "OPENCLAW_GATEWAY_TOKEN": secrets.token_hex(32),
-    }
-    body = turn.container(there.host_config, there.image, environment, _PLACEHOLDER, plan)
-    body["User"] = there.user
     sandboxes = [knobs.policy(configuration, one["agent"]) for one in plan["turns"]]
     return templates.render(
         "sandbox/proof.sh.j2",
-        docker=project.shell_environment(settings),
+        docker=runtime.shell(settings),
         base=base(settings),
         container=f"{turn.prefix(settings)}gateway",
         config=settings.config_directory,
@@ -166,12 +159,32 @@ def script(settings: Settings, configuration: dict[str, Any], plan: dict[str, An
             "plan.json": json.dumps(plan),
             "turn.mjs": templates.render("sandbox/turn.mjs"),
         },
-        body=body,
+        body=None if access.on_host(settings) else _container(settings, plan),
+        token=secrets.token_hex(32),
+        arguments=_arguments(settings) if access.on_host(settings) else [],
         placeholder=_PLACEHOLDER,
         seconds=plan["readySeconds"] + len(plan["turns"]) * (plan["turnSeconds"] + 10) + 30,
         images=sorted({image for sandbox in sandboxes for image in turn.images(sandbox)}),
         profiles=sorted({path for one in sandboxes for path in profile_paths(settings, one)}),
     )
+
+
+def _container(settings: Settings, plan: dict[str, Any]) -> dict[str, Any]:
+    there = activation.running()
+    environment = {
+        "HOME": "/home/node",
+        "NODE_OPTIONS": f"--max-old-space-size={memory_bytes(settings.gateway.memory) // 2 >> 20}",
+        "OPENCLAW_GATEWAY_TOKEN": secrets.token_hex(32),
+    }
+    body = turn.container(there.host_config, there.image, environment, _PLACEHOLDER, plan)
+    return body | {"User": there.user}
+
+
+def _arguments(settings: Settings) -> list[str]:
+    """Return what `systemd-run` is told: as the gateway, with other directories."""
+    config = f"{_PLACEHOLDER}/config"
+    places = surroundings.Places(config, f"{config}/workspace", f"{_PLACEHOLDER}/auth")
+    return surroundings.run_arguments(settings, places, f"{_PLACEHOLDER}/environment", proof=True)
 
 
 def profile_paths(settings: Settings, sandbox: dict[str, Any]) -> dict[str, str]:

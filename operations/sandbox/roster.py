@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from toolkit.settings import Settings
-from toolkit.settings.paths import STATE, WORKSPACE
+from toolkit.settings.paths import STATE, WORKSPACE, state_in_gateway, workspace_in_gateway
 
 KEYED_SINCE = (2026, 8, 1)
 FIRST = "main"
@@ -22,12 +22,13 @@ FIRST = "main"
 
 @dataclass(frozen=True)
 class Roster:
-    """The agents that are there by id, whether the release keeps them under `entries`, and the
-    workspace of an agent that is the only one."""
+    """The agents that are there by id, whether the release keeps them under `entries`, the
+    workspace of an agent that is the only one, and OpenClaw's state directory."""
 
     keyed: bool
     entries: Mapping[str, Mapping[str, Any]]
     workspace: str = WORKSPACE
+    state: str = STATE
 
     def several(self, changes: Collection[str]) -> bool:
         """Return whether there is more than one agent after `changes` to some."""
@@ -44,7 +45,10 @@ class Roster:
         before = self.entries or {FIRST: {}}
         wanted: dict[str, Any] = {} if self.entries else {FIRST: {}}
         for name, change in changes.items():
-            wanted[name] = {**({} if name in before else {"workspace": workspace(name)}), **change}
+            wanted[name] = {
+                **({} if name in before else {"workspace": workspace(name, self.state)}),
+                **change,
+            }
         if not self.keyed:
             after = {name: {"id": name, **entry} for name, entry in self.entries.items()}
             for name, change in wanted.items():
@@ -61,9 +65,9 @@ class Roster:
         return {"entries": wanted, **({} if marked else {"ownership": "explicit"})}
 
 
-def workspace(name: str) -> str:
+def workspace(name: str, state: str = STATE) -> str:
     """Return the workspace of an agent that the toolkit adds, apart from that of the first."""
-    return f"{STATE}/workspace-{name}"
+    return f"{state}/workspace-{name}"
 
 
 def of(settings: Settings, there: Mapping[str, Any]) -> Roster:
@@ -79,7 +83,9 @@ def of(settings: Settings, there: Mapping[str, Any]) -> Roster:
     version = release(settings)
     # An image or a branch without a number: as it is, else the newest form.
     keyed = version >= KEYED_SINCE if version else entries is not None or listed is None
-    return Roster(keyed, found, _workspace(settings.openclaw) or _workspace(there) or WORKSPACE)
+    usual = workspace_in_gateway(settings)
+    chosen = _workspace(settings.openclaw) or _workspace(there) or usual
+    return Roster(keyed, found, chosen, state_in_gateway(settings))
 
 
 def release(settings: Settings) -> tuple[int, ...] | None:

@@ -26,7 +26,7 @@ from operations import (
     configuration,
     merging,
     private,
-    project,
+    runtime,
     security,
     snapshot,
 )
@@ -223,13 +223,10 @@ def parse_idle(answer: str) -> dict[str, float]:
 
 
 def _in_gateway(settings: Settings) -> list[str]:
-    label = "--filter label=com.docker.compose"
-    filters = f"{label}.project={quote(settings.name)} {label}.service={project.GATEWAY}"
     return [
-        project.shell_environment(settings),
-        f"gateway=$(docker ps -q {filters} {label}.oneoff=False | head -n 1)",
-        '[ -n "$gateway" ] || { echo "the gateway does not run" >&2; exit 1; }',
-        'inside() { docker exec "$gateway" openclaw "$@" </dev/null; }',
+        runtime.shell(settings),
+        'gateway_runs || { echo "the gateway does not run" >&2; exit 1; }',
+        'inside() { gateway_exec openclaw "$@" </dev/null; }',
     ]
 
 

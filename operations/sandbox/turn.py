@@ -14,9 +14,9 @@ from typing import Any
 from operations import templates
 from operations.sandbox import knobs
 from toolkit.settings import Settings
+from toolkit.settings.paths import AUTH, STATE
 
 GATEWAY_PORT, MODEL_PORT = 18789, 18999
-STATE, AUTH = "/home/node/.openclaw", "/home/node/.config/openclaw"
 READY_SECONDS, TURN_SECONDS = 300, 120
 _POLICY_OF_TOOLS = ("allow", "alsoAllow", "deny", "profile", "byProvider", "sandbox", "elevated")
 _POLICY_OF_EXEC = ("host", "security", "ask", "mode", "node")

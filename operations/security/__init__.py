@@ -93,7 +93,7 @@ def has_apparmor(settings: Settings) -> bool:
     answer = snapshot.read().get("apparmor", "").splitlines()
     # https://docs.docker.com/engine/security/rootless/#known-limitations
     usable = bool(answer) and not set(answer) & set(_OBSTACLES)
-    return usable and access.form(settings) != "rootless"
+    return usable and not access.own_engine(settings)
 
 
 def apparmor_profile(settings: Settings, kind: Kind) -> str | None:

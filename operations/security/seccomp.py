@@ -21,7 +21,7 @@ KINDS: tuple[Kind, ...] = ("tools", "browser", "gateway")
 Architecture = Literal["amd64", "arm64"]
 SOURCE = DIRECTORY / "security" / "system_calls.yml"
 EPERM, ENOSYS = 1, 38
-_ARCHITECTURES: dict[Architecture, str] = {
+ARCHITECTURES: dict[Architecture, str] = {
     "amd64": "SCMP_ARCH_X86_64",
     "arm64": "SCMP_ARCH_AARCH64",
 }
@@ -87,7 +87,7 @@ def profile(kind: Kind) -> dict[str, Any]:
         "defaultAction": "SCMP_ACT_ERRNO",
         "defaultErrnoRet": EPERM,
         "archMap": [
-            {"architecture": name, "subArchitectures": []} for name in _ARCHITECTURES.values()
+            {"architecture": name, "subArchitectures": []} for name in ARCHITECTURES.values()
         ],
         "syscalls": [
             rule for entry in entries() if kind in entry.profiles for rule in rules(entry)
@@ -103,7 +103,7 @@ def render(kind: Kind) -> str:
 def rules(entry: Entry) -> list[dict[str, Any]]:
     """Return an entry's rules; the engine joins them by "or", the conditions of one by "and"."""
     rule: dict[str, Any] = {"comment": entry.why, "names": list(entry.calls)}
-    if len(entry.architectures) < len(_ARCHITECTURES):
+    if len(entry.architectures) < len(ARCHITECTURES):
         rule["includes"] = {"arches": list(entry.architectures)}
     if entry.answer:
         return [rule | {"action": "SCMP_ACT_ERRNO", "errnoRet": ENOSYS}]

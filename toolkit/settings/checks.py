@@ -52,6 +52,7 @@ def problems(settings: Settings) -> Iterator[Inconsistency]:
     yield from _gateway(settings)
     yield from paths.problems(settings)
     yield from sandbox_checks.problems(settings)
+    yield from _on_host(settings)
     yield from _environment(settings)
     yield from _owned("openclaw", settings.openclaw, OWNED_CONFIGURATION)
     yield from _owned("engine.daemon", settings.engine.daemon, _OWNED_DAEMON)
@@ -130,6 +131,36 @@ def _gateway(settings: Settings) -> Iterator[Inconsistency]:
     if gateway.source == "git" and gateway.repository is None:
         yield Inconsistency(
             ("gateway.repository", "gateway.source"), "missing; gateway.source: git needs it"
+        )
+
+
+def _on_host(settings: Settings) -> Iterator[Inconsistency]:
+    """What a gateway that is a service of the host cannot have."""
+    if settings.sandbox.socket != "host":
+        return
+    if settings.gateway.address not in ("127.0.0.1", "0.0.0.0"):
+        yield Inconsistency(
+            ("gateway.address", "sandbox.socket"),
+            f"given {settings.gateway.address}: OpenClaw itself listens there with sandbox.socket "
+            "host; accepted: 127.0.0.1 or 0.0.0.0",
+        )
+    if settings.home_volume:
+        yield Inconsistency(
+            ("home_volume", "sandbox.socket"),
+            f"given {settings.home_volume}: with sandbox.socket host the gateway keeps its state "
+            "alone; mount single directories with extra_mounts",
+        )
+    roots = [settings.sandbox.workspace_root]
+    roots += [agent.workspace_root for agent in settings.sandbox.agents.values()]
+    if any(roots):
+        yield Inconsistency(
+            ("sandbox.workspace_root", "sandbox.socket"),
+            "with sandbox.socket host sandboxes have their workspaces in OpenClaw's own place",
+        )
+    if settings.sandbox.has_browser:
+        yield Inconsistency(
+            ("sandbox.browser.enabled", "sandbox.socket"),
+            "sandboxed browsers need a gateway in a container: sandbox.socket rootless or socket",
         )
 
 

@@ -115,6 +115,16 @@ _SYSTEM_DIRECTORIES = frozenset(
 )
 
 
+def state_in_gateway(settings: Settings) -> str:
+    """Return where OpenClaw's state is for the gateway: on the host it is where the host has it."""
+    return settings.config_directory if settings.sandbox.socket == "host" else STATE
+
+
+def workspace_in_gateway(settings: Settings) -> str:
+    """Return where the first agent's workspace is for the gateway."""
+    return settings.workspace_directory if settings.sandbox.socket == "host" else WORKSPACE
+
+
 @dataclass(frozen=True)
 class Inconsistency:
     """What is wrong with the first of `keys`; the others are those it was compared with."""

@@ -171,10 +171,12 @@ class Sandbox(Section):
     """Run agents' tools in sandboxes."""
     preset: Preset | None = None
     """Named defaults of this section (see Presets below); keys that are given win over them."""
-    socket: Literal["auto", "rootless", "socket"] = "auto"
+    socket: Literal["auto", "rootless", "host", "socket"] = "auto"
     """How the gateway reaches an engine: `rootless` (an engine without root, under a user of its
-    own, runs gateway and sandboxes), `socket` (the host's engine, whose socket is as good as root);
-    `auto`: what the deployment has already, else the safest that the host can carry."""
+    own, runs gateway and sandboxes), `host` (such an engine runs the sandboxes alone, and the
+    gateway is a service of the host), `socket` (the host's engine, whose socket is as good as
+    root); `auto`: what the deployment has already, else the safest container form that the host can
+    carry."""
     mode: Literal["non-main", "all"] = "all"
     """Which sessions are sandboxed: all, or all but each agent's main one."""
     scope: Literal["session", "agent", "shared"] = "agent"

@@ -1,0 +1,218 @@
+"""Facts in, commands out: a gateway that is a service of the host."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+from pyinfra.context import ctx_host
+
+from operations import (
+    access,
+    activation,
+    compose,
+    configuration,
+    files,
+    network,
+    private,
+    runtime,
+    service,
+    snapshot,
+    verification,
+)
+from operations.sandbox import roster
+from tests.operations.hosts import FakeHost, commands
+from toolkit.settings import Settings
+
+ACCESS = "lacking=\nown-engine=\ncgroup2=\nuser=990:989\nsubuid=524288\nsubgid=524288\n"
+OWNER = "525287:525287"
+
+
+def settings(**values: Any) -> Settings:
+    sandbox = {"enabled": True, "socket": "host", **values.pop("sandbox", {})}
+    return Settings.model_validate({"sandbox": sandbox, **values})
+
+
+@contextmanager
+def on(**answers: str) -> Iterator[FakeHost]:
+    host = FakeHost({"access": ACCESS, **answers})
+    original, snapshot.settings_for = snapshot.settings_for, lambda host: settings()
+    try:
+        with ctx_host.use(host):
+            yield host
+    finally:
+        snapshot.settings_for = original
+
+
+@pytest.fixture(autouse=True)
+def without_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(private, "read", lambda settings: private.Private(None, None, {}))
+
+
+def problems(wanted: Settings, answer: str) -> list[str]:
+    with on(access=answer):
+        return [problem.what for problem in access.access_problems(wanted, {"access": answer})]
+
+
+# Which form
+
+
+def test_the_gateway_has_an_engine_without_root_and_no_warning() -> None:
+    with on():
+        assert access.form(settings()) == "host"
+        assert access.socket(settings()) == "/run/openclaw-engine/docker.sock"
+        assert access.owner(settings()) == OWNER
+        assert list(access.warnings(settings())) == []
+
+
+def test_nothing_is_moved_from_one_form_to_another() -> None:
+    (container,) = problems(settings(), ACCESS + "deployed=\n")
+    assert "the deployment's gateway is a container" in container
+    for socket in ("auto", "rootless", "socket"):
+        (there,) = problems(settings(sandbox={"socket": socket}), ACCESS + "service=\n")
+        assert "the gateway is a service of the host (openclaw-gateway.service)" in there
+    assert problems(settings(), ACCESS + "service=\n") == []
+    (foreign,) = problems(settings(), ACCESS + "foreign=\n")
+    assert "is there and not the toolkit's" in foreign
+    assert problems(settings(sandbox={"socket": "rootless"}), ACCESS + "foreign=\n") == []
+
+
+def test_a_host_without_systemd_is_refused_with_one_problem() -> None:
+    (problem,) = problems(settings(), ACCESS.replace("lacking=", "lacking=systemd"))
+    assert "systemd" in problem
+
+
+@pytest.mark.parametrize(
+    ("values", "key"),
+    [
+        ({"gateway": {"address": "10.0.0.5"}}, "gateway.address"),
+        ({"home_volume": "home"}, "home_volume"),
+        ({"sandbox": {"browser": {"enabled": True}}}, "sandbox.browser.enabled"),
+        ({"sandbox": {"workspace_root": "/data"}}, "sandbox.workspace_root"),
+    ],
+)
+def test_what_this_form_cannot_have_is_refused(values: dict[str, Any], key: str) -> None:
+    with pytest.raises(ValidationError, match=key):
+        settings(**values)
+
+
+# The unit
+
+
+def unit(wanted: Settings) -> list[str]:
+    with on():
+        return service.unit(wanted).content.splitlines()
+
+
+def test_the_service_is_closed() -> None:
+    lines = unit(settings())
+    for line in (
+        "User=openclaw-gateway",
+        "NoNewPrivileges=yes",
+        "CapabilityBoundingSet=",
+        "ProtectSystem=strict",
+        "PrivateDevices=yes",
+        "RestrictNamespaces=yes",
+        "UMask=0077",
+        "SystemCallArchitectures=native",
+    ):
+        assert line in lines
+    assert not [line for line in lines if "SupplementaryGroups" in line]
+    (calls,) = (line.split("=")[1].split() for line in lines if line.startswith("SystemCallFilter"))
+    assert "openat2" in calls and not {"mount", "ptrace", "bpf", "unshare"} & set(calls)
+
+
+def test_the_engine_finds_state_and_workspace_at_the_gateways_paths() -> None:
+    lines = unit(settings())
+    assert "BindPaths=/var/lib/openclaw/config" in lines
+    assert "BindPaths=/var/lib/openclaw/workspace" in lines
+    assert 'Environment="OPENCLAW_STATE_DIR=/var/lib/openclaw/config"' in lines
+    with on():
+        owned = configuration.owned(settings())
+    assert owned["agents"]["defaults"]["workspace"] == "/var/lib/openclaw/workspace"
+    agents = roster.of(settings(), {})
+    added = agents.merged({"second": {}})["entries"]
+    assert added["second"]["workspace"] == "/var/lib/openclaw/config/workspace-second"
+    assert added["main"]["workspace"] == "/var/lib/openclaw/workspace"
+
+
+def test_it_listens_where_it_is_told() -> None:
+    with on():
+        assert configuration.owned(settings())["gateway"]["bind"] == "loopback"
+        open_to_all = settings(gateway={"address": "0.0.0.0"})
+        assert configuration.owned(open_to_all)["gateway"]["bind"] == "lan"
+    command = "ExecStart=/usr/local/bin/openclaw gateway --bind loopback --port 18789"
+    assert command in unit(settings())
+
+
+def test_limits_and_mounts_are_those_of_the_settings() -> None:
+    lines = unit(
+        settings(
+            gateway={"memory": "4g", "cpus": 1.5, "pids_limit": 700},
+            extra_mounts=["/srv/a:/data/a:ro", "/srv/b:/data/b"],
+        )
+    )
+    assert {"MemoryMax=4294967296", "CPUQuota=150%", "TasksMax=700"} <= set(lines)
+    assert {"BindReadOnlyPaths=/srv/a:/data/a", "BindPaths=/srv/b:/data/b"} <= set(lines)
+
+
+def test_a_percent_sign_is_no_specifier_of_systemd() -> None:
+    lines = unit(settings(gateway={"environment": {"FORMAT": '50% "x"'}}))
+    assert 'Environment="FORMAT=50%% \\"x\\""' in lines
+
+
+# Operations
+
+
+def written(there: dict[str, str]) -> list[Any]:
+    return commands(service.configured, {"access": ACCESS, **there}, settings=settings())
+
+
+def test_the_user_and_the_unit_are_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    (command,) = written({})
+    assert f"uid={OWNER.split(':')[0]}" in command.stdin
+    assert "mv -f /opt/openclaw/openclaw-gateway.service.new" in command.stdin
+    assert "last-good" not in command.stdin
+    monkeypatch.setattr(files, "differs", lambda file: file.path.endswith("exec.sh"))
+    (command,) = written({"service": OWNER})
+    assert "last-good/exec.sh" in command.stdin.replace("$last_good", "last-good")
+    monkeypatch.setattr(files, "differs", lambda file: False)
+    assert written({"service": OWNER}) == []
+    assert len(written({"service": "1001:1001"})) == 1
+
+
+def test_there_is_neither_a_compose_project_nor_a_bridge() -> None:
+    assert commands(compose.configured, {"access": ACCESS}, settings=settings()) == []
+    assert commands(network.closed, {"access": ACCESS}, settings=settings()) == []
+    assert commands(service.configured, {}, settings=Settings()) == []
+
+
+def test_the_scripts_are_shell_in_both_forms() -> None:
+    for wanted in (settings(), Settings()):
+        with on():
+            scripts = [runtime.shell(wanted), activation.script(wanted)]
+            scripts.append(verification.script(wanted, judges=True))
+            if access.on_host(wanted):
+                scripts.append(service.program(wanted).content)
+        for script in scripts:
+            done = subprocess.run(["sh", "-n"], input=script, capture_output=True, text=True)
+            assert done.returncode == 0, done.stderr
+
+
+# Verification
+
+
+def test_a_unit_that_was_opened_is_named() -> None:
+    with on():
+        found = service.expected(settings())
+        there = activation.Running(status="running", host_config=found)
+        assert [check.outcome for check in verification.hardening(there, settings())] == ["ok"]
+        there = activation.Running(
+            status="running", host_config={**found, "process.CapEff": "00000000000000c0"}
+        )
+        (check,) = verification.hardening(there, settings())
+    assert check.outcome == "failed" and "process.CapEff" in check.detail
