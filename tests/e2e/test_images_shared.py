@@ -75,6 +75,7 @@ def test_a_host_that_has_it_gives_it_and_nobody_builds(fleet: Fleet) -> None:
     assert {fleet.image(machine) for machine in fleet.machines} == {image}
 
 
+@pytest.mark.long
 def test_after_a_failed_builder_another_host_builds_and_the_rest_receives(fleet: Fleet) -> None:
     first, second, here = fleet.machines
     for machine in (second, here):
@@ -90,6 +91,7 @@ def test_after_a_failed_builder_another_host_builds_and_the_rest_receives(fleet:
     assert fleet.image(first) == fleet.image(second)
 
 
+@pytest.mark.long
 def test_what_fails_everywhere_is_not_built_by_everybody(fleet: Fleet) -> None:
     before = [fleet.image(machine) for machine in fleet.machines]
     for machine in fleet.machines:
