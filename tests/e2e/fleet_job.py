@@ -85,7 +85,8 @@ class Fleet:
         own = {
             "name": self.name,
             "directories": {"project": f"/opt/{self.name}"},
-            "gateway": {"source": "git", "repository": self.repository, "ref": ref},
+            # No gateway is started, but its port has to be free, beside one that runs there.
+            "gateway": {"source": "git", "repository": self.repository, "ref": ref, "port": 18999},
             **settings,
         }
         hosts = [(machine.name, {**machine.data, **own}) for machine in self.machines]

@@ -70,6 +70,7 @@ def test_what_the_validator_refuses_is_not_written(gateway: Deployment) -> None:
     assert up(gateway) == []
 
 
+@pytest.mark.long
 def test_a_setting_that_needs_a_restart_in_the_process(gateway: Deployment) -> None:
     was = running(gateway)
     settings = {"openclaw": {"gateway": {"controlUi": {"basePath": "/claw"}}}}
@@ -97,6 +98,7 @@ def test_a_token_in_openclaw_json_is_adopted_and_replaced_by_a_reference(
     assert up(gateway) == []
 
 
+@pytest.mark.long
 def test_managed_configuration_cannot_be_written_by_openclaw(gateway: Deployment) -> None:
     settings = {"config_ownership": "managed"}
     up(gateway, settings=settings)

@@ -147,6 +147,7 @@ def test_mounts_and_a_home_volume_alone_and_combined(gateway: Deployment, tmp_pa
     assert gateway.sh(f"{volume} /v/mine") == "kept\n", "a volume outlives its setting"
 
 
+@pytest.mark.long
 def test_the_users_override_is_respected(gateway: Deployment) -> None:
     path = f"/opt/{gateway.name}/docker-compose.override.yml"
     gateway.sh(
@@ -184,6 +185,7 @@ def test_a_broken_release_is_rolled_back_with_its_state(gateway: Deployment, can
     assert running(gateway) == was
 
 
+@pytest.mark.long
 def test_settings_that_break_the_gateway_are_rolled_back(gateway: Deployment) -> None:
     was = gateway.sh(f"cat /opt/{gateway.name}/docker-compose.yml")
     broken = {"gateway": {"environment": {"NODE_OPTIONS": "--no-such-option"}}}

@@ -130,6 +130,7 @@ def test_secrets_of_a_build_leave_no_trace(
     assert inside(job, "env | grep -i -e proxy -e cert; find /run/secrets -type f") == ""
 
 
+@pytest.mark.long
 def test_a_browser_is_added_that_works_in_a_closed_container(job: Job) -> None:
     job.up(base_images="bootstrap", gateway={"install_browser": True})
     script = """import { chromium } from "/app/node_modules/playwright-core/index.mjs";

@@ -55,6 +55,7 @@ def test_one_builds_the_others_receive_and_all_have_the_same(fleet: Fleet) -> No
     assert [fleet.left(machine) for machine in fleet.machines] == ["", "", ""]
 
 
+@pytest.mark.long
 def test_only_what_changed_is_sent(fleet: Fleet) -> None:
     first, *others = fleet.machines
     ref = fleet.commit(first, "two")
@@ -102,6 +103,7 @@ def test_what_fails_everywhere_is_not_built_by_everybody(fleet: Fleet) -> None:
     assert ["could not be built on" in one for one in said].count(True) == 1
 
 
+@pytest.mark.long
 def test_a_run_that_is_killed_while_it_sends_is_finished_by_the_next_one(fleet: Fleet) -> None:
     first, second, here = fleet.machines
     fleet.machines.remove(here)
@@ -113,7 +115,11 @@ def test_a_run_that_is_killed_while_it_sends_is_finished_by_the_next_one(fleet: 
             f"printf '#!/bin/sh\\n: >{stalled}\\nexec sleep 3600\\n' >{gzip}; chmod 755 {gzip}"
         )
         running = fleet.start(ref=ref)
-        until(lambda: second.sh(f"ls {stalled}", None), 300, "the image is on its way")
+        on_its_way = f"ls {stalled} 2>/dev/null"
+        until(
+            lambda: second.sh(on_its_way, None) or running.poll() is not None, 300, "a stalled run"
+        )
+        assert running.poll() is None, "it ended instead"
         os.killpg(running.pid, signal.SIGKILL)
         running.wait()
         second.sh(f"rm {gzip}")

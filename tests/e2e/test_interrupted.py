@@ -66,7 +66,7 @@ CUTS: dict[str, tuple[str, dict[str, Any], str]] = {
 }
 
 
-SHORT = ("dpkg has files unpacked", "daemon.json is written", "openclaw.json is being merged")
+SHORT = ("dpkg has files unpacked", "daemon.json is written")
 
 
 @pytest.mark.parametrize(
@@ -126,6 +126,7 @@ def test_two_runs_at_once(interrupted: Deployment):
     finish(interrupted)
 
 
+@pytest.mark.long
 def test_a_second_run_can_wait_for_the_first(interrupted: Deployment):
     finish(interrupted)
     first = interrupted.start("up", settings={"time_zone": "Europe/Madrid"})
