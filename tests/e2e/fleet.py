@@ -76,13 +76,7 @@ class Fleet:
         return f"/srv/{self.id}"
 
     def arguments(self, *more: str) -> tuple[str, ...]:
-        common = {
-            "ssh_hostname": self.host.ip,
-            "ssh_user": "root",
-            "ssh_key": str(lab.key()),
-            "ssh_known_hosts_file": str(self.known_hosts()),
-            "ssh_strict_host_key_checking": "yes",
-        }
+        common = lab.connection(self.host.ip) | {"ssh_known_hosts_file": str(self.known_hosts())}
         hosts = []
         for port, (name, data) in zip(PORTS, self.hosts.items(), strict=False):
             own = {"name": f"{name}-{self.id}", "ssh_port": port}

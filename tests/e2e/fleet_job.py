@@ -134,13 +134,7 @@ def remote(host: lab.Host, user: str) -> Machine:
         assert expect is None or done.returncode == expect, done.stdout + done.stderr
         return done.stdout
 
-    data = {
-        "ssh_hostname": host.ip,
-        "ssh_user": user,
-        "ssh_key": str(lab.key()),
-        "ssh_known_hosts_file": str(lab.SSH_DIR / "known_hosts"),
-    }
-    return Machine(host.name, sh, data)
+    return Machine(host.name, sh, lab.connection(host.ip, user))
 
 
 def local() -> Machine:

@@ -262,13 +262,7 @@ class Deployment:
         data = merged(self.settings, more)
         if self.host:
             target = self.host.name
-            data |= {
-                "ssh_hostname": self.host.ip,
-                "ssh_user": self.user,
-                "ssh_key": str(lab.key()),
-                "ssh_known_hosts_file": str(lab.SSH_DIR / "known_hosts"),
-                "ssh_strict_host_key_checking": "yes",
-            }
+            data |= lab.connection(self.host.ip, self.user)
         else:
             target = "@local"
         self.inventory.write_text(f"hosts = [({target!r}, {data!r})]\n")

@@ -19,14 +19,7 @@ NEVER_READY = {"gateway": {"environment": {"NODE_OPTIONS": "--no-such-option"}}}
 
 
 def connection(host: lab.Host) -> dict[str, Any]:
-    return {
-        "ssh_hostname": host.ip,
-        "ssh_port": 22,
-        "ssh_user": "root",
-        "ssh_key": str(lab.key()),
-        "ssh_known_hosts_file": str(lab.SSH_DIR / "known_hosts"),
-        "ssh_strict_host_key_checking": "yes",
-    }
+    return lab.connection(host.ip) | {"ssh_port": 22}  # not one of a fleet of ports
 
 
 def test_a_network_that_is_cut_is_noticed(lab_host: MakeHost, tmp_path: Path) -> None:

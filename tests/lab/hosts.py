@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tests.lab import seed
 
@@ -77,6 +78,17 @@ def hosts() -> list[Host]:
     return sorted((Host(*three) for three in words if len(three) == 3), key=lambda host: host.name)
 
 
+def connection(address: str, user: str = "root") -> dict[str, Any]:
+    """How pyinfra reaches the host at an address."""
+    return {
+        "ssh_hostname": address,
+        "ssh_user": user,
+        "ssh_key": str(key()),
+        "ssh_known_hosts_file": str(SSH_DIR / "known_hosts"),
+        "ssh_strict_host_key_checking": "yes",
+    }
+
+
 def find(name: str) -> Host:
     for host in hosts():
         if host.name == name:
@@ -99,8 +111,8 @@ def build(suite: str) -> str:
 def up(name: str, suite: str = "bookworm", owner: int = 0, fleet: str = "") -> Host:
     """Create a host, or find the one of that name; returns when systemd and sshd are ready.
 
-    A host with an owner (a process id) is removed by `sweep` once that process is gone. A host of
-    a fleet keeps its address when it boots again.
+    A host with an owner (a process id) is removed by `sweep` once that process is gone. A host
+    keeps its address when it boots again.
     """
     if not re.fullmatch(r"[a-z][a-z0-9-]{0,30}", name):
         raise LabError(f"{name!r} is not a host name")
@@ -111,10 +123,9 @@ def up(name: str, suite: str = "bookworm", owner: int = 0, fleet: str = "") -> H
         pairs = {"host": name, "suite": suite, "owner": owner, "fleet": fleet}
         labels = [f"--label=lab.{key}={value}" for key, value in pairs.items()]
         with one_at_a_time():
-            address = [f"--ip={_free_address()}"] if fleet else []
             docker(
                 *("create", "--name", PREFIX + name, "--hostname", name, "--network", NETWORK),
-                *(*address, *labels, *RUN_OPTIONS, image),
+                *(f"--ip={_free_address()}", *labels, *RUN_OPTIONS, image),
             )
         with tempfile.TemporaryDirectory() as directory:
             seed.write(Path(directory), _known_bundle(image), suite, Path(f"{key()}.pub"))
@@ -259,7 +270,7 @@ def _network() -> None:
 
 
 def _free_address() -> str:
-    """An address that no host has, above those that the engine gives first."""
+    """An address that no host has, above those that the engine gives by itself."""
     ids = docker("ps", "--all", "--quiet", "--filter", "label=lab.host").split()
     fields = "{{range .NetworkSettings.Networks}}{{.IPAddress}} {{.IPAMConfig}} {{end}}"
     taken = re.findall(r"[\d.]{7,}", docker("inspect", "--format", fields, *ids) if ids else "")
