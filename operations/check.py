@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 Outcome = Literal["ok", "failed", "unknown"]
+EXPECTED_DOCTOR = frozenset({"gateway.bind_network_accessible", "node-onboarding-url"})
+"""What `doctor` says of every gateway in a container: it binds to lan, and only the host's
+published port decides who can reach it. And of one on the host: it binds to the loopback alone."""
 
 
 @dataclass(frozen=True)
@@ -26,3 +29,15 @@ class Check:
     @property
     def label(self) -> str:
         return f"{self.group}: {self.name}" if self.group else self.name
+
+
+def counting(findings: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return those findings of `openclaw doctor --json` that count: warnings and errors that it
+    does not have of every gateway of ours.
+    """
+    return [
+        one
+        for one in findings
+        if one.get("severity") in ("warning", "error")
+        and one.get("requirement") not in EXPECTED_DOCTOR
+    ]

@@ -89,7 +89,7 @@ class Execution:
     def _release(self, host: Host) -> None:
         name, own = self._locked[host], self.result.hosts[host.name]
         openclaw = activation.known(host).version or settings_for(host).gateway.version
-        target = self.session.options.target or "@local"
+        target = self.session.options.target_name
         line = audit.line(own, self.id, self.owner, target, openclaw)
         with contextlib.suppress(Exception):  # a broken connection: the lock ends with it
             deploy_lock.release(host, name, self.id, line)

@@ -14,7 +14,9 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from toolkit import atomic
 from toolkit.results import RunResult
+from toolkit.targets import LOCAL
 
 KEPT = 20
 """Timelines that are kept."""
@@ -30,7 +32,7 @@ def directory() -> Path:
 def identity(target: str | None) -> str:
     """Return what is the same for every way to write a target: a file by its absolute path."""
     if not target:
-        return "@local"
+        return LOCAL
     path = Path(target)
     return str(path.resolve()) if path.suffix in (".yml", ".yaml", ".py") else target
 
@@ -86,10 +88,6 @@ def _path(target: str | None) -> Path:
 
 
 def _write(path: Path, text: str) -> None:
-    """Replace a file that is the user's alone; a run at the same time never sees half of it."""
+    """Replace a file that is the user's alone."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
-    part.replace(path)
+    atomic.replace(path, text, 0o600)

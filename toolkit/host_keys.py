@@ -22,6 +22,8 @@ from pyinfra.connectors.ssh import connector_data_meta
 from pyinfra.connectors.sshuserclient import SSHClient
 from pyinfra.connectors.sshuserclient.client import get_ssh_config
 
+from toolkit.settings.machines import ssh_config
+
 STRICT = "ssh_strict_host_key_checking"
 SECONDS = 15
 KINDS = (
@@ -156,8 +158,7 @@ def _trusted(host: Host, name: str, target: str | None, several: bool) -> list[s
     """Return the target of `trust` that is about `name`: the host itself, or a jump host."""
     data = host.data
     config = get_ssh_config(data.get("ssh_config_file"))
-    found = config.lookup(data.get("ssh_hostname") or host.name) if config else {}
-    for hop in found.get("proxyjump", "").split(","):
+    for hop in ssh_config(host).get("proxyjump", "").split(","):
         hostname, settings = SSHClient.derive_shorthand(config, hop) if hop else ("", {})
         resolved = config.lookup(hostname).get("hostname", hostname) if hop and config else ""
         if hop and name == _name(resolved, int(settings["port"])):

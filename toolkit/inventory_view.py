@@ -11,7 +11,6 @@ import click
 import yaml
 from pyinfra.api.host import Host
 from pyinfra.connectors.ssh import SSHConnector
-from pyinfra.connectors.sshuserclient.client import get_ssh_config
 from rich.console import Console
 from rich.text import Text
 from rich.tree import Tree
@@ -20,7 +19,9 @@ from toolkit import commands
 from toolkit.options import TARGET_HELP, leave, target_options
 from toolkit.settings import Settings, settings_for
 from toolkit.settings.layers import connector_types
+from toolkit.settings.machines import ssh_config
 from toolkit.settings.sources import HIDDEN, layers_of, resolved
+from toolkit.targets import LOCAL
 
 _SECRET = ("password", "kwargs", "_env")
 _SHOWN_ALREADY = ("ssh_hostname", "ssh_user", "ssh_port", "ssh_key")
@@ -63,7 +64,7 @@ def document(hosts: list[Host]) -> dict[str, Any]:
 
 def tree(hosts: list[Host], target: str | None) -> Tree:
     """Return the tree: hosts below their groups, each with its details where it comes first."""
-    top = Tree(Text(target or "@local", "bold"), guide_style="dim")
+    top = Tree(Text(target or LOCAL, "bold"), guide_style="dim")
     shown: set[str] = set()
     for name, members in _groups(hosts).items():
         branch = top.add(Text.assemble((name, "bold cyan"), f"  {len(members)}"))
@@ -81,13 +82,11 @@ def connection(host: Host) -> dict[str, Any]:
     if not issubclass(host.connector_cls, SSHConnector):
         kind = host.connector_cls.__name__.removesuffix("Connector").lower()
         return {"connector": kind, **_others(host)}
-    name = data.get("ssh_hostname") or host.name
-    config = get_ssh_config(data.get("ssh_config_file"))
-    found: Mapping[str, Any] = config.lookup(name) if config else {}
+    found = ssh_config(host)
     keys = [data.get("ssh_key")] if data.get("ssh_key") else found.get("identityfile", [])
     reached = {
         "connector": "ssh",
-        "address": found.get("hostname", name),
+        "address": found["hostname"],
         "port": int(data.get("ssh_port") or found.get("port") or 22),
         "user": data.get("ssh_user") or found.get("user"),
         "key": ", ".join(keys) or None,

@@ -8,14 +8,14 @@ hold names, versions and digests, no addresses of registries.
 from __future__ import annotations
 
 import fcntl
-import os
 import sys
-import tempfile
 from pathlib import Path
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pyinfra.api.exceptions import PyinfraError
+
+from toolkit import atomic
 
 ROOT = Path(__file__).resolve().parent.parent
 SHIPPED = ROOT / "templates" / "images" / "releases.lock.yml"
@@ -147,12 +147,4 @@ def _write(path: Path, lock: Lock) -> None:
     text = "# Written by openclaw-pyinfra; keep it with the inventory.\n" + yaml.safe_dump(
         lock.model_dump(exclude_defaults=True), sort_keys=True
     )
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w") as file:
-            file.write(text)
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    except OSError:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    atomic.replace(path, text, 0o644)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from pyinfra.api.host import Host
 from rich.console import Console
@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from operations import access, verification
+from operations.check import Check
 from operations.sandbox import running
 from toolkit import targets
 from toolkit.outcome import outcome_table
@@ -125,19 +126,15 @@ class Report:
         wide = None if self.console.is_terminal else 240  # nothing to fold for
         self.console.print(outcome_table(result), width=wide)
         for host in hosts:
-            bad = [check for check in result.hosts[host.name].checks if check["outcome"] != "ok"]
+            checks = host.connector_data.get(verification.RESULTS, ())
+            bad = any(check.outcome != "ok" for check in checks)
             _, warnings = host.connector_data.get(access.SUMMARY, (None, ()))
             stale = host.connector_data.get(running.NAMED, ())
             if not (bad or warnings or stale):
                 continue
             self._line(host.name, "bold")
-            for warning in warnings:
-                self._line(f"  Warning     {warning}", "yellow")
-            for check in bad:
-                label = f"{check['group']}: {check['name']}" if check["group"] else check["name"]
-                self._line(
-                    f"  {check['outcome'].capitalize():11} {label}: {check['detail']}", "red"
-                )
+            self._warnings(warnings)
+            self._bad(checks)
             self._sandboxes(host)
         self._line(f"Status      {self.command('status')}")
         self._line(f"Token       {self.command('token')}")
@@ -152,6 +149,9 @@ class Report:
         form, warnings = host.connector_data.get(access.SUMMARY, (None, ()))
         if form:
             self._line(f"  Engine      {form}")
+        self._warnings(warnings)
+
+    def _warnings(self, warnings: Iterable[str]) -> None:
         for warning in warnings:
             self._line(f"  Warning     {warning}", "yellow")
 
@@ -171,6 +171,9 @@ class Report:
         groups = Counter(one.group for one in passed if one.group)
         words += [f"{group} ({count} checks)" for group, count in groups.items()]
         self._line(f"  Verified    {', '.join(words)}", "green")
+        self._bad(checks)
+
+    def _bad(self, checks: Iterable[Check]) -> None:
         for check in checks:
             if check.outcome != "ok":
                 self._line(

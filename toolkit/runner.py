@@ -24,7 +24,7 @@ from pyinfra_cli.util import exec_file
 
 from operations import activation, deploy_lock, preflight, verification
 from operations.preflight import PreflightError
-from toolkit import history, hooks, targets, timeline
+from toolkit import history, hooks, timeline
 from toolkit.display import Display, clean
 from toolkit.errors import cause, explain
 from toolkit.execution import STOP_SECONDS, Execution
@@ -212,7 +212,9 @@ class Runner:
     def _before(self, changing: list[Host]) -> None:
         if hook := self.session.rollout.before:
             names = tuple(host.name for host in changing)
-            event = Event(self._target, names, failed=tuple(self.result.unfinished))
+            event = Event(
+                self.session.options.target_name, names, failed=tuple(self.result.unfinished)
+            )
             with self.display.phase("Running the hook rollout.before"):
                 hooks.run("before", hook, event, self._say)
 
@@ -222,17 +224,19 @@ class Runner:
             return
         changed = tuple(name for name, host in result.hosts.items() if host.changed)
         unfinished = tuple(result.unfinished)
-        event = Event(self._target, tuple(result.hosts), changed, unfinished, result.exit_code)
+        event = Event(
+            self.session.options.target_name,
+            tuple(result.hosts),
+            changed,
+            unfinished,
+            result.exit_code,
+        )
         try:
             hooks.run("after", hook, event, self._say)
         except (Interrupted, KeyboardInterrupt):
             self._note_interruption()
         except HookError as error:
             result.error = "\n".join(filter(None, (result.error, str(error))))
-
-    @property
-    def _target(self) -> str:
-        return self.session.options.target or targets.LOCAL
 
     def _say(self, line: str) -> None:
         self.display.say(f"    {clean(line)}", "dim")
@@ -253,7 +257,7 @@ class Runner:
         if not result.hosts or (result.untouched and not self.timeline):
             return
         owner, moment = self.execution.owner, time.strftime("%Y-%m-%d %H:%M:%S %Z")
-        html = timeline.render(result, self._target, owner, moment)
+        html = timeline.render(result, self.session.options.target_name, owner, moment)
         try:
             path = history.keep_timeline(self.session.options.target, html, self.timeline)
         except OSError as error:

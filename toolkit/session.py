@@ -31,6 +31,7 @@ from pyinfra.connectors.sshuserclient import client as ssh_client
 from pyinfra.connectors.util import SUDO_PASSWORD_REQUIRED_LINES
 from pyinfra.context import ctx_config, ctx_inventory, ctx_state
 
+from operations.connection import transport
 from toolkit import history, host_keys, targets, terminal
 from toolkit.display import Display, LogHandler, split_prefix
 from toolkit.rollout import Rollout, rollout_for
@@ -62,6 +63,11 @@ class Options:
     diff: bool = False
     interactive: bool = False
     rollout: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def target_name(self) -> str:
+        """What was typed after the verb, `@local` for nothing."""
+        return self.target or targets.LOCAL
 
 
 class Session:
@@ -162,9 +168,9 @@ class Session:
 
     def lost(self, host: Host) -> bool:
         """Return whether the connection to a host over SSH is gone."""
-        client = getattr(host.connector, "client", None)
-        transport = client.get_transport() if client else None
-        return client is not None and not (transport and transport.is_active())
+        found = transport(host)
+        connected = getattr(host.connector, "client", None) is not None
+        return connected and not (found and found.is_active())
 
     def reconnect(self, host: Host) -> None:
         """Connect again to a host whose connection was lost.
@@ -255,16 +261,15 @@ def prepare_socket(host: Host) -> None:
     is cut would hold up the run for a quarter of an hour. Through a jump host it is that
     connection's socket that counts.
     """
-    client = getattr(host.connector, "client", None)
-    transport = client.get_transport() if client else None
-    while transport is not None:
-        if isinstance(transport.sock, socket.socket):
-            transport.sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    way = transport(host)
+    while way is not None:
+        if isinstance(way.sock, socket.socket):
+            way.sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
             for option, value in SOCKET_OPTIONS.items():
                 if number := getattr(socket, option, None):
-                    transport.sock.setsockopt(socket.IPPROTO_TCP, number, value)
-        jump = getattr(transport.sock, "get_transport", None)
-        transport = jump() if jump else None
+                    way.sock.setsockopt(socket.IPPROTO_TCP, number, value)
+        jump = getattr(way.sock, "get_transport", None)
+        way = jump() if jump else None
 
 
 @contextmanager

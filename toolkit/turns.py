@@ -13,6 +13,7 @@ from gevent.lock import BoundedSemaphore
 from pyinfra.api.host import Host
 
 from operations import snapshot
+from operations.connection import transport
 from toolkit.settings.machines import machine
 
 Answer = TypeVar("Answer")
@@ -33,9 +34,8 @@ def alone(host: Host, work: Callable[[], Answer]) -> Answer:
 
 def _place(host: Host) -> str:
     """The address that the connection goes to, which also makes two names of it one machine."""
-    client = getattr(host.connector, "client", None)
-    transport = client.get_transport() if client else None
-    if transport is not None and isinstance(transport.sock, socket.socket):
-        address, port, *_ = transport.sock.getpeername()
+    found = transport(host)
+    if found is not None and isinstance(found.sock, socket.socket):
+        address, port, *_ = found.sock.getpeername()
         return f"{address}:{port}"
     return machine(host)

@@ -17,6 +17,7 @@ from pyinfra.connectors.ssh import SSHConnector
 from pyinfra.connectors.util import make_unix_command_for_host
 
 from operations import snapshot
+from operations.connection import transport
 
 CHUNK = 1 << 16
 SILENCE_SECONDS = 900
@@ -55,11 +56,10 @@ class Process:
 
 class _Remote(Process):
     def __init__(self, host: Host, command: str) -> None:
-        client = getattr(host.connector, "client", None)
-        transport = client.get_transport() if client else None
-        if transport is None or not transport.is_active():
+        found = transport(host)
+        if found is None or not found.is_active():
             raise ChannelError(f"{host.name} is not connected")
-        self._channel = transport.open_session()
+        self._channel = found.open_session()
         self._channel.settimeout(SILENCE_SECONDS)
         self._channel.exec_command(command)
         self._said = gevent.spawn(self._errors)

@@ -64,13 +64,12 @@ def built(settings: Settings) -> Generator:
     The tag moves only when the build is complete. What was resolved on the way (a release, the
     digest of an image, the commit of a branch) is written to the lock beside the inventory.
     """
-    if plan(settings).current:
-        sharing.note(identity.tag(settings), there(settings))
+    tag = identity.tag(settings)
+    if image := there(settings):
+        sharing.note(tag, image)
         host.noop("the image is what the settings and the lock want")
-    elif transfer.builds(identity.tag(settings)):
-        yield from transfer.built(
-            [identity.tag(settings)], lambda: make(settings), lambda _: there(settings)
-        )
+    elif transfer.builds(tag):
+        yield from transfer.built([tag], lambda: make(settings), lambda _: there(settings))
     else:
         host.noop("another host of this run has it or builds it")
 
@@ -86,7 +85,7 @@ def received(settings: Settings) -> Generator:
     tag = identity.tag(settings)
     if not sharing.group(tag):
         host.noop("no other host of this run wants it")
-    elif plan(settings).current or (not host.state.is_executing and transfer.builds(tag)):
+    elif there(settings) or (not host.state.is_executing and transfer.builds(tag)):
         host.noop("the image is there, or built here")
     else:
         yield from transfer.received(

@@ -11,14 +11,12 @@ from pyinfra import host
 from pyinfra.api.exceptions import PyinfraError
 
 from operations import access, private, runtime, security, snapshot, templates
+from operations.check import counting
 from operations.preflight import Problem
 from operations.sandbox import knobs, running, turn
 from operations.sandbox.images import contexts, probes
 from toolkit.settings import Settings
 from toolkit.settings.paths import state_in_gateway
-
-EXPECTED = frozenset({"gateway.bind_network_accessible", "node-onboarding-url"})
-"""What OpenClaw's `doctor` says of every gateway of ours: see `operations.verification`."""
 
 
 def findings(settings: Settings) -> list[Problem]:
@@ -231,9 +229,7 @@ def _release(answer: str) -> Iterable[Problem]:
             "`openclaw doctor --json` gave no answer that can be read", "./claw logs", False
         )
         return
-    for one in said:
-        if one.get("requirement") in EXPECTED or one.get("severity") not in ("warning", "error"):
-            continue
+    for one in counting(said):
         message = str(one.get("message", "")).strip()
         hint = str(one.get("fixHint") or "./claw cli -- doctor").strip().partition("\n")[0]
         yield Problem(f"OpenClaw's doctor: {message}", hint, stops=one["severity"] == "error")

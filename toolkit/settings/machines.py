@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import combinations
+from typing import Any
 
 from pyinfra.api.host import Host
 from pyinfra.connectors.ssh import SSHConnector
@@ -29,12 +30,17 @@ def machine(host: Host) -> str:
     """
     if not issubclass(host.connector_cls, SSHConnector):
         return host.name
-    name = host.data.get("ssh_hostname") or host.name
-    config = get_ssh_config(host.data.get("ssh_config_file"))
-    found = config.lookup(name) if config else {}
+    found = ssh_config(host)
     port = host.data.get("ssh_port") or found.get("port") or SSH_PORT
     through = f" through {found['proxyjump']}" if "proxyjump" in found else ""
-    return f"{found.get('hostname', name).lower()}:{port}{through}"
+    return f"{found['hostname'].lower()}:{port}{through}"
+
+
+def ssh_config(host: Host) -> dict[str, Any]:
+    """Return what the user's configuration of SSH says of a host; `hostname` is always there."""
+    name = host.data.get("ssh_hostname") or host.name
+    config = get_ssh_config(host.data.get("ssh_config_file"))
+    return {"hostname": name, **(config.lookup(name) if config else {})}
 
 
 def problems(hosts: Iterable[Host], settings: Mapping[str, Settings]) -> Iterator[Problem]:
