@@ -50,6 +50,7 @@ _OWNED_DAEMON = {
 def problems(settings: Settings) -> Iterator[Inconsistency]:
     """Yield everything that keeps `settings` from being deployed."""
     yield from _gateway(settings)
+    yield from _images(settings)
     yield from paths.problems(settings)
     yield from sandbox_checks.problems(settings)
     yield from _on_host(settings)
@@ -131,6 +132,37 @@ def _gateway(settings: Settings) -> Iterator[Inconsistency]:
     if gateway.source == "git" and gateway.repository is None:
         yield Inconsistency(
             ("gateway.repository", "gateway.source"), "missing; gateway.source: git needs it"
+        )
+
+
+def _images(settings: Settings) -> Iterator[Inconsistency]:
+    registry = settings.images.registry
+    key = "images.registry"
+    if registry.address and registry.local:
+        yield Inconsistency(
+            (f"{key}.local", f"{key}.address"),
+            "either a registry that is there (address) or one that is started (local); remove one",
+        )
+    first = (registry.address or ":").partition("/")[0]
+    if first != "localhost" and not {".", ":"} & set(first):
+        yield Inconsistency(
+            (f"{key}.address",),
+            f"given {registry.address}: an engine takes that for a path at Docker Hub; accepted: "
+            f"HOST[:PORT][/PATH] with a dot or a port in it, such as docker.io/{registry.address}",
+        )
+    if bool(registry.username) != bool(registry.password):
+        given, missing = ("username", "password")[:: 1 if registry.username else -1]
+        yield Inconsistency(
+            (f"{key}.{missing}", f"{key}.{given}"), f"missing; {key}.{given} needs it"
+        )
+    if registry.username and not registry.address:
+        yield Inconsistency(
+            (f"{key}.username", f"{key}.address"), "has no effect without images.registry.address"
+        )
+    if not settings.images.share and (registry.address or registry.local):
+        yield Inconsistency(
+            (f"{key}.{'address' if registry.address else 'local'}", "images.share"),
+            "has no effect with images.share: false; remove one of the two",
         )
 
 

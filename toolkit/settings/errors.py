@@ -22,6 +22,7 @@ Location = tuple[str | int, ...]
 _HIDDEN = (
     ("build", "arguments"),
     ("credentials",),
+    ("images", "registry", "password"),
     ("engine", "daemon"),
     ("openclaw",),
 )

@@ -30,6 +30,7 @@ from toolkit.settings.types import (
     ImageReference,
     IpAddress,
     JsonObject,
+    LocalText,
     Memory,
     Mount,
     Network,
@@ -85,12 +86,29 @@ class Build(Section):
     """Further build arguments (`gateway.source: git` passes them to OpenClaw's Dockerfile)."""
 
 
+class ImageRegistry(Section):
+    """A registry through which hosts share the images that they build (docs/images.md)."""
+
+    address: RegistryPath | None = None
+    """Registry and path, such as `registry.example.org/openclaw`: the host that builds an image
+    pushes it there, others pull it. None: images go from host to host."""
+    username: LocalText | None = None
+    """User of the registry; none: no login."""
+    password: Credential | None = None
+    """The user's password or token, by reference: `env: NAME`, `file: PATH` or `command: ...`,
+    read on the control machine."""
+    local: Boolean = False
+    """Where hosts of a run want the same image, start a registry (Debian's docker-registry) on the
+    one that gives it, for the time of giving and within the SSH connections."""
+
+
 class Images(Section):
     """How the hosts of a run share images."""
 
     share: Boolean = True
     """Build an image on one host of a run and give it to the others that want the same; off: each
     host builds its own."""
+    registry: ImageRegistry = ImageRegistry()
 
 
 class Gateway(Section):

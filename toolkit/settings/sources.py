@@ -99,7 +99,8 @@ def resolved(settings: Settings) -> dict[str, Any]:
         data["directories"][name] = getattr(settings, f"{name}_directory")
     for values in (data["gateway"]["environment"], data["build"]["arguments"]):
         values.update(dict.fromkeys(values, HIDDEN))
-    for reference in data["credentials"].values():
+    references = [*data["credentials"].values(), data["images"]["registry"]["password"]]
+    for reference in filter(None, references):
         for key, value in list(reference.items()):
             if value is None:
                 del reference[key]
