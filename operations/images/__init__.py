@@ -17,7 +17,7 @@ from pyinfra import host
 from pyinfra.api.deploy import deploy
 
 from operations import files, preflight
-from operations.images import gateway, scripts, sharing, state
+from operations.images import gateway, registry, scripts, sharing, state
 from operations.images.identity import tag
 from operations.images.planning import context_files, paths, pending, plan, unreachable
 from operations.operation import operation
@@ -71,6 +71,7 @@ def build(settings: Settings) -> None:
         paths=[f"{settings.project_directory}/images", state.directory(settings)],
     )
     files.write(name="Write the gateway's build context", files=context_files(settings, wanted))
+    registry.installed(name="Install a registry for the images", settings=settings)
     gateway.base_made(name="Make the Debian base image", settings=settings)
     gateway.built(name="Build the gateway image", settings=settings)
     gateway.received(name="Receive the gateway image", settings=settings)

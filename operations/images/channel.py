@@ -151,6 +151,24 @@ def process(host: Host, script: str, environment: dict[str, str]) -> Iterator[Pr
             running.stop()
 
 
+def answer(host: Host, script: str, environment: dict[str, str], given: str = "") -> str:
+    """Return what a shell script said that was run as root on a host.
+
+    + given: its standard input
+
+    Raises:
+        ChannelError: it failed, or the connection did.
+    """
+    said = b""
+    with process(host, script, environment) as running:
+        running.write(given.encode())
+        running.end()
+        while data := running.read():
+            said += data
+        running.finish()
+    return said.decode()
+
+
 def _reason(running: Process | None) -> str:
     """Return what a command said that ended while it was being written to."""
     try:

@@ -6,6 +6,9 @@ one process, so waiting is waiting for an event.
 
 The first host of a group is planned to build. Who builds is decided when it comes to it, so that
 no host waits for one that does not come: a host of a later batch, or one that failed before.
+
+Where the settings name a registry, it gives as a host does: what the lock knows to be there, and
+what was built in this run (`registry`). Then a host that is alone is a group, too.
 """
 
 from __future__ import annotations
@@ -22,7 +25,7 @@ from pyinfra.api.host import Host
 from pyinfra.context import ctx_host
 
 from operations import preflight, system
-from operations.images import channel
+from operations.images import channel, stored
 from operations.images.state import Image
 from operations.operation import BEGUN
 from toolkit.settings import Settings, settings_for
@@ -51,11 +54,17 @@ class Want:
     accepted: tuple[str, ...]
     image: str | None = None
     inputs: str | None = None
+    registry: str = ""
 
 
 @dataclass(eq=False)
 class Group:
-    """Hosts that accept the same image; `sources` have it, by its id on each."""
+    """Hosts that accept the same image; `sources` have it, by its id on each. A `stored.Stored` is
+    a source, too.
+
+    `server` is the host that is planned to give the image through a registry of its own, `stored`
+    what a host of the run has pushed to the group's registry; `silent` says that this failed.
+    """
 
     tag: str
     inputs: str
@@ -66,6 +75,12 @@ class Group:
     builder: Any = None
     store: Any = None
     """What the control machine keeps of it, see `transfer`."""
+    architecture: str = ""
+    registry: str = ""
+    server: Any = None
+    stored: Any = None
+    silent: bool = False
+    pushing: RLock = field(default_factory=RLock)
     changed: Event = field(default_factory=Event)
 
     @property
@@ -73,23 +88,30 @@ class Group:
         """The host that is planned to build; None if one has the image."""
         return None if self.sources else self.members[0]
 
-    @property
-    def source(self) -> Any:
-        """A host that has the image and may give it; None if there is none."""
-        return next((one for one in self.sources if one not in self.refused), None)
+    def source(self, without: Sequence[Any] = ()) -> Any:
+        """Return who has the image and may give it; None if there is nobody."""
+        usable = (one for one in self.sources if one not in self.refused and one not in without)
+        return next(usable, None)
 
-    def next(self, host: Any, alive: Callable[[Any], bool], coming: Callable[[Any], bool]) -> Any:
-        """Return the host that gives the image to `host`: itself, if it has to build it. Waits
-        while another builds.
+    def next(
+        self,
+        host: Any,
+        alive: Callable[[Any], bool],
+        coming: Callable[[Any], bool],
+        without: Sequence[Any] = (),
+    ) -> Any:
+        """Return who gives the image to `host`: itself, if it has to build it. Waits while another
+        builds.
 
         + alive: whether a host is connected and has not failed
         + coming: whether a host is on its way here
+        + without: who cannot give it to this host
 
         Raises:
             SharingError: it could not be built.
         """
         while True:
-            found = self.source
+            found = self.source(without)
             if found is not None:
                 return found
             if self.builder is not None and not alive(self.builder):
@@ -129,13 +151,17 @@ class Group:
 def grouped(wants: Sequence[Want], choose: Callable[[Want], str]) -> dict[Hashable, Group]:
     """Return the group of every host.
 
-    + choose: the inputs that a host would build by itself, of those it accepts
+    + choose: the inputs that a host would get or build by itself, of those it accepts
     """
-    groups: dict[tuple[str, str, str], Group] = {}
+    groups: dict[tuple[str, ...], Group] = {}
     result: dict[Hashable, Group] = {}
 
+    def key(want: Want, inputs: str) -> tuple[str, ...]:
+        return want.tag, inputs, want.architecture, want.registry
+
     def group(want: Want, inputs: str) -> Group:
-        made = groups.setdefault((want.tag, inputs, want.architecture), Group(want.tag, inputs))
+        new = Group(want.tag, inputs, architecture=want.architecture, registry=want.registry)
+        made = groups.setdefault(key(want, inputs), new)
         result[want.host] = made
         return made
 
@@ -144,7 +170,7 @@ def grouped(wants: Sequence[Want], choose: Callable[[Want], str]) -> dict[Hashab
             group(want, want.inputs).sources[want.host] = want.image
     for want in wants:
         if not (want.image and want.inputs):
-            known = (one for one in want.accepted if (want.tag, one, want.architecture) in groups)
+            known = (one for one in want.accepted if key(want, one) in groups)
             group(want, next(known, None) or choose(want)).members.append(want.host)
     return result
 
@@ -194,7 +220,8 @@ def arrange() -> None:
         for one in hosts:
             one.connector_data[_GROUPS] = {}
         sharing = [one for one in hosts if settings_for(one).images.share]
-        for function in _wishes if len(sharing) > 1 else ():
+        alone = len(sharing) == 1 and not settings_for(sharing[0]).images.registry.address
+        for function in () if alone else _wishes:
             _arrange(sharing, function)
 
 
@@ -208,15 +235,26 @@ def _arrange(hosts: Sequence[Host], function: Wishes) -> None:
         if wish:
             wishes[one] = wish
             there = wish.there
-            ids = (there.id, there.inputs) if there else (None, None)
-            wants.append(Want(one, wish.tag, machine, wish.accepted, *ids))
+            image, inputs = (there.id, there.inputs) if there else (None, None)
+            place = stored.place(settings_for(one))
+            wants.append(Want(one, wish.tag, machine, wish.accepted, image, inputs, place))
 
     def choose(want: Want) -> str:
+        for inputs in want.accepted:
+            if stored.known(want.registry, want.tag, inputs, want.architecture):
+                return inputs
         with ctx_host.use(want.host):
             return wishes[want.host].choose()
 
-    for wanting, found in grouped(wants, choose).items():
-        if len(found.members) + len(found.sources) > 1:
+    groups = grouped(wants, choose)
+    for found in groups.values():
+        if found.registry == stored.LOCAL and len(found.members) > bool(found.expected):
+            found.server = found.expected or found.source()
+        kept = stored.known(found.registry, found.tag, found.inputs, found.architecture)
+        if kept and not found.sources:
+            found.sources[kept] = kept.image
+    for wanting, found in groups.items():
+        if len(found.members) + len(found.sources) > 1 or found.registry not in ("", stored.LOCAL):
             cast(Host, wanting).connector_data[_GROUPS][found.tag] = found
 
 
@@ -232,6 +270,12 @@ def receives(tag: str) -> bool:
     return found is not None and found.expected is not this()
 
 
+def serves() -> bool:
+    """Return whether the current host is planned to give an image through its own registry."""
+    groups = current_host.connector_data.get(_GROUPS, {}).values()
+    return any(found.server is this() for found in groups)
+
+
 def note(tag: str, image: str | None) -> None:
     """Note that the current host has the image of a tag already."""
     found = group(tag)
@@ -239,9 +283,9 @@ def note(tag: str, image: str | None) -> None:
         found.has(this(), image)
 
 
-def giver(found: Group) -> Host:
+def giver(found: Group, without: Sequence[Any] = ()) -> Any:
     """Return who gives an image to the current host, itself if it builds it; see `Group.next`."""
-    return cast(Host, found.next(this(), _alive, _coming))
+    return found.next(this(), _alive, _coming, without)
 
 
 def this() -> Host:

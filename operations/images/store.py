@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import gevent
 from gevent.lock import RLock
 from pyinfra.api.host import Host
+from pyinfra.context import ctx_host
 
 from operations.images import channel, scripts, spool
 from operations.images.channel import ChannelError
@@ -37,8 +38,9 @@ def described(group: Group, giver: Host, environment: dict[str, str]) -> Store:
     """Return what is kept of a group's image, asking `giver` for its layers if nothing is."""
     if group.store is None:
         image = group.sources[giver]
-        script = scripts.render("layers.sh.j2", settings_for(giver), image=image)
-        said = _answer(giver, script, environment)
+        with ctx_host.use(giver):
+            script = scripts.render("layers.sh.j2", settings_for(giver), image=image)
+        said = channel.answer(giver, script, environment)
         try:
             layers, inputs = map(json.loads, said.splitlines())
         except ValueError:
@@ -50,19 +52,9 @@ def described(group: Group, giver: Host, environment: dict[str, str]) -> Store:
 
 def lacking(host: Host, store: Store, settings: Settings) -> list[int]:
     """Return the positions of the layers that the engine of a host lacks."""
-    said = _answer(host, scripts.render("layers.sh.j2", settings, image=None), {})
+    said = channel.answer(host, scripts.render("layers.sh.j2", settings, image=None), {})
     lines = [json.loads(line) for line in said.splitlines() if line.startswith("[")]
     return spool.missing(store.layers, lines)
-
-
-def _answer(host: Host, script: str, environment: dict[str, str]) -> str:
-    said = b""
-    with channel.process(host, script, environment) as process:
-        process.end()
-        while data := process.read():
-            said += data
-        process.finish()
-    return said.decode()
 
 
 def fetched(
@@ -89,13 +81,14 @@ def _fetch(
     parts = [store.parts[position] for position in positions]
     try:
         settings = settings_for(giver)
-        script = scripts.render(
-            "give.sh.j2",
-            settings,
-            image=store.image,
-            layers=[position + 1 for position in positions],
-            directory=f"{settings.project_directory}/images",
-        )
+        with ctx_host.use(giver):
+            script = scripts.render(
+                "give.sh.j2",
+                settings,
+                image=store.image,
+                layers=[position + 1 for position in positions],
+                directory=f"{settings.project_directory}/images",
+            )
         with channel.process(giver, script, environment) as process:
             process.end()
             data = b""

@@ -1,5 +1,5 @@
-"""Gives an image of one host to another: only the layers that the other lacks, compressed, through
-this process.
+"""Gives an image of one host to another: through a registry, where the settings want one and it
+does; else only the layers that the other lacks, compressed, through this process.
 
 What has come from a host is kept (see `store`) for all others that want the same image, so that
 it is saved, compressed and sent once.
@@ -19,11 +19,12 @@ from pyinfra.api.exceptions import PyinfraError
 from pyinfra.api.host import Host
 from pyinfra.api.output import echo
 
-from operations.images import channel, scripts, sharing, spool, store
+from operations.images import channel, registry, scripts, sharing, spool, store
 from operations.images.channel import ChannelError
 from operations.images.sharing import Group, SharingError
 from operations.images.spool import Part
 from operations.images.store import Store
+from operations.images.stored import LOCAL, Stored
 from toolkit.settings import Settings
 
 differences = getLogger("pyinfra.differences")
@@ -35,20 +36,47 @@ SAY_SECONDS = 2.0
 class Receive(PyinfraCommand):
     """Brings an image of the run from `giver` to a host, and gives it its tag.
 
-    It fails if the host cannot take it. If the giver cannot give it, the group knows.
+    It fails if the host cannot take it. If the giver cannot give it, the group knows; a registry
+    from which the host cannot pull is noted in `tried`.
     """
 
     def __init__(self, settings: Settings, group: Group, giver: Any, probe: str, label: str):
         super().__init__()
         self.settings, self.group, self.giver = settings, group, giver
         self.probe, self.label = probe, label
+        self.tried: list[Stored] = []
 
     def __repr__(self) -> str:
         return f"Receive({self.group.tag}, {self.giver})"
 
     def execute(self, state: Any, host: Host, connector_arguments: Any) -> bool:
-        started = time.monotonic()
         environment = dict(connector_arguments.get("_env") or {})
+        if isinstance(self.giver, Stored):
+            if not self._pull(host, self.giver, environment):
+                self.tried.append(self.giver)
+            return True
+        kept = registry.pushed(self.group, self.giver)
+        if kept and self._pull(host, kept, environment):
+            return True
+        return self._stream(host, environment)
+
+    def _pull(self, host: Host, kept: Stored, environment: dict[str, str]) -> bool:
+        started = time.monotonic()
+        _say(host, f"pulls it from {kept}")
+        try:
+            image = registry.pull(self.settings, kept, self.group.tag, self.probe, environment)
+        except PyinfraError as error:
+            logger.warning(f"{host.print_prefix}{self.label}: not from {error}")
+            return False
+        self.group.has(host, image)
+        differences.info(
+            f"{host.print_prefix}{self.label}: pulled from {kept} in"
+            f" {time.monotonic() - started:.0f} s"
+        )
+        return True
+
+    def _stream(self, host: Host, environment: dict[str, str]) -> bool:
+        started = time.monotonic()
         _say(host, f"asks {self.giver} for it")
         try:
             kept = store.described(self.group, self.giver, environment)
@@ -84,6 +112,7 @@ class Receive(PyinfraCommand):
         script = scripts.render(
             "receive.sh.j2",
             self.settings,
+            repository="",
             image=kept.image,
             inputs=kept.inputs,
             tag=self.group.tag,
@@ -150,6 +179,8 @@ def built(tags: Sequence[str], make: Make, there: There) -> Generator:
         for group in groups:
             if image := there(group.tag):
                 group.has(host, image)
+                if group.registry not in ("", LOCAL):
+                    yield FunctionCommand(_push, [group], {})
     finally:
         for group in groups:
             group.fails(host)  # counts only where it has not said that it has the image
@@ -172,12 +203,13 @@ def received(
     if not host.state.is_executing:
         yield Receive(settings, group, None, probe, label)
         return
+    tried: list[Stored] = []
     while there(tag) is None:
         builder = None if group.sources else group.builder or group.expected
         if builder not in (None, host):
             _say(host, f"waits for {builder}, which builds it")
         try:
-            giver = sharing.giver(group)
+            giver = sharing.giver(group, tried)
         except SharingError as error:
             yield FunctionCommand(_fail, [f"{label}: {error}"], {})
             return
@@ -185,10 +217,17 @@ def received(
             logger.warning(f"{host.print_prefix}{label}: built here, since no other host has it")
             yield from built([tag], make, there)
             return
-        yield Receive(settings, group, giver, probe, label)
+        receive = Receive(settings, group, giver, probe, label)
+        yield receive
+        tried += receive.tried
         if host in group.sources and there(tag) is None:
             yield FunctionCommand(_fail, [f"{label}: {giver} gave another one than wanted"], {})
             return
+
+
+def _push(state: Any, host: Host, group: Group) -> bool:
+    registry.pushed(group, host)
+    return True
 
 
 def _fail(state: Any, host: Host, message: str) -> bool:

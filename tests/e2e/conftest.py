@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
+from tests.e2e.fleet_job import Fleet, local, remote
 from tests.e2e.harness import Deployment, claw, free_port, merged
 from tests.lab import hosts as lab
 from tests.lab.engine import Engine
@@ -144,6 +145,21 @@ def gateway(engine: Engine, deployment: MakeDeployment) -> Iterator[Deployment]:
     local.remove()
     local.sh(f"docker image ls -q {local.name}-tests | xargs -r docker image rm -f")
     local.sh(f"docker volume rm -f {local.name}-home", expect=None)
+
+
+@pytest.fixture(scope="module")
+def fleet(
+    deployed: Deployment,
+    deployed_trixie: Deployment,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Fleet]:
+    """Debian 12 as root, Debian 13 as a user with sudo, and this machine; images only."""
+    machines = [remote(deployed.vps, "root"), remote(deployed_trixie.vps, "deploy"), local()]
+    made = Fleet(
+        tmp_path_factory.mktemp("fleet"), f"clawtest-shared-{secrets.token_hex(3)}", machines
+    )
+    yield made
+    made.remove()
 
 
 @pytest.fixture

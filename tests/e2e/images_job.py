@@ -28,6 +28,8 @@ version: 0.1
 storage: {{filesystem: {{rootdirectory: {directory}}}, delete: {{enabled: true}}}}
 http: {{addr: "127.0.0.1:{port}"}}
 """
+LOGIN = """auth: {{htpasswd: {{realm: lab, path: {directory}/htpasswd}}}}
+"""
 
 
 class Job:
@@ -105,9 +107,12 @@ class Job:
 
 
 class Registry:
-    """Debian's docker-registry, unpacked and not installed, on a free loopback port."""
+    """Debian's docker-registry, unpacked and not installed, on a free loopback port.
 
-    def __init__(self, directory: Path) -> None:
+    `logins` are the lines of its htpasswd; without any everybody may do everything.
+    """
+
+    def __init__(self, directory: Path, logins: str = "") -> None:
         self.directory, self.address = directory, f"127.0.0.1:{free_port()}"
         directory.mkdir(parents=True, exist_ok=True)
         subprocess.run(
@@ -120,6 +125,9 @@ class Registry:
         subprocess.run(["dpkg-deb", "-x", str(package), str(directory)], check=True)
         port = self.address.partition(":")[2]
         configuration = REGISTRY.format(directory=directory / "data", port=port)
+        if logins:
+            configuration += LOGIN.format(directory=directory)
+            (directory / "htpasswd").write_text(logins)
         (directory / "config.yml").write_text(configuration)
         self._pushed: list[str] = []
         self.start()
@@ -161,7 +169,7 @@ class Registry:
 
     def _answers(self) -> bool:
         address = f"http://{self.address}/v2/"
-        return subprocess.run(["curl", "-fs", address], capture_output=True).returncode == 0
+        return subprocess.run(["curl", "-s", address], capture_output=True).returncode == 0
 
 
 class _Refusal(BaseHTTPRequestHandler):

@@ -4,32 +4,15 @@ from __future__ import annotations
 
 import os
 import re
-import secrets
 import signal
-from collections.abc import Iterator
 
 import pytest
 
-from tests.e2e.fleet_job import Fleet, Outcome, local, remote
-from tests.e2e.harness import Deployment, until
+from tests.e2e.fleet_job import Fleet, Outcome
+from tests.e2e.harness import until
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
 BUILD, RECEIVE = "Build the gateway image", "Receive the gateway image"
-
-
-@pytest.fixture(scope="module")
-def fleet(
-    deployed: Deployment,
-    deployed_trixie: Deployment,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Fleet]:
-    """Debian 12 as root, Debian 13 as a user with sudo, and this machine."""
-    machines = [remote(deployed.vps, "root"), remote(deployed_trixie.vps, "deploy"), local()]
-    made = Fleet(
-        tmp_path_factory.mktemp("fleet"), f"clawtest-shared-{secrets.token_hex(3)}", machines
-    )
-    yield made
-    made.remove()
 
 
 def sent(outcome: Outcome) -> list[str]:

@@ -1,0 +1,256 @@
+"""Images through a registry: one that the settings name, or one that a host starts for the others.
+
+The engines push and pull. The login of a registry travels on standard input to the engine's API,
+so that it is in no argument and in no file of a host. Where a registry does not do, the image goes
+from host to host as without one.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from gevent.lock import RLock
+from pyinfra import host as current_host
+from pyinfra import logger
+from pyinfra.api import StringCommand
+from pyinfra.api.exceptions import PyinfraError
+from pyinfra.api.host import Host
+from pyinfra.context import ctx_host
+
+from operations import access, packages, preflight, system
+from operations.images import channel, forward, scripts, sharing, stored
+from operations.images.channel import ChannelError
+from operations.images.sharing import Group
+from operations.images.stored import LOCAL, Stored
+from operations.operation import operation
+from operations.preflight import Problem
+from toolkit import credentials
+from toolkit.settings import Settings, settings_for
+
+PACKAGE = "docker-registry"
+"""Debian's package of the registry; its own service listens for everybody."""
+_SERVER = "openclaw_registry_server"
+
+
+class RegistryError(PyinfraError):
+    """A registry cannot take or give an image; the message says which one and why."""
+
+
+@packages.known
+def package(settings: Settings) -> tuple[str, ...]:
+    return (PACKAGE,) if settings.images.registry.local else ()
+
+
+@preflight.check
+def login_problems(settings: Settings, answers: dict[str, str]) -> Iterable[Problem]:
+    if reference := settings.images.registry.password:
+        try:
+            credentials.read(reference)
+        except credentials.CredentialError as error:
+            yield Problem(f"images.registry.password: {error}", "set it, or remove the login")
+
+
+@operation
+def installed(settings: Settings) -> Generator:
+    """Install Debian's docker-registry, on a host that is to give an image through its own.
+
+    + settings: the settings of the host
+
+    The package's own service, which listens on every address, is never started.
+    """
+    if not sharing.serves() or _hindrance(settings):
+        current_host.noop("no image is given through a registry of this host")
+    elif PACKAGE in packages.current().versions:
+        current_host.noop("docker-registry is installed")
+    else:
+        yield StringCommand("systemctl", "mask", f"{PACKAGE}.service")
+        yield packages.install_command([PACKAGE])
+
+
+def pushed(group: Group, giver: Any) -> Stored | None:
+    """Return where the group's registry has the image of `giver`, which pushes it first if nobody
+    has yet; None without a registry, and where it does not do.
+    """
+    if not group.registry:
+        return None
+    with group.pushing, ctx_host.use(giver):
+        if group.stored is None and not group.silent:
+            try:
+                group.stored = _push(group, giver)
+            except PyinfraError as error:
+                group.silent = True
+                logger.warning(
+                    f"{giver.print_prefix}{group.tag} is not kept in a registry: {error}; it goes"
+                    " from host to host"
+                )
+        return cast(Stored | None, group.stored)
+
+
+def _push(group: Group, giver: Host) -> Stored:
+    settings = settings_for(giver)
+    local = group.registry == LOCAL
+    if local and (hindrance := _hindrance(settings)):
+        raise RegistryError(f"images.registry.local: {hindrance}")
+    repository = stored.repository(group.registry, group.tag)
+    script = scripts.render(
+        "push.sh.j2",
+        settings,
+        image=group.sources[giver],
+        repository=repository,
+        architecture=group.architecture,
+        directory=_directory(settings) if local else "",
+        authorization=_authorization(settings),
+    )
+    try:
+        said = channel.answer(giver, "sh -s", {}, script)
+    except ChannelError as error:
+        where = "images.registry.local" if local else group.registry
+        raise RegistryError(f"{where}: {reason(settings, str(error))}") from None
+    (digest, inputs, image), *_ = re.findall(r"^stored (\S+) (\S+) (\S+)$", said, re.MULTILINE)
+    if not local:
+        scripts.record(
+            images={f"{repository}:{stored.version(inputs, group.architecture)}": digest}
+        )
+    known = "" if image == "-" else image
+    return Stored(repository, digest, inputs, known, giver if local else None)
+
+
+def pull(
+    settings: Settings, kept: Stored, tag: str, probe: str, environment: dict[str, str]
+) -> str:
+    """Bring an image from a registry to the current host, and give it its tag; return its id.
+
+    + probe: the script that a new image must pass
+
+    Raises:
+        RegistryError: the host did not get it.
+    """
+    host = sharing.this()
+    if kept.server and access.own_engine(settings):
+        raise RegistryError(f"{kept}: {ROOTLESS}")
+    try:
+        with _within_reach(host, kept) as repository:
+            script = scripts.render(
+                "receive.sh.j2",
+                settings,
+                repository=repository,
+                digest=kept.digest,
+                image=kept.image,
+                inputs=kept.inputs,
+                tag=tag,
+                probe=probe,
+                authorization=_authorization(settings),
+            )
+            said = channel.answer(host, "sh -s", environment, script)
+    except ChannelError as error:
+        raise RegistryError(f"{kept}: {reason(settings, str(error))}") from None
+    return said.rpartition("received ")[2].strip()
+
+
+def reason(settings: Settings, said: str) -> str:
+    """Return why a registry or the engine refused, in words that name what to change."""
+    login = settings.images.registry.username
+    if re.search("unauthorized|authentication required|no basic auth|incorrect username", said):
+        return (
+            "it refuses the login: check images.registry.username and images.registry.password"
+            if login
+            else "it wants a login: set images.registry.username and images.registry.password"
+        )
+    if re.search("denied|insufficient_scope|forbidden", said, re.IGNORECASE):
+        return f"it does not allow that to {login or 'somebody without a login'} ({said})"
+    if "server gave HTTP response to HTTPS client" in said:
+        return "it speaks plain HTTP: name it in engine.daemon, insecure-registries"
+    if "x509:" in said:
+        return f"the engine does not trust its certificate; add its CA on the host ({said})"
+    if re.search("manifest unknown|name unknown|not found", said):
+        return f"it does not have the image any more ({said})"
+    return said
+
+
+def _authorization(settings: Settings) -> str:
+    """Return the login as the engine's API takes it.
+
+    https://docs.docker.com/reference/api/engine/ (Authentication)
+    """
+    registry = settings.images.registry
+    login = {}
+    if registry.username and registry.password:
+        login = {"username": registry.username, "password": credentials.read(registry.password)}
+    return base64.urlsafe_b64encode(json.dumps(login).encode()).decode()
+
+
+# A registry that a host starts for the others
+
+ROOTLESS = "a rootless engine does not reach a registry on the loopback of its host"
+
+
+def _hindrance(settings: Settings) -> str:
+    """Return what keeps the current host from starting a registry, '' if nothing does."""
+    if access.own_engine(settings):
+        return ROOTLESS
+    return "" if system.current().systemd else "a registry is started on hosts with systemd only"
+
+
+def _directory(settings: Settings) -> str:
+    return f"{settings.project_directory}/images/registry"
+
+
+@dataclass
+class _Server:
+    """The registry of a host, while somebody uses it: its port, and how it is stopped."""
+
+    lock: RLock = field(default_factory=RLock)
+    users: int = 0
+    port: int = 0
+    stop: Callable[[], None] = lambda: None
+
+
+@contextmanager
+def _within_reach(host: Host, kept: Stored) -> Iterator[str]:
+    """Yield the repository of an image as the engine of `host` reaches it."""
+    if kept.server is None:
+        yield kept.repository
+        return
+    with _served(kept.server) as port, forward.forwarded(kept.server, port, host) as here:
+        yield f"{forward.LOOPBACK}:{here}/{kept.repository}"
+
+
+@contextmanager
+def _served(giver: Host) -> Iterator[int]:
+    """Run the registry of a host, one for all that use it; yield its port there."""
+    server = giver.connector_data.setdefault(_SERVER, _Server())
+    with server.lock:
+        if not server.users:
+            _start(server, giver)
+        server.users += 1
+    try:
+        yield server.port
+    finally:
+        with server.lock:
+            server.users -= 1
+            if not server.users:
+                server.stop()
+
+
+def _start(server: _Server, giver: Host) -> None:
+    with ctx_host.use(giver):
+        script = scripts.render(
+            "serve.sh.j2", settings_for(giver), directory=_directory(settings_for(giver))
+        )
+    said = b""
+    with ExitStack() as stack:
+        process = stack.enter_context(channel.process(giver, script, {}))
+        while not said.endswith(b"\n"):
+            more = process.read()
+            if not more:
+                process.finish()
+                raise ChannelError("its registry ended")
+            said += more
+        server.stop = stack.pop_all().close
+    server.port = int(said)

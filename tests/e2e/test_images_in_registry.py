@@ -1,0 +1,199 @@
+"""Hosts share an image through a registry."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import pytest
+
+from tests.e2e.fleet_job import Fleet, Machine
+from tests.e2e.harness import until
+from tests.e2e.images_job import Registry
+from tests.lab import hosts as lab
+from toolkit import lock
+
+pytestmark = [pytest.mark.engine, pytest.mark.slow]
+BUILD, RECEIVE = "Build the gateway image", "Receive the gateway image"
+INSTALL = "Install a registry for the images"
+LISTENERS = "awk '$4 == \"0A\" { print $2 }' /proc/net/tcp /proc/net/tcp6 | sort"
+LOCAL = {"images": {"registry": {"local": True}}}
+PASSWORD = "registry-Canary-7f"
+# htpasswd -nbB -C 5 claw PASSWORD
+LOGINS = "claw:$2b$05$fAFQr6nSDXJLcLkA854JDu60gAqL/F8yqt2hbxwVbVf1MLimOfe9.\n"
+
+
+@pytest.fixture(scope="module")
+def registry(fleet: Fleet, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+    """A registry with a login, at the same address of the loopback of every host."""
+    running = Registry(tmp_path_factory.mktemp("registry"), LOGINS)
+    with ExitStack() as stack:
+        stack.callback(running.remove)
+        for machine in fleet.machines:
+            if machine.name != "@local":
+                stack.enter_context(brought(machine, running))
+        yield running
+
+
+@contextmanager
+def brought(machine: Machine, registry: Registry) -> Iterator[None]:
+    port = registry.address.partition(":")[2]
+    options = ["-F", str(lab.SSH_DIR / "config"), "-o", "ExitOnForwardFailure=yes", "-l", "root"]
+    argv = ["ssh", *options, "-N", "-R", f"{port}:127.0.0.1:{port}", machine.name]
+    ssh = subprocess.Popen(argv, stdin=subprocess.DEVNULL)
+    answers = f"curl -s -o /dev/null http://{registry.address}/v2/ && echo yes"
+    try:
+        until(lambda: machine.sh(answers, None), 30, "the host reaches the registry")
+        yield
+    finally:
+        ssh.terminate()
+        ssh.wait()
+
+
+def settings(fleet: Fleet, registry: Registry, password: str = PASSWORD) -> dict[str, Any]:
+    (fleet.directory / "password").write_text(password)
+    login = {"username": "claw", "password": {"file": str(fleet.directory / "password")}}
+    return {"images": {"registry": {"address": f"{registry.address}/lab", **login}}}
+
+
+def locked(fleet: Fleet) -> dict[str, str]:
+    return lock.read(fleet.directory / lock.NAME).images
+
+
+def images(fleet: Fleet) -> set[str]:
+    return {fleet.image(machine) for machine in fleet.machines}
+
+
+def test_the_builder_pushes_it_and_the_others_pull_it(fleet: Fleet, registry: Registry) -> None:
+    first, *others = fleet.machines
+    ref = fleet.commit(first, "pushed")
+    named = settings(fleet, registry)
+    plan = fleet.run("--dry", ref=ref, **named)
+    done = fleet.run(ref=ref, **named)
+    assert [done.failed(machine.name) for machine in fleet.machines] == ["", "", ""]
+    for machine, operation in zip(fleet.machines, (BUILD, RECEIVE, RECEIVE), strict=True):
+        assert operation in done.changed(machine.name) == plan.planned(machine.name), done.said
+    repository = f"{registry.address}/lab/{fleet.name}"
+    assert done.said.count(f"gateway image: pulled from {repository} in ") == len(others)
+    assert len(images(fleet)) == 1 and fleet.image(first)
+    for machine in fleet.machines:  # as if it had been built there, and no login is kept
+        assert repository not in machine.sh("docker image ls --digests -a")
+        assert registry.address not in machine.sh("cat ~/.docker/config.json", None)
+    assert PASSWORD not in done.said
+    again = fleet.run(ref=ref, **named)
+    assert [again.planned(machine.name) for machine in fleet.machines] == [[], [], []]
+
+
+def test_a_host_of_a_later_run_finds_it_there(fleet: Fleet, registry: Registry) -> None:
+    """Nobody else in the run has it, and it cannot be built: there is no such repository."""
+    first, second, here = fleet.machines
+    ref = fleet.commit(first, "kept")
+    named = settings(fleet, registry)
+    fleet.machines[:] = [first]
+    fleet.run(ref=ref, **named)
+    image = fleet.image(first)
+    try:
+        fleet.machines[:] = [second]
+        plan = fleet.run("--dry", ref=ref, **named)
+        done = fleet.run(ref=ref, **named)
+        assert done.changed(second.name) == plan.planned(second.name)
+        assert RECEIVE in done.changed(second.name)
+        assert fleet.image(second) == image
+    finally:
+        fleet.machines[:] = [first, second, here]
+
+
+@pytest.mark.long
+def test_a_registry_that_refuses_is_named_and_done_without(
+    fleet: Fleet, registry: Registry
+) -> None:
+    first, *others = fleet.machines
+    ref = fleet.commit(first, "refused")
+    done = fleet.run(ref=ref, **settings(fleet, registry, "wrong"))
+    assert "check images.registry.username and images.registry.password" in done.said
+    assert done.said.count(f"layers from {first.name}") == len(others)
+    assert len(images(fleet)) == 1
+    ref = fleet.commit(first, "unreachable")
+    registry.stop()
+    try:
+        done = fleet.run(ref=ref, **settings(fleet, registry))
+        assert f"not kept in a registry: {registry.address}/lab: " in done.said
+        assert done.said.count(f"layers from {first.name}") == len(others)
+        assert len(images(fleet)) == 1
+    finally:
+        registry.start()
+
+
+@pytest.mark.long
+def test_what_the_registry_has_lost_is_built_and_pushed_again(
+    fleet: Fleet, registry: Registry
+) -> None:
+    first, *_ = fleet.machines
+    ref = fleet.commit(first, "lost")
+    named = settings(fleet, registry)
+    before = locked(fleet).keys()
+    fleet.run(ref=ref, **named)
+    (name,) = locked(fleet).keys() - before
+    for machine in fleet.machines:
+        machine.sh(f"docker image rm -f {fleet.tag}")
+    lost = f"sha256:{'0' * 64}"
+    lock.record(images={name: lost}, path=fleet.directory / lock.NAME)
+    done = fleet.run(ref=ref, **named)
+    assert "it does not have the image any more" in done.said
+    assert len(images(fleet)) == 1 and fleet.image(first)
+    assert locked(fleet)[name] != lost
+
+
+@pytest.mark.long
+def test_a_local_registry_serves_for_the_time_of_giving(fleet: Fleet) -> None:
+    first, *others = fleet.machines
+    first.sh("systemctl unmask docker-registry; apt-get purge -qq -y docker-registry", None)
+    remotes = [machine for machine in fleet.machines if machine.name != "@local"]
+    before = [machine.sh(LISTENERS) for machine in remotes]
+    ref = fleet.commit(first, "local")
+    plan = fleet.run("--dry", ref=ref, **LOCAL)
+    done = fleet.run(ref=ref, **LOCAL)
+    for machine in fleet.machines:
+        assert done.changed(machine.name) == plan.planned(machine.name), done.said
+        assert (INSTALL in done.changed(machine.name)) is (machine is first)
+    assert done.said.count(f"pulled from the registry on {first.name} in ") == len(others)
+    assert len(images(fleet)) == 1 and fleet.image(first)
+    assert "masked" in first.sh("systemctl is-enabled docker-registry", None)
+    until(lambda: [machine.sh(LISTENERS) for machine in remotes] == before, 30, "no listener left")
+    for machine in fleet.machines:
+        assert "127.0.0.1:" not in machine.sh(f"docker image ls --digests -a | grep {fleet.name}")
+    again = fleet.run(ref=ref, **LOCAL)
+    assert [again.planned(machine.name) for machine in fleet.machines] == [[], [], []]
+
+
+@pytest.mark.long
+def test_a_run_that_is_killed_leaves_no_registry(fleet: Fleet) -> None:
+    first, second, here = fleet.machines
+    fleet.machines.remove(here)
+    serving = "pgrep -f '^docker-registry serve'"
+    stalled, curl = f"/run/{fleet.name}-stalled", "/usr/local/bin/curl"
+    try:
+        ref = fleet.commit(first, "killed")
+        second.sh(
+            f"printf '#!/bin/sh\\n: >{stalled}\\nexec sleep 3600\\n' >{curl}; chmod 755 {curl}"
+        )
+        running = fleet.start(ref=ref, **LOCAL)
+        on_its_way = f"ls {stalled} 2>/dev/null"
+        until(
+            lambda: second.sh(on_its_way, None) or running.poll() is not None, 300, "a stalled run"
+        )
+        assert running.poll() is None, "it ended instead"
+        assert first.sh(serving)
+        os.killpg(running.pid, signal.SIGKILL)
+        running.wait()
+        until(lambda: not first.sh(serving, None), 30, "the registry ends")
+        second.sh(f"rm {curl}; pkill -f '^sleep 3600'", None)
+        assert "pulled from" in fleet.run(ref=ref, **LOCAL).said
+        assert fleet.image(second) == fleet.image(first) != ""
+    finally:
+        second.sh(f"rm -f {curl} {stalled}")
+        fleet.machines.append(here)
