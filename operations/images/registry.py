@@ -111,7 +111,7 @@ def _push(group: Group, giver: Host) -> Stored:
         said = channel.answer(giver, "sh -s", {}, script)
     except ChannelError as error:
         where = "images.registry.local" if local else group.registry
-        raise RegistryError(f"{where}: {reason(settings, str(error))}") from None
+        raise RegistryError(f"{where}: {stored.reason(settings, str(error))}") from None
     (digest, inputs, image), *_ = re.findall(r"^stored (\S+) (\S+) (\S+)$", said, re.MULTILINE)
     if not local:
         scripts.record(
@@ -149,28 +149,8 @@ def pull(
             )
             said = channel.answer(host, "sh -s", environment, script)
     except ChannelError as error:
-        raise RegistryError(f"{kept}: {reason(settings, str(error))}") from None
+        raise RegistryError(f"{kept}: {stored.reason(settings, str(error))}") from None
     return said.rpartition("received ")[2].strip()
-
-
-def reason(settings: Settings, said: str) -> str:
-    """Return why a registry or the engine refused, in words that name what to change."""
-    login = settings.images.registry.username
-    if re.search("unauthorized|authentication required|no basic auth|incorrect username", said):
-        return (
-            "it refuses the login: check images.registry.username and images.registry.password"
-            if login
-            else "it wants a login: set images.registry.username and images.registry.password"
-        )
-    if re.search("denied|insufficient_scope|forbidden", said, re.IGNORECASE):
-        return f"it does not allow that to {login or 'somebody without a login'} ({said})"
-    if "server gave HTTP response to HTTPS client" in said:
-        return "it speaks plain HTTP: name it in engine.daemon, insecure-registries"
-    if "x509:" in said:
-        return f"the engine does not trust its certificate; add its CA on the host ({said})"
-    if re.search("manifest unknown|name unknown|not found", said):
-        return f"it does not have the image any more ({said})"
-    return said
 
 
 def _authorization(settings: Settings) -> str:
@@ -178,10 +158,7 @@ def _authorization(settings: Settings) -> str:
 
     https://docs.docker.com/reference/api/engine/ (Authentication)
     """
-    registry = settings.images.registry
-    login = {}
-    if registry.username and registry.password:
-        login = {"username": registry.username, "password": credentials.read(registry.password)}
+    login = dict(zip(("username", "password"), stored.login(settings) or (), strict=False))
     return base64.urlsafe_b64encode(json.dumps(login).encode()).decode()
 
 

@@ -59,8 +59,7 @@ class Want:
 
 @dataclass(eq=False)
 class Group:
-    """Hosts that accept the same image; `sources` have it, by its id on each. A `stored.Stored` is
-    a source, too.
+    """Hosts that accept the same image; `sources` have it, by its id on each, a `Stored` one too.
 
     `server` is the host that is planned to give the image through a registry of its own, `stored`
     what a host of the run has pushed to the group's registry; `silent` says that this failed.
@@ -221,39 +220,39 @@ def arrange() -> None:
             one.connector_data[_GROUPS] = {}
         sharing = [one for one in hosts if settings_for(one).images.share]
         alone = len(sharing) == 1 and not settings_for(sharing[0]).images.registry.address
+        finder = stored.Finder()
         for function in () if alone else _wishes:
-            _arrange(sharing, function)
+            _arrange(sharing, function, finder)
 
 
-def _arrange(hosts: Sequence[Host], function: Wishes) -> None:
+def _arrange(hosts: Sequence[Host], function: Wishes, finder: stored.Finder) -> None:
     wishes: dict[Any, Wish] = {}
-    wants = []
+    wants: dict[Any, Want] = {}
     for one in hosts:
+        settings = settings_for(one)
         with ctx_host.use(one):
-            wish = function(settings_for(one))
+            wish = function(settings)
             machine = system.current().machine
         if wish:
             wishes[one] = wish
-            there = wish.there
-            image, inputs = (there.id, there.inputs) if there else (None, None)
-            place = stored.place(settings_for(one))
-            wants.append(Want(one, wish.tag, machine, wish.accepted, image, inputs, place))
+            has = (wish.there.id, wish.there.inputs) if wish.there else (None, None)
+            where = stored.place(settings)
+            wants[one] = Want(one, wish.tag, machine, wish.accepted, has[0], has[1], where)
+
+    def kept(want: Want, inputs: str) -> stored.Stored | None:
+        settings = settings_for(cast(Host, want.host))
+        return finder.find(settings, want.tag, inputs, want.architecture)
 
     def choose(want: Want) -> str:
-        for inputs in want.accepted:
-            if stored.known(want.registry, want.tag, inputs, want.architecture):
-                return inputs
+        there = next((one for one in want.accepted if kept(want, one)), None)
         with ctx_host.use(want.host):
-            return wishes[want.host].choose()
+            return there or wishes[want.host].choose()
 
-    groups = grouped(wants, choose)
-    for found in groups.values():
+    for wanting, found in grouped(list(wants.values()), choose).items():
         if found.registry == stored.LOCAL and len(found.members) > bool(found.expected):
             found.server = found.expected or found.source()
-        kept = stored.known(found.registry, found.tag, found.inputs, found.architecture)
-        if kept and not found.sources:
-            found.sources[kept] = kept.image
-    for wanting, found in groups.items():
+        if not found.sources and (there := kept(wants[wanting], found.inputs)):
+            found.sources[there] = there.image
         if len(found.members) + len(found.sources) > 1 or found.registry not in ("", stored.LOCAL):
             cast(Host, wanting).connector_data[_GROUPS][found.tag] = found
 

@@ -1,13 +1,15 @@
-"""Images in a registry: what they are called there, and which of them the lock knows."""
+"""Images in a registry: what they are called there, and which of them are there already."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
+from pyinfra import logger
 from pyinfra.api.host import Host
 
 from operations.images import identity
-from toolkit import lock
+from toolkit import credentials, lock, oci
 from toolkit.settings import Settings
 
 LOCAL = "local"
@@ -50,12 +52,75 @@ def version(inputs: str, architecture: str) -> str:
     return f"{inputs}-{architecture}"
 
 
-def known(place: str, tag: str, inputs: str, architecture: str) -> Stored | None:
-    """Return the image that the lock knows to be in the registry at an address.
+def login(settings: Settings) -> tuple[str, str] | None:
+    """Return user and password of the registry that the settings name, if they name any.
 
     Raises:
-        LockError: a lock cannot be read.
+        CredentialError: the password cannot be read.
     """
-    name = repository(place, tag)
-    digest = lock.read().images.get(f"{name}:{version(inputs, architecture)}")
-    return Stored(name, digest, inputs) if digest and place not in ("", LOCAL) else None
+    registry = settings.images.registry
+    if registry.username and registry.password:
+        return registry.username, credentials.read(registry.password)
+    return None
+
+
+class Finder:
+    """Finds images in registries; each is looked for once in a run."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, Stored | None] = {}
+        self._silent: set[str] = set()
+
+    def find(self, settings: Settings, tag: str, inputs: str, architecture: str) -> Stored | None:
+        """Return the image that the lock knows to be in the registry of the settings, or that the
+        registry says it has.
+
+        Raises:
+            LockError: a lock cannot be read.
+        """
+        where = settings.images.registry.address
+        if not where:
+            return None
+        name, label = repository(where, tag), version(inputs, architecture)
+        reference = f"{name}:{label}"
+        if reference not in self._found:
+            digest = lock.read().images.get(reference) or self._asked(settings, where, name, label)
+            self._found[reference] = Stored(name, digest, inputs) if digest else None
+        return self._found[reference]
+
+    def _asked(self, settings: Settings, where: str, name: str, label: str) -> str | None:
+        if where in self._silent:
+            return None
+        host = where.partition("/")[0]
+        insecure = settings.engine.daemon.get("insecure-registries") or ()
+        plain = bool(re.match(r"(localhost|127\.\d+\.\d+\.\d+)(:|$)", host)) or host in insecure
+        try:
+            return oci.digest(name, label, login(settings), plain)
+        except oci.RegistryError as error:
+            self._silent.add(where)
+            logger.warning(
+                f"{where} cannot be asked from here for images that it has:"
+                f" {reason(settings, str(error))}"
+            )
+            return None
+
+
+def reason(settings: Settings, said: str) -> str:
+    """Return why a registry or an engine refused, in words that name what to change."""
+    user = settings.images.registry.username
+    refused = "unauthorized|authentication required|no basic auth|incorrect username"
+    if re.search(refused, said):
+        return (
+            "it refuses the login: check images.registry.username and images.registry.password"
+            if user
+            else "it wants a login: set images.registry.username and images.registry.password"
+        )
+    if re.search("denied|insufficient_scope|forbidden", said, re.IGNORECASE):
+        return f"it does not allow that to {user or 'somebody without a login'} ({said})"
+    if "server gave HTTP response to HTTPS client" in said:
+        return "it speaks plain HTTP: name it in engine.daemon, insecure-registries"
+    if "x509:" in said:
+        return f"the engine does not trust its certificate; add its CA on the host ({said})"
+    if re.search("manifest unknown|name unknown|not found", said):
+        return f"it does not have the image any more ({said})"
+    return said
