@@ -58,6 +58,28 @@ BAD = [
     ({"name": "../x"}, "name: given '../x'", "lower-case letters"),
     ({"registry": "https://r.example"}, "registry: given", "without https://"),
     ({"engine": {"registry_mirrors": ["r.example"]}}, "engine.registry_mirrors[0]", "https://"),
+    ({"images": {"registry": {"password": "s3cret"}}}, "images.registry.password", "(hidden)"),
+    ({"images": {"registry": {"address": "claw/x"}}}, "images.registry.address", "Docker Hub"),
+    (
+        {"images": {"registry": {"address": "r.example", "local": True}}},
+        "images.registry.local: either",
+    ),
+    (
+        {"images": {"registry": {"address": "r.example", "username": "claw"}}},
+        "images.registry.password: missing",
+    ),
+    (
+        {"images": {"registry": {"address": "r.example", "password": {"env": "P"}}}},
+        "images.registry.username: missing",
+    ),
+    (
+        {"images": {"registry": {"username": "claw", "password": {"env": "P"}}}},
+        "images.registry.username: has no effect without images.registry.address",
+    ),
+    (
+        {"images": {"share": False, "registry": {"local": True}}},
+        "images.registry.local: has no effect with images.share: false",
+    ),
     ({"engine": {"users": ["a b"]}}, "engine.users[0]: given 'a b'"),
     ({"engine": {"daemon": {"hosts": []}}}, "engine.daemon.hosts: belongs to the toolkit"),
     ({"engine": {"daemon": {"dns": {1: 2}}}}, "engine.daemon", "the key 1 is not text"),
