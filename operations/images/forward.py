@@ -38,6 +38,11 @@ def forwarded(server: Host, port: int, host: Host) -> Iterator[int]:
             end.close()
 
     try:
+        # Refused now, or as a connection that ends without a reason.
+        _connected(server, port).close()
+    except (OSError, EOFError, SSHException) as error:
+        raise ChannelError(f"its port cannot be reached through SSH: {error}") from None
+    try:
         listener, close = _listening(host, taken)
     except (OSError, EOFError, SSHException) as error:
         raise ChannelError(f"no port can be forwarded to {host}: {error}") from None

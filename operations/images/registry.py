@@ -110,8 +110,10 @@ def _push(group: Group, giver: Host) -> Stored:
     try:
         said = channel.answer(giver, "sh -s", {}, script)
     except ChannelError as error:
-        where = "images.registry.local" if local else group.registry
-        raise RegistryError(f"{where}: {stored.reason(settings, str(error))}") from None
+        if local:
+            raise RegistryError(f"images.registry.local: {error}") from None
+        why = stored.reason(settings, str(error))
+        raise RegistryError(f"{group.registry}: {why}") from None
     (digest, inputs, image), *_ = re.findall(r"^stored (\S+) (\S+) (\S+)$", said, re.MULTILINE)
     if not local:
         scripts.record(
@@ -149,7 +151,8 @@ def pull(
             )
             said = channel.answer(host, "sh -s", environment, script)
     except ChannelError as error:
-        raise RegistryError(f"{kept}: {stored.reason(settings, str(error))}") from None
+        why = str(error) if kept.server else stored.reason(settings, str(error))
+        raise RegistryError(f"{kept}: {why}") from None
     return said.rpartition("received ")[2].strip()
 
 
