@@ -19,7 +19,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from bench import again, first, tables, ways
+from bench import again, first, tables, times, ways
 from tests.e2e.harness import Deployment
 from tests.lab import hosts as lab
 from tests.lab.engine import Engine
@@ -46,13 +46,13 @@ def main() -> int:
     engine = Engine()
     try:
         with tempfile.TemporaryDirectory() as directory:
-            {"again": look_again, "first": deploy_first}[options.verb](options, Path(directory))
+            work = {"again": look_again, "first": deploy_first}[options.verb]
+            return work(options, Path(directory))
     finally:
         engine.close()
-    return 0
 
 
-def look_again(options: argparse.Namespace, directory: Path) -> None:
+def look_again(options: argparse.Namespace, directory: Path) -> int:
     rounds = {
         ways.OURS: options.rounds,
         ways.FLOOR: options.rounds,
@@ -64,21 +64,26 @@ def look_again(options: argparse.Namespace, directory: Path) -> None:
     name = options.host or f"bench-{os.getpid()}"
     host = lab.up(name, options.suite, owner=0 if options.host else os.getpid())
     measured = again.Measured(options.sizes, options.delays, rounds)
+    stopped = 0
     try:
-        result = Deployment(host, directory / "inventory.py").claw("up", "--json")
-        again.say("deployed", result.seconds)
-        again.measure(host, directory, measured, options.ansible_delayed)
-    except KeyboardInterrupt:
-        print("bench: interrupted", file=sys.stderr)
+        try:
+            result = Deployment(host, directory / "inventory.py").claw("up", "--json")
+            again.say("deployed", result.seconds)
+            again.measure(host, directory, measured, options.ansible_delayed)
+        except (KeyboardInterrupt, ways.NotConverged) as error:
+            print(f"bench: stopped: {error or 'interrupted'}", file=sys.stderr)
+            stopped = 1
+        if measured.counted:
+            print(tables.again(measured), times.tables(measured, host), sep="\n\n")
     finally:
         if not options.host:
             lab.down(name)
-    if measured.counted:
-        print(tables.again(measured), tables.times(measured), sep="\n\n")
+    return stopped
 
 
-def deploy_first(options: argparse.Namespace, directory: Path) -> None:
+def deploy_first(options: argparse.Namespace, directory: Path) -> int:
     print(first.table([first.deploy(size, options.suite, directory) for size in options.sizes]))
+    return 0
 
 
 def numbers(text: str) -> list[int]:

@@ -1,8 +1,8 @@
 """What a deployed host consists of, read from it, for other tools to describe the same.
 
-What the toolkit checks beside it and the others are spared: memory, disks, listening ports, the
-clock, sudo, interrupted runs, `.env` key by key, the container's limits and privileges, the
-inputs of images.
+What the toolkit checks beside it and the others are spared: sudo, the Debian mirror, interrupted
+runs, `.env` and openclaw.json key by key, the container's limits and privileges, sandboxes and
+their networks, AppArmor, the inputs of images.
 """
 
 from __future__ import annotations
@@ -39,6 +39,16 @@ FILES = (
     f"/opt/{NAME}/.env",
     f"/opt/{NAME}/security/*.json",
 )
+READS = {
+    "the distribution": "cat /etc/os-release",
+    "the memory": "cat /proc/meminfo",
+    "the disks": f"df -PkT /opt/{NAME} /var/lib/{NAME} /var/lib/docker",
+    "the listening ports": "cat /proc/net/tcp /proc/net/tcp6",
+    "the clock": "date +%s",
+    "the versions of the engine": "docker version",
+    "superseded images": f"docker image ls --filter label=openclaw-pyinfra.deployment={NAME}",
+}
+"""What the preflight judges; a run of another tool reads it, and leaves the judgement out."""
 RULE = re.compile(r"ExecStart=/bin/sh -c '(.*) 2>/dev/null \|\| (.*)'")
 
 
@@ -56,6 +66,7 @@ def read(host: lab.Host, directory: Path) -> dict[str, Any]:
         "packages": packages,
         "directories": _entries(host, DIRECTORIES),
         "files": _entries(host, FILES),
+        "reads": READS,
         "services": ["docker", f"{NAME}-closed"],
         "image": f"{NAME}:local",
         "network": network,
@@ -78,7 +89,7 @@ def count(resources: dict[str, Any]) -> int:
     """Return how many things that are; what is not listed is there once."""
     single = ("rule_check", "image", "network", "container", "configuration", "url")
     return sum(
-        len(resources[kind]) for kind in ("packages", "directories", "files", "services")
+        len(resources[kind]) for kind in ("packages", "directories", "files", "services", "reads")
     ) + len(single)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import statistics
 from collections.abc import Iterable, Sequence
 
 from bench.again import WAYS, Measured
@@ -57,31 +56,6 @@ def targets(measured: Measured) -> Iterable[tuple[str, str, str]]:
     yield f"at most {MOST_COMMANDS} commands per host", str(commands), verdict
 
 
-def times(measured: Measured) -> str:
-    """Where the time of the toolkit's own no-change run on one host goes."""
-    phases = measured.phases
-    if not phases:
-        return ""
-
-    def middle(name: str) -> float:
-        return statistics.median(one.get(name, 0.0) for one in phases)
-
-    total, whole = middle("total"), middle("whole")
-    known = [name for name in ("connect", "plan", "lock", "execute") if middle(name)]
-    rest = total - sum(middle(name) for name in known)
-    rows = [["start of Python, imports, end", f"{whole - total:.3f}"]]
-    rows += [["inventory, settings, report, closing the connections", f"{rest:.3f}"]]
-    rows += [[name, f"{middle(name):.3f}"] for name in known]
-    rows += [["**whole command**", f"{whole:.3f}"]]
-    first = table([f"no-change run, 1 host, {len(phases)} runs", "seconds"], rows)
-    lines = [
-        [str(number), f"{one.seconds:.3f}", str(len(one.text)), f"`{_start(one.text)}`"]
-        for number, one in enumerate(measured.counted[OURS].commands, 1)
-    ]
-    header = ["command", "seconds on the host", "characters", "begins"]
-    return f"{first}\n\n{table(header, lines)}"
-
-
 def _row(measured: Measured, way: str, delay: int) -> list[str]:
     cells = [f"**{way}**" if way == OURS else way]
     for size in measured.sizes:
@@ -111,8 +85,3 @@ def _where(size: int, delay: int) -> str:
 
 def _hosts(size: int) -> str:
     return "1 host" if size == 1 else f"{size} hosts"
-
-
-def _start(text: str) -> str:
-    start = " ".join(text.split())[:60]
-    return start.replace("|", "\\|").replace("`", "'")

@@ -92,7 +92,7 @@ class Fleet:
 
     def floor(self) -> float:
         """One `ssh` for each host, all at once, with one script that reads the same state."""
-        ssh = ["ssh", "-F", os.devnull, *self._ssh_options(), "-o", "ControlMaster=no"]
+        ssh = ["ssh", *self._ssh_options(), "-o", "ControlMaster=no"]
         ssh += ["-i", str(lab.key()), "-l", "root"]
         with contextlib.ExitStack() as stack:
             answers = [stack.enter_context(tempfile.TemporaryFile()) for _ in self.doors]
@@ -129,7 +129,15 @@ class Fleet:
 
     def _ssh_options(self) -> list[str]:
         known = ["-o", f"UserKnownHostsFile={self.known_hosts}"]
-        return [*known, "-o", "StrictHostKeyChecking=yes", "-o", "IdentitiesOnly=yes"]
+        return [
+            "-F",
+            os.devnull,
+            *known,
+            "-o",
+            "StrictHostKeyChecking=yes",
+            "-o",
+            "IdentitiesOnly=yes",
+        ]
 
 
 def ansible() -> Path:

@@ -11,6 +11,9 @@ from pyinfra.operations import apt, docker, files, server, systemd
 
 wanted = json.loads(Path(os.environ["BENCH_RESOURCES"]).read_text())
 
+for command in wanted["reads"].values():
+    assert host.get_fact(Command, command=command)
+
 for whose, names in wanted["packages"].items():
     apt.packages(name=f"Install {whose} packages", packages=names)
 
