@@ -128,16 +128,9 @@ class Fleet:
         return lab.connection(door.address) | own
 
     def _ssh_options(self) -> list[str]:
-        known = ["-o", f"UserKnownHostsFile={self.known_hosts}"]
-        return [
-            "-F",
-            os.devnull,
-            *known,
-            "-o",
-            "StrictHostKeyChecking=yes",
-            "-o",
-            "IdentitiesOnly=yes",
-        ]
+        options = [f"UserKnownHostsFile={self.known_hosts}", "StrictHostKeyChecking=yes"]
+        options += ["IdentitiesOnly=yes"]
+        return ["-F", os.devnull, *(word for option in options for word in ("-o", option))]
 
 
 def ansible() -> Path:
