@@ -99,8 +99,8 @@ class Delay:
                     target.write_eof()
                     return
                 target.write(data)
-                await target.drain()
                 answered[0] = answered[0] or answers
+                await target.drain()
 
         delivery = asyncio.create_task(deliver())
         while True:
