@@ -25,6 +25,17 @@ status=$?
 date +%s%N >"$note.end"
 exit $status
 """
+CLOSE = f"""
+for file in {PLACE}/*.pid; do
+  [ -e "$file" ] || continue
+  pid=$(cat "$file")
+  kill "$pid" || true
+  while kill -0 "$pid"; do sleep 0.1; done 2>/dev/null
+done
+rm -rf {PLACE}
+"""
+MOST_PORTS = 16
+"""Of one sshd (MAX_LISTEN_SOCKS)."""
 
 
 @dataclass(frozen=True)
@@ -48,22 +59,21 @@ class Door:
 def opened(host: lab.Host, number: int) -> Iterator[tuple[list[Door], Door]]:
     """`number` ways into a host, and the one that notes; closed afterwards."""
     ports = [FIRST + index for index in range(number)]
-    options = " ".join(f"-p {port}" for port in (NOTED, *ports))
-    match = f"Match LocalPort {NOTED}\\n ForceCommand {PLACE}/note\\n"
-    script = f"""
-    set -e
-    [ ! -e {PLACE}/pid ] || kill "$(cat {PLACE}/pid)" || true
-    rm -rf {PLACE} && mkdir -p {PLACE}/notes
-    printf %s {shlex.quote(NOTE)} >{PLACE}/note && chmod 755 {PLACE}/note
-    {{ cat /etc/ssh/sshd_config; printf '{match}'; }} >{PLACE}/sshd_config
-    /usr/sbin/sshd -f {PLACE}/sshd_config {options} -o PidFile={PLACE}/pid
-    """
-    run(host, script)
+    parts = [ports[start : start + MOST_PORTS] for start in range(0, number, MOST_PORTS)]
+    servers = [f"-p {NOTED} -o ForceCommand={PLACE}/note"]
+    servers += [" ".join(f"-p {port}" for port in part) for part in parts]
+    start = "\n".join(
+        f"/usr/sbin/sshd {options} -o AddressFamily=inet -o PidFile={PLACE}/{index}.pid\n"
+        f"until [ -s {PLACE}/{index}.pid ]; do sleep 0.1; done"
+        for index, options in enumerate(servers)
+    )
+    note = f"printf %s {shlex.quote(NOTE)} >{PLACE}/note && chmod 755 {PLACE}/note"
+    run(host, f"set -e\n{CLOSE}\nmkdir -p {PLACE}/notes\n{note}\n{start}")
     try:
         doors = [Door(f"h{port - FIRST + 1:02}", host.ip, port) for port in ports]
         yield doors, Door("noted", host.ip, NOTED)
     finally:
-        run(host, f"kill $(cat {PLACE}/pid); rm -rf {PLACE}")
+        run(host, CLOSE)
 
 
 def forget_notes(host: lab.Host) -> None:

@@ -44,7 +44,9 @@ class Fleet:
     def ours(self) -> float:
         """`./claw up`, the whole deploy of the repository."""
         state = {"XDG_STATE_HOME": str(self.directory / "state")}
-        result = claw("up", str(self._inventory()), "--json", env=state)
+        result = claw("up", str(self._inventory()), "--json", expect=None, env=state)
+        if result.returncode:
+            raise NotConverged(result.output[-4000:])
         document = result.json
         changed = [name for name, one in document["hosts"].items() if one["state"] != "unchanged"]
         if changed or len(document["hosts"]) != len(self.doors):
