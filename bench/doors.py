@@ -6,6 +6,7 @@ for the cost of one deployed host.
 
 from __future__ import annotations
 
+import base64
 import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -82,13 +83,13 @@ def forget_notes(host: lab.Host) -> None:
 
 def notes(host: lab.Host) -> list[Command]:
     """What was sent through the noted port since `forget_notes`, in order."""
-    found = run(host, f"cd {PLACE}/notes && for one in *.end; do echo $one $(cat $one); done")
+    each = "echo $one $(cat $one) $(base64 -w0 ${one%.end})"
+    found = run(host, f"cd {PLACE}/notes && for one in *.end; do {each}; done")
     commands = []
     for line in sorted(found.splitlines()):
-        name, end = line.split()
-        start = name.removesuffix(".end")
-        text = run(host, f"cat {PLACE}/notes/{start}")
-        commands.append(Command(text, (int(end) - int(start)) / 1e9))
+        name, end, *text = line.split()  # a command may be empty
+        seconds = (int(end) - int(name.removesuffix(".end"))) / 1e9
+        commands.append(Command(base64.b64decode("".join(text)).decode(), seconds))
     return commands
 
 

@@ -148,8 +148,8 @@ def ansible() -> Path:
 
 
 def floor_script(commands: Sequence[str]) -> str:
-    """Return one script that does what all the commands of a run do."""
-    return "\n".join(f"(\n{command}\n)" for command in commands)
+    """Return one script that does what all the commands of a run do, all at once."""
+    return "\n".join([*(f"(\n{command}\n) &" for command in commands), "wait"])
 
 
 def _timed(command: list[str], environment: Mapping[str, str]) -> tuple[float, str]:
