@@ -14,6 +14,7 @@ waited for. Time that cores spend waiting for the disk counts as idle.
 from __future__ import annotations
 
 import os
+import shutil
 import threading
 import time
 from collections.abc import Sequence
@@ -28,6 +29,8 @@ from tests.lab import hosts as lab
 
 SAMPLE, SATURATED = 0.5, 0.05
 MOST = 1.5
+DISK_FOR_HOST = 5 << 29
+"""With a gateway; the one that builds takes more, those that receive less."""
 
 
 @dataclass
@@ -83,7 +86,13 @@ class First:
 
 
 def deploy(size: int, suite: str, directory: Path) -> First:
-    """Make bare hosts, deploy them in one run, and remove them."""
+    """Make bare hosts, deploy them in one run, and remove them.
+
+    Raises:
+        LabError: the disk has no room for them.
+    """
+    if shutil.disk_usage(lab.DATA).free < size * DISK_FOR_HOST:
+        raise lab.LabError(f"{lab.DATA} has too little room for {size} hosts")
     names = [f"bench-{os.getpid()}-{number + 1}" for number in range(size)]
     try:
         hosts = [(name, lab.connection(lab.up(name, suite, os.getpid()).ip)) for name in names]

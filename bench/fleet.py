@@ -82,8 +82,18 @@ def look_again(options: argparse.Namespace, directory: Path) -> int:
 
 
 def deploy_first(options: argparse.Namespace, directory: Path) -> int:
-    print(first.table([first.deploy(size, options.suite, directory) for size in options.sizes]))
-    return 0
+    found = []
+    stopped = 0
+    for size in options.sizes:
+        try:
+            found.append(first.deploy(size, options.suite, directory))
+        except (KeyboardInterrupt, AssertionError, lab.LabError) as error:
+            print(f"bench: {size} hosts: {error or 'interrupted'}", file=sys.stderr)
+            stopped = 1
+            break
+    if found:
+        print(first.table(found))
+    return stopped
 
 
 def numbers(text: str) -> list[int]:
