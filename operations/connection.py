@@ -11,3 +11,9 @@ def transport(host: Host) -> Transport | None:
     client = getattr(host.connector, "client", None)
     found: Transport | None = client.get_transport() if client else None
     return found
+
+
+def login_user(host: Host) -> str | None:
+    """Return the user that a connection over SSH was authenticated as; None as for `transport`."""
+    found = transport(host)
+    return found.get_username() if found else None

@@ -63,11 +63,15 @@ def managed_paths(
 def files_probe(settings: Settings) -> str:
     paths = sorted({path for function in _managed for path in function(settings)})
     words = " ".join(quote(path) for path in paths)
-    return f"""for path in {words}; do
-  [ -e "$path" ] || continue
-  digest=-; [ -f "$path" ] && digest=$(sha256sum "$path" | cut -d' ' -f1)
-  stat -L -c "%F|%a|%u:%g|$digest|%n" "$path"
-done"""
+    return f"""set --
+for path in {words}; do [ ! -f "$path" ] || set -- "$@" "$path"; done
+{{ [ $# = 0 ] || sha256sum "$@"; stat -L -c '%F|%a|%u:%g|%n' {words}; }} | awk '
+  substr($0, 65, 2) == "  " {{ digest[substr($0, 67)] = substr($0, 1, 64); next }}
+  {{
+    name = $0
+    sub(/^[^|]*[|][^|]*[|][^|]*[|]/, "", name)
+    print substr($0, 1, length($0) - length(name)) (name in digest ? digest[name] : "-") "|" name
+  }}'"""
 
 
 def found(path: str) -> Found | None:

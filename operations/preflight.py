@@ -24,7 +24,7 @@ from pyinfra.api.host import Host
 from pyinfra.api.state import State
 from pyinfra.context import ctx_host
 
-from operations import snapshot
+from operations import private, snapshot
 from toolkit.settings import Settings, settings_for
 
 CLOCK_TOLERANCE_SECONDS = 300
@@ -130,10 +130,13 @@ def _problems_of(state: State, host: Host) -> list[Problem]:
             problem = root_problem(host)
             if problem:
                 return [problem]
+            settings = settings_for(host)
+            # At the same time as the snapshot: what it costs is a round trip more.
+            asked = gevent.spawn(_ask, host, settings)
             before = time.time()
             answers = snapshot.read(host)
             after = time.time()
-            settings = settings_for(host)
+            private.keep(asked.get(), answers)
             found = list(clock_problems(answers, before, after))
             for function in _checks:
                 found += function(settings, answers)
@@ -143,6 +146,11 @@ def _problems_of(state: State, host: Host) -> list[Problem]:
     except Exception as error:  # paramiko's own errors, or a check that cannot read an answer
         what = f"the host cannot be checked: {type(error).__name__}: {error}"
         return [Problem(what, "check the connection; if it is fine, please report this")]
+
+
+def _ask(host: Host, settings: Settings) -> str:
+    with ctx_host.use(host):
+        return private.ask(settings)
 
 
 def root_problem(host: Host) -> Problem | None:

@@ -99,28 +99,33 @@ def read(settings: Settings) -> Private:
     cached = host.connector_data.get(_CACHE)
     if cached and cached[0] is answers:
         return cached[1]
-    content = _read(settings, answers)
-    host.connector_data[_CACHE] = (answers, content)
-    return content
+    return keep(ask(settings), answers)
 
 
-def _read(settings: Settings, answers: dict[str, str]) -> Private:
+def ask(settings: Settings) -> str:
+    """Return what the current host says of both files, for `keep`."""
     # base64: a file that is not UTF-8 must not stop pyinfra from reading the answer.
     commands = [
         f"base64 -w0 {quote(path)} 2>/dev/null; echo ."
         for path in (environment_path(settings), config_path(settings))
     ]
     proxies = templates.render("compose/proxies.sh.j2")
-    answer = snapshot.read_quietly(host, "\n".join([*commands, f"{{ {proxies}}} | base64 -w0"]))
+    return snapshot.read_quietly(host, "\n".join([*commands, f"{{ {proxies}}} | base64 -w0"]))
+
+
+def keep(answer: str, answers: dict[str, str]) -> Private:
+    """Keep what `ask` returned at the time of a snapshot, as long as that; return its content."""
     environment, config, variables = (
         base64.b64decode(line.rstrip(".")) for line in (*answer.splitlines(), "", "", "")[:3]
     )
     there = [state.startswith("regular") for state in states(answers)]
-    return Private(
+    content = Private(
         environment if there[0] else None,
         config if there[1] else None,
         dict(line.split("=", 1) for line in variables.decode(errors="replace").splitlines()),
     )
+    host.connector_data[_CACHE] = (answers, content)
+    return content
 
 
 def _parse(text: str) -> object:

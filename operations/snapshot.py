@@ -19,6 +19,7 @@ from pyinfra.api.exceptions import PyinfraError
 from pyinfra.api.host import Host
 
 from operations import askpass
+from operations.connection import login_user
 from toolkit.settings import Settings, settings_for
 
 MARK = "\x1e"
@@ -130,6 +131,8 @@ def forget(host: Host) -> None:
 
 def needs_sudo(host: Host) -> bool:
     """Return whether the login user of `host` is not root (asked once per connection)."""
+    if _SUDO not in host.connector_data and login_user(host) == "root":
+        host.connector_data[_SUDO] = False
     if _SUDO not in host.connector_data:
         succeeded, output = host.run_shell_command(StringCommand("id -u"))
         if not succeeded:

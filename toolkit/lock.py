@@ -15,7 +15,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pyinfra.api.exceptions import PyinfraError
 
-from toolkit import atomic
+from toolkit import atomic, own_yaml
 
 ROOT = Path(__file__).resolve().parent.parent
 SHIPPED = ROOT / "templates" / "images" / "releases.lock.yml"
@@ -134,7 +134,7 @@ def record(
 
 def _load(path: Path) -> Lock:
     try:
-        return Lock.model_validate(yaml.safe_load(path.read_text()) or {})
+        return Lock.model_validate(own_yaml.load(path.read_text()) or {})
     except FileNotFoundError:
         return Lock()
     except OSError as error:

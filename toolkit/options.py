@@ -23,6 +23,8 @@ TARGET is one of
   root@203.0.113.7       a host over SSH; also USER@HOST:PORT, [IPV6]:PORT,
                          a name from ~/.ssh/config
   inventories/fleet.yml  an inventory, YAML or Python
+  MODULE:FUNCTION        what a Python function returns; @terraform/OUTPUT,
+                         @docker/CONTAINER: what that tool knows
 """
 
 

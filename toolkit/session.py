@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import os
 import shlex
 import socket
@@ -19,6 +20,7 @@ import pyinfra
 from gevent.pool import Pool
 from gevent.subprocess import Popen
 from pyinfra import logger
+from pyinfra.api import util as pyinfra_util
 from pyinfra.api.command import StringCommand
 from pyinfra.api.config import Config
 from pyinfra.api.exceptions import ConnectError
@@ -233,6 +235,11 @@ class Session:
         self.state.print_input = self.state.print_fact_input = level >= 2
         self.state.print_fact_output = level >= 3
         self.state.print_output = True  # feeds the display, which shows it with -vvv
+        # To order operations pyinfra wants line numbers, not the source text of every caller.
+        vars(pyinfra_util).update(
+            stack=partial(inspect.stack, context=0),
+            getframeinfo=partial(inspect.getframeinfo, context=0),
+        )
         host_keys.check_strictly()
         # A jump host with an unknown key: an error, rather than a question under our display.
         vars(ssh_client).update(AskPolicy=ssh_client.StrictPolicy)

@@ -11,10 +11,10 @@ import json
 from functools import cache
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
 from operations.templates import DIRECTORY
+from toolkit import own_yaml
 
 Kind = Literal["tools", "browser", "gateway"]
 KINDS: tuple[Kind, ...] = ("tools", "browser", "gateway")
@@ -67,7 +67,7 @@ class Entry(_Strict):
 @cache
 def entries() -> tuple[Entry, ...]:
     """Return the source's entries."""
-    source = yaml.safe_load(SOURCE.read_text())
+    source = own_yaml.load(SOURCE.read_text())
     return tuple(Entry.model_validate(entry) for entry in source["calls"])
 
 

@@ -41,6 +41,15 @@ def test_doctor_has_only_the_warning_of_a_lan_bind(deployed: Deployment):
 
 
 @EACH
+def test_the_hosts_mounts_are_as_systemd_made_them(fixture: str, request):
+    """Debian 13's mmdebstrap makes them private, and then a service's credentials stay away."""
+    deployed: Deployment = request.getfixturevalue(fixture)
+    assert "shared" in deployed.sh("findmnt --noheadings --output PROPAGATION /run")
+    asked = "systemd-run --quiet --wait --pipe -p LoadCredential=name:/etc/hostname"
+    assert deployed.sh(f"{asked} sh -c 'cat $CREDENTIALS_DIRECTORY/name'").strip()
+
+
+@EACH
 def test_the_container_is_hardened(fixture: str, request):
     deployed: Deployment = request.getfixturevalue(fixture)
     container = deployed.container()

@@ -153,7 +153,8 @@ base() {
   mkdir -p "$root/base"
   if [ ! -s "$tar" ]; then
     say "mmdebstrap $1"
-    mmdebstrap --quiet --variant=minbase --include=ca-certificates "$1" "$root/base/.$1.$$.tar" "$(mirror)" >&2
+    # Debian 13's would make all of this machine's mounts private.
+    unshare --mount mmdebstrap --quiet --variant=minbase --include=ca-certificates "$1" "$root/base/.$1.$$.tar" "$(mirror)" >&2
     mv "$root/base/.$1.$$.tar" "$tar"
   fi
   docker import -c 'CMD ["bash"]' "$tar" "lab-base:$1" >/dev/null

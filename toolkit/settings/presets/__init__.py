@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-import yaml
+from toolkit import own_yaml
 
 Preset = Literal["personal", "family-read-only", "public-without-tools"]
 NAMES: tuple[Preset, ...] = get_args(Preset)
@@ -25,7 +25,7 @@ def text(name: Preset) -> str:
 def applied(given: Any) -> Any:
     """Return the mapping `given` with the preset that it names, if any, laid under it."""
     name = given.get("preset") if isinstance(given, Mapping) else None
-    return _over(yaml.safe_load(text(name)), given) if name in NAMES else given
+    return _over(own_yaml.load(text(name)), given) if name in NAMES else given
 
 
 def _over(base: dict[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
