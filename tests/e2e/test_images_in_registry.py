@@ -150,10 +150,19 @@ def test_what_the_registry_has_lost_is_built_and_pushed_again(
     assert locked(fleet)[name] != lost
 
 
+@pytest.fixture
+def without_package(fleet: Fleet) -> Iterator[None]:
+    """The host that gives has no docker-registry, neither before nor after."""
+    purge = "apt-get purge -qq -y docker-registry; systemctl unmask docker-registry"
+    fleet.machines[0].sh(purge, None)
+    yield
+    fleet.machines[0].sh(purge, None)
+
+
 @pytest.mark.long
+@pytest.mark.usefixtures("without_package")
 def test_a_local_registry_serves_for_the_time_of_giving(fleet: Fleet) -> None:
     first, *others = fleet.machines
-    first.sh("systemctl unmask docker-registry; apt-get purge -qq -y docker-registry", None)
     remotes = [machine for machine in fleet.machines if machine.name != "@local"]
     before = [machine.sh(LISTENERS) for machine in remotes]
     ref = fleet.commit(first, "local")
@@ -173,6 +182,7 @@ def test_a_local_registry_serves_for_the_time_of_giving(fleet: Fleet) -> None:
 
 
 @pytest.mark.long
+@pytest.mark.usefixtures("without_package")
 def test_a_run_that_is_killed_leaves_no_registry(fleet: Fleet) -> None:
     first, second, here = fleet.machines
     fleet.machines.remove(here)
