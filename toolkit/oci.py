@@ -10,9 +10,10 @@ import base64
 import json
 import re
 from http.client import HTTPException
+from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlencode, urlsplit
-from urllib.request import Request, urlopen
+from urllib.request import ProxyHandler, Request, build_opener
 
 SECONDS = 10
 DOCKER_HUB = {"docker.io": "registry-1.docker.io"}
@@ -30,6 +31,11 @@ Login = tuple[str, str] | None
 
 class RegistryError(Exception):
     """A registry does not answer, or refuses; the message says why, without credentials."""
+
+
+def loopback(name: str) -> bool:
+    """Return whether a registry, by `HOST[:PORT]`, is on the loopback of whoever asks it."""
+    return bool(re.match(r"(localhost|127\.\d+\.\d+\.\d+)(:|$)", name))
 
 
 def digest(repository: str, tag: str, login: Login = None, plain: bool = False) -> str | None:
@@ -62,7 +68,7 @@ def _asked(address: str, login: Login) -> str | None:
         if authorization:
             request.add_unredirected_header("Authorization", authorization)
         try:
-            with urlopen(request, timeout=SECONDS) as answer:
+            with _answer(request) as answer:
                 found: str | None = answer.headers.get("Docker-Content-Digest")
                 return found
         except HTTPError as error:
@@ -74,6 +80,11 @@ def _asked(address: str, login: Login) -> str | None:
             if not authorization:
                 raise
     return None
+
+
+def _answer(request: Request) -> Any:
+    proxies = [ProxyHandler({})] if loopback(request.host or "") else []
+    return build_opener(*proxies).open(request, timeout=SECONDS)
 
 
 def _authorization(address: str, challenge: str | None, login: Login) -> str:
@@ -90,7 +101,7 @@ def _authorization(address: str, challenge: str | None, login: Login) -> str:
     request = Request(f"{realm}?{urlencode(given)}")
     if basic:
         request.add_unredirected_header("Authorization", basic)
-    with urlopen(request, timeout=SECONDS) as answer:
+    with _answer(request) as answer:
         try:
             token = json.load(answer)
         except ValueError:

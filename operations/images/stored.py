@@ -93,7 +93,7 @@ class Finder:
             return None
         host = where.partition("/")[0]
         insecure = settings.engine.daemon.get("insecure-registries") or ()
-        plain = bool(re.match(r"(localhost|127\.\d+\.\d+\.\d+)(:|$)", host)) or host in insecure
+        plain = oci.loopback(host) or host in insecure
         try:
             return oci.digest(name, label, login(settings), plain)
         except oci.RegistryError as error:

@@ -55,6 +55,8 @@ class Receive(PyinfraCommand):
             if not self._pull(host, self.giver, environment):
                 self.tried.append(self.giver)
             return True
+        if self.group.registry and not (self.group.stored or self.group.silent):
+            _say(host, f"waits until {self.giver} has pushed it")
         kept = registry.pushed(self.group, self.giver)
         if kept and self._pull(host, kept, environment):
             return True
@@ -226,6 +228,7 @@ def received(
 
 
 def _push(state: Any, host: Host, group: Group) -> bool:
+    _say(host, f"pushes it to {group.registry}")
     registry.pushed(group, host)
     return True
 
