@@ -1,7 +1,10 @@
 """Entry point of `claw`: run by path, in Python's isolated mode, so it finds its own folder."""
 
+import gc
 import sys
 from pathlib import Path
+
+gc.disable()  # what is imported is no garbage; looking for it costs a tenth of the start
 
 sys.path[:0] = [str(Path(__file__).resolve().parent.parent)]
 
@@ -12,4 +15,6 @@ monkey.patch_all()  # before anything imports ssl or threading, as pyinfra's own
 from toolkit.cli import main  # noqa: E402
 
 if __name__ == "__main__":
+    gc.freeze()
+    gc.enable()
     main()
