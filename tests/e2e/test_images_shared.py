@@ -10,7 +10,6 @@ import pytest
 
 from tests.e2e.fleet_job import Fleet, Outcome
 from tests.e2e.harness import until
-from toolkit import lock
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
 BUILD, RECEIVE = "Build the gateway image", "Receive the gateway image"
@@ -42,6 +41,7 @@ def test_one_builds_the_others_receive_and_all_have_the_same(fleet: Fleet) -> No
 @pytest.mark.long
 def test_only_what_changed_is_sent(fleet: Fleet) -> None:
     first, *others = fleet.machines
+    fleet.run(ref=fleet.commit(first, "before"))
     ref = fleet.commit(first, "two")
     done = fleet.run(ref=ref)
     assert sent(done) == ["1 of 2 layers from " + first.name] * len(others)
@@ -81,8 +81,8 @@ def test_what_fails_everywhere_is_not_built_by_everybody(fleet: Fleet) -> None:
     before = [fleet.image(machine) for machine in fleet.machines]
     for machine in fleet.machines:
         fleet.commit(machine, "five", step="COPY nothing /")
-    (fleet.directory / lock.NAME).unlink(missing_ok=True)  # it may know main's last commit
-    done = fleet.run(ref="main")
+        machine.sh(f"git -C {fleet.repository} branch broken")  # no lock knows its commit
+    done = fleet.run(ref="broken")
     said = [done.failed(machine.name) for machine in fleet.machines]
     assert all(said) and [fleet.image(machine) for machine in fleet.machines] == before
     assert ["could not be built on" in one for one in said].count(True) == 1
