@@ -117,7 +117,7 @@ def test_up_proves_anew_when_the_host_has_no_proof(sandboxed: Deployment):
 @pytest.mark.long
 def test_what_a_killed_proof_left_is_removed_by_the_next(sandboxed: Deployment):
     process = sandboxed.start("verify")
-    until(lambda: sandboxed.sandboxes(), 120, "the proof's sandbox")
+    until(lambda: sandboxed.sandboxes(), 300, "the proof's sandbox")
     process.kill()
     for pid in holders(f"/var/lib/{sandboxed.name}/proof.lock"):
         os.kill(pid, signal.SIGKILL)
