@@ -124,7 +124,8 @@ def test_a_second_run_changes_nothing(eight: Eight) -> None:
 def test_one_changed_line_goes_out_with_a_canary_and_in_batches(eight: Eight) -> None:
     before = eight.started()
     eight.settings["time_zone"] = "Europe/Rome"
-    assert eight.up("--dry", expect=2).json["changed"] is True
+    planned = eight.up("--dry", expect=2).json["plan"]
+    assert list(planned) == eight.names(*range(1, NUMBER + 1)) and all(planned.values())
     assert eight.started() == before
     changed = eight.up()
     assert changed.json["batches"] == [eight.names(*batch) for batch in BATCHES]
