@@ -35,7 +35,10 @@ SCRIPTED: dict[str, Any] = {
             }
         }
     },
-    "agents": {"defaults": {"model": {"primary": "scripted/scripted"}}},
+    # Without a turn that OpenClaw takes by itself every half hour, and its sandbox.
+    "agents": {
+        "defaults": {"model": {"primary": "scripted/scripted"}, "heartbeat": {"every": "0m"}}
+    },
 }
 """What `openclaw` in the settings must say for `live_turn`."""
 SANDBOXED: dict[str, Any] = {
