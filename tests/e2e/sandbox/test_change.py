@@ -24,7 +24,8 @@ def test_a_sandbox_of_another_image_is_stale_and_recreated_on_request(sandboxed:
     assert (found["name"], found["reasons"]) == (sandbox["Name"].lstrip("/"), [])
     tag = sandbox["Config"]["Image"]
     sandboxed.sh(f"docker tag {tag} {tag}-kept")
-    sandboxed.sh(f"printf 'FROM {tag}-kept\\nLABEL other=1\\n' | docker build -q -t {tag} -")
+    build = f"printf 'FROM {tag}-kept\\nLABEL other=1\\n' | docker build -q -t {tag} -"
+    other = sandboxed.sh(build).strip()
     try:
         (found,) = listed(sandboxed)
         assert "image id is" in found["reasons"][0]
@@ -33,7 +34,7 @@ def test_a_sandbox_of_another_image_is_stale_and_recreated_on_request(sandboxed:
         sandboxed.claw("sandboxes", "--recreate")
         assert sandboxed.sandboxes() == []
     finally:
-        sandboxed.sh(f"docker tag {tag}-kept {tag} && docker rmi {tag}-kept")
+        sandboxed.sh(f"docker tag {tag}-kept {tag} && docker rmi {tag}-kept {other}")
 
 
 @pytest.mark.long
