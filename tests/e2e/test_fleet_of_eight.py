@@ -48,7 +48,7 @@ class Eight:
         told = {
             "function": "tests.lab.fleet:inventory",
             "all": self.settings,
-            "hosts": {name: {"settings": settings} for name, settings in hosts.items()},
+            "hosts": hosts,
             # The hosts share two cores: a gateway must be up within OpenClaw's own limits.
             "rollout": {"parallel": 2, "max_failures": 1},
         }
