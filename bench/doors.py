@@ -95,12 +95,7 @@ def notes(host: lab.Host) -> list[Command]:
 
 def known_hosts(host: lab.Host, doors: Sequence[Door], path: Path) -> Path:
     """Write the host's key under each of the addresses."""
-    lines = (lab.SSH_DIR / "known_hosts").read_text().splitlines()
-    keys = [" ".join(line.split()[1:]) for line in lines if line.split()[:1] == [host.ip]]
-    path.write_text(
-        "".join(f"[{door.address}]:{door.port} {key}\n" for door in doors for key in keys)
-    )
-    return path
+    return lab.known_hosts(host.ip, [(door.address, door.port) for door in doors], path)
 
 
 def run(host: lab.Host, script: str) -> str:

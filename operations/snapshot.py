@@ -131,16 +131,18 @@ def forget(host: Host) -> None:
 
 def needs_sudo(host: Host) -> bool:
     """Return whether the login user of `host` is not root (asked once per connection)."""
-    if _SUDO not in host.connector_data and login_user(host) == "root":
-        host.connector_data[_SUDO] = False
     if _SUDO not in host.connector_data:
-        succeeded, output = host.run_shell_command(StringCommand("id -u"))
-        if not succeeded:
-            raise PyinfraError(f"{host.name}: cannot run commands: {output.stderr}")
-        host.connector_data[_SUDO] = output.stdout.strip() != "0"
+        host.connector_data[_SUDO] = login_user(host) != "root" and _user_id(host) != "0"
     if host.connector_data[_SUDO]:
         askpass.install(host)
     return host.connector_data[_SUDO]
+
+
+def _user_id(host: Host) -> str:
+    succeeded, output = host.run_shell_command(StringCommand("id -u"))
+    if not succeeded:
+        raise PyinfraError(f"{host.name}: cannot run commands: {output.stderr}")
+    return output.stdout.strip()
 
 
 def privileges(host: Host) -> dict[str, Any]:

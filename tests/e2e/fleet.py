@@ -94,12 +94,8 @@ class Fleet:
 
     def known_hosts(self) -> Path:
         """The lab host's key, for each of its ports."""
-        path = self.folder / "known_hosts"
-        known = (lab.SSH_DIR / "known_hosts").read_text().splitlines()
-        keys = [line.split()[1:] for line in known if line.split()[0] == self.host.ip]
-        lines = [f"[{self.host.ip}]:{port} {' '.join(key)}\n" for port in PORTS for key in keys]
-        path.write_text("".join(lines))
-        return path
+        ways = [(self.host.ip, port) for port in PORTS]
+        return lab.known_hosts(self.host.ip, ways, self.folder / "known_hosts")
 
     @property
     def environment(self) -> dict[str, str]:

@@ -9,7 +9,7 @@ import shlex
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,6 +76,14 @@ def hosts() -> list[Host]:
     lines = docker("inspect", "--format", f"{name} {suite} {address}", *ids, check=False)
     words = [line.split() for line in lines.splitlines()]
     return sorted((Host(*three) for three in words if len(three) == 3), key=lambda host: host.name)
+
+
+def known_hosts(address: str, ways: Iterable[tuple[str, int]], path: Path) -> Path:
+    """Write the key of the host at an address under other addresses and ports that lead to it."""
+    lines = [line.split() for line in (SSH_DIR / "known_hosts").read_text().splitlines()]
+    keys = [" ".join(key) for name, *key in lines if name == address]
+    path.write_text("".join(f"[{other}]:{port} {key}\n" for other, port in ways for key in keys))
+    return path
 
 
 def connection(address: str, user: str = "root") -> dict[str, Any]:
