@@ -76,10 +76,10 @@ def cut(gateway: Deployment, phase: str) -> None:
     swap = start_activation(gateway)
     marker = f"cat /opt/{gateway.name}/candidate/phase 2>/dev/null"
     until(lambda: gateway.sh(marker, None).strip() == phase, 300, f"the phase {phase}")
-    found = gateway.sh(
-        f"pgrep -f '/opt/{gateway.name}/run/activate.s[h] activate detached'"
-    ).split()
-    leaders = [int(pid) for pid in found if os.getpgid(int(pid)) == int(pid)]
+    # In one look: a subshell of the script has its arguments too, and may be gone a moment later.
+    listed = "ps -eo pid=,pgid=,args= | grep '/opt/{0}/run/activate.s[h] activate detached'"
+    found = [line.split() for line in gateway.sh(listed.format(gateway.name), None).splitlines()]
+    leaders = [int(pid) for pid, group, *_ in found if pid == group]
     assert leaders, "the swap has a session of its own"
     for leader in leaders:
         os.killpg(leader, signal.SIGKILL)
