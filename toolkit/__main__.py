@@ -12,6 +12,9 @@ from gevent import monkey  # noqa: E402
 
 monkey.patch_all()  # before anything imports ssl or threading, as pyinfra's own command line does
 
+# An eighth of what would be loaded. Paramiko can do without it, and pyinfra puts its own in place.
+sys.modules["invoke"] = None  # type: ignore[assignment]
+
 from toolkit.cli import main  # noqa: E402
 
 if __name__ == "__main__":

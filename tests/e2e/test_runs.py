@@ -326,3 +326,14 @@ def test_settings_as_json(job: Job) -> None:
     settings: dict[str, Any] = json.loads(shown.stdout)["@local"]
     assert settings["gateway"]["port"] == 19000
     assert settings["directories"]["project"] == f"/opt/{job.name}"
+
+
+def test_ssh_config_that_runs_a_command(tmp_path: Path) -> None:
+    (tmp_path / "config").write_text(
+        'Match exec "echo %h; test %h = far"\n  HostName 203.0.113.7\n'
+    )
+    fleet = tmp_path / "fleet.yml"
+    fleet.write_text(f"all: {{ssh_config_file: {tmp_path}/config}}\nhosts: {{far: , near: }}\n")
+    shown = claw("inventory", str(fleet), "--json").json["hosts"]
+    assert shown["far"]["connection"]["address"] == "203.0.113.7"
+    assert shown["near"]["connection"]["address"] == "near"

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
+import itertools
+import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -78,6 +82,7 @@ class Key:
     name: str
     type: Type
     field: FieldInfo
+    meaning: str
 
 
 def type_of(annotation: Any, metadata: Sequence[Any] = ()) -> Type:
@@ -120,13 +125,32 @@ def all_keys() -> tuple[Key, ...]:
     return tuple(_keys(Settings, ""))
 
 
+@cache
+def meanings(model: type[BaseModel]) -> dict[str, str]:
+    """Return what the keys of a model mean: the texts under its fields, by field."""
+    found: dict[str, str] = {}
+    for base in model.__bases__:
+        if issubclass(base, BaseModel) and base is not BaseModel:
+            found |= meanings(base)
+    [definition] = ast.parse(textwrap.dedent(inspect.getsource(model))).body
+    assert isinstance(definition, ast.ClassDef)
+    for field, text in itertools.pairwise(definition.body):
+        match field, text:
+            case (
+                ast.AnnAssign(target=ast.Name(id=name)),
+                ast.Expr(value=ast.Constant(value=str(meaning))),
+            ):
+                found[name] = inspect.cleandoc(meaning)
+    return found
+
+
 def _keys(model: type[BaseModel], prefix: str) -> Iterator[Key]:
     for name, field in model.model_fields.items():
         found = type_of(field.annotation, field.metadata)
         if isinstance(found.base, type) and issubclass(found.base, Section):
             yield from _keys(found.base, f"{prefix}{name}.")
         else:
-            yield Key(f"{prefix}{name}", found, field)
+            yield Key(f"{prefix}{name}", found, field, meanings(model).get(name, ""))
 
 
 def _is_model(base: Any) -> bool:

@@ -7,13 +7,17 @@ directories; the engine is the machine's, so its settings have to be the same.
 from __future__ import annotations
 
 import ipaddress
+import os
+import subprocess
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import combinations
 from typing import Any
 
+import paramiko.config
 from pyinfra.api.host import Host
 from pyinfra.connectors.ssh import SSHConnector
 from pyinfra.connectors.sshuserclient.client import get_ssh_config
+from pyinfra.connectors.sshuserclient.config import FakeInvoke, FakeInvokeResult
 
 from toolkit.settings.errors import Problem
 from toolkit.settings.model import Engine, Settings
@@ -41,6 +45,21 @@ def ssh_config(host: Host) -> dict[str, Any]:
     name = host.data.get("ssh_hostname") or host.name
     config = get_ssh_config(host.data.get("ssh_config_file"))
     return {"hostname": name, **(config.lookup(name) if config else {})}
+
+
+class MatchExec(FakeInvoke):
+    """`Match exec` in the user's shell, as ssh_config(5) has it; pyinfra's leaves the `-c` out."""
+
+    @staticmethod
+    def run(cmd: str, *_: object, **__: object) -> FakeInvokeResult:
+        shell = os.environ.get("SHELL") or "/bin/sh"
+        done = subprocess.run([shell, "-c", cmd], stdout=subprocess.DEVNULL)
+        result = FakeInvokeResult()
+        result.ok = done.returncode == 0
+        return result
+
+
+vars(paramiko.config).update(invoke=MatchExec)
 
 
 def problems(hosts: Iterable[Host], settings: Mapping[str, Settings]) -> Iterator[Problem]:

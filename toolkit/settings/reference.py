@@ -9,9 +9,12 @@ import json
 import re
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from pydantic import BaseModel
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic_core import core_schema
 from pyinfra.api.arguments import all_argument_meta
 from pyinfra.connectors.ssh import connector_data_meta
 
@@ -22,6 +25,18 @@ from toolkit.settings.model import Settings
 from toolkit.settings.section import Section
 
 DOCUMENTATION = Path(__file__).resolve().parents[2] / "docs"
+
+
+class _Described(GenerateJsonSchema):
+    """A JSON Schema in which every key says what it means."""
+
+    def model_schema(self, schema: core_schema.ModelSchema) -> JsonSchemaValue:
+        found = super().model_schema(schema)
+        for name, text in describe.meanings(cast("type[BaseModel]", schema["cls"])).items():
+            found["properties"][name]["description"] = text
+        return found
+
+
 _JSON_TYPES = {
     str: "string",
     int: "integer",
@@ -67,7 +82,7 @@ def reference() -> str:
 
 def schema() -> dict[str, Any]:
     """Return the JSON Schema of YAML inventories."""
-    settings = _tidy(Settings.model_json_schema())
+    settings = _tidy(Settings.model_json_schema(schema_generator=_Described))
     definitions = settings.pop("$defs", {})
     settings["description"] = "Settings of one deployment on one host."
     settings.pop("title", None)
@@ -130,7 +145,7 @@ def schema() -> dict[str, Any]:
                 "pattern": f"^{functions.SCHEMA}$",
             },
             "rollout": {
-                **_tidy(Rollout.model_json_schema()),
+                **_tidy(Rollout.model_json_schema(schema_generator=_Described)),
                 "type": ["object", "null"],
                 "description": "In which steps a run changes the hosts (docs/rollout.md).",
             },

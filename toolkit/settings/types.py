@@ -194,7 +194,6 @@ class CredentialReference(BaseModel):
     model_config = ConfigDict(
         extra="forbid",
         frozen=True,
-        use_attribute_docstrings=True,
         json_schema_extra={"minProperties": 1, "maxProperties": 1},
     )
 
