@@ -7,7 +7,6 @@ import shlex
 import statistics
 import subprocess
 from collections import defaultdict
-from itertools import pairwise
 
 from bench import doors
 from bench.again import OURS, Measured
@@ -16,7 +15,7 @@ from tests.e2e.harness import ROOT
 from tests.lab import hosts as lab
 
 PHASES = {"connect": "connecting", "plan": "reading the host, deciding", "lock": "", "execute": ""}
-PROBE = re.compile(r"printf '\\036%s\\n' (\S+)")
+PROBE = re.compile(r"printf '\\036%s\\n' (\S+)\n(.*?\n\) 2>/dev/null </dev/null)", re.DOTALL)
 CLOCK = "/run/bench-probes"
 ROUNDS, SHOWN = 5, 0.01
 
@@ -56,16 +55,18 @@ def _commands(measured: Measured) -> str:
 
 
 def _probes(host: lab.Host, command: str) -> dict[str, float]:
-    """Time each probe of the snapshot's script by the host's clock, where its answer begins."""
-    script = shlex.split(command)[-1]
-    timed = PROBE.sub(rf"date +'%s%N \1' >>{CLOCK}", script)
-    timed = f"rm -f {CLOCK}\n{timed.removesuffix('exit 0')}date +'%s%N end' >>{CLOCK}; cat {CLOCK}"
+    """Time each probe of the snapshot's script by the host's clock; some run at once."""
+    script = shlex.split(command)[-1].removesuffix("exit 0")
+    clock = f"date +'%s%N \\1' >>{CLOCK}"
+    timed = PROBE.sub(rf"{clock}\n\2\n{clock}", script)
     found = defaultdict(list)
     for _ in range(ROUNDS):
-        answer = doors.run(host, f"{timed}; rm {CLOCK}").splitlines()
-        marks = [line.split() for line in answer if re.fullmatch(r"\d{19} \S+", line)]
-        for (start, name), (end, _) in pairwise(marks):
-            found[name].append((int(end) - int(start)) / 1e9)
+        answer = doors.run(host, f"rm -f {CLOCK}\n{timed}\ncat {CLOCK}; rm {CLOCK}").splitlines()
+        started: dict[str, int] = {}
+        for moment, name in (one.split() for one in answer if re.fullmatch(r"\d{19} \S+", one)):
+            if name in started:
+                found[name].append((int(moment) - started[name]) / 1e9)
+            started[name] = int(moment)
     return {name: statistics.median(seconds) for name, seconds in found.items()}
 
 

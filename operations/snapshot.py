@@ -25,6 +25,7 @@ from toolkit.settings import Settings, settings_for
 MARK = "\x1e"
 STALE_AFTER_SECONDS = 30
 PROBE_TIMEOUT_SECONDS = 120
+LANES = 4
 _CACHE = "openclaw_snapshot"
 _SUDO = "openclaw_sudo"
 
@@ -71,12 +72,17 @@ def probe(name: str) -> Callable[[ProbeScript], ProbeScript]:
 
 
 def script(settings: Settings) -> str:
-    """Return the shell script that runs every registered probe."""
-    parts = ["export LC_ALL=C PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"]
+    """Return the shell script that runs every registered probe, some of them at once."""
+    bodies = []
     for name, function in sorted(_probes.items()):
         body = function(settings).strip() or ":"
-        parts.append(f"printf '\\036%s\\n' {name}\n(\n{body}\n) 2>/dev/null </dev/null")
-    return "\n".join([*parts, "exit 0"])
+        bodies.append(f"printf '\\036%s\\n' {name}\n(\n{body}\n) 2>/dev/null </dev/null")
+    parts = ["export LC_ALL=C PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"]
+    for lane in range(LANES):
+        parts.append("\n".join([f"lane{lane}() {{", *bodies[lane::LANES], "}"]))
+    # Each answers whole, behind those before it, and needs no file for that.
+    behind = [f'{{ said=$(lane{lane}); cat; printf "%s\\n" "$said"; }}' for lane in range(1, LANES)]
+    return "\n".join([*parts, " | ".join(["lane0", *behind]), "exit 0"])
 
 
 def parse(lines: Iterable[str]) -> dict[str, str]:

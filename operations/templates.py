@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 from shlex import quote
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2.bccache import Bucket, FileSystemBytecodeCache
 
 DIRECTORY = Path(__file__).resolve().parent.parent / "templates"
 
+
+class _BytecodeCache(FileSystemBytecodeCache):
+    """Compiled templates, where Python keeps compiled modules: as safe, and as dispensable."""
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        with contextlib.suppress(OSError):
+            Path(self.directory).mkdir(exist_ok=True)
+            super().dump_bytecode(bucket)
+
+
 _environment = Environment(
     loader=FileSystemLoader(DIRECTORY),
+    bytecode_cache=_BytecodeCache(str(Path(__file__).parent / "__pycache__")),
+    optimized=False,  # else what a filter makes of a constant would be kept, too
     undefined=StrictUndefined,
     trim_blocks=True,
     lstrip_blocks=True,
