@@ -25,7 +25,7 @@ from toolkit.settings import Settings, settings_for
 MARK = "\x1e"
 STALE_AFTER_SECONDS = 30
 PROBE_TIMEOUT_SECONDS = 120
-LANES = 4
+LANES = 5
 _CACHE = "openclaw_snapshot"
 _SUDO = "openclaw_sudo"
 

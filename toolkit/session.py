@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import inspect
 import os
 import shlex
 import socket
@@ -20,7 +19,6 @@ import pyinfra
 from gevent.pool import Pool
 from gevent.subprocess import Popen
 from pyinfra import logger
-from pyinfra.api import util as pyinfra_util
 from pyinfra.api.command import StringCommand
 from pyinfra.api.config import Config
 from pyinfra.api.exceptions import ConnectError
@@ -34,7 +32,7 @@ from pyinfra.connectors.util import SUDO_PASSWORD_REQUIRED_LINES
 from pyinfra.context import ctx_config, ctx_inventory, ctx_state
 
 from operations.connection import transport
-from toolkit import history, host_keys, targets, terminal
+from toolkit import fast_pyinfra, history, host_keys, targets, terminal
 from toolkit.display import Display, LogHandler, split_prefix
 from toolkit.rollout import Rollout, rollout_for
 from toolkit.settings import settings_for
@@ -235,11 +233,7 @@ class Session:
         self.state.print_input = self.state.print_fact_input = level >= 2
         self.state.print_fact_output = level >= 3
         self.state.print_output = True  # feeds the display, which shows it with -vvv
-        # To order operations pyinfra wants line numbers, not the source text of every caller.
-        vars(pyinfra_util).update(
-            stack=partial(inspect.stack, context=0),
-            getframeinfo=partial(inspect.getframeinfo, context=0),
-        )
+        fast_pyinfra.install()
         host_keys.check_strictly()
         # A jump host with an unknown key: an error, rather than a question under our display.
         vars(ssh_client).update(AskPolicy=ssh_client.StrictPolicy)

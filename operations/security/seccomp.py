@@ -95,6 +95,7 @@ def profile(kind: Kind) -> dict[str, Any]:
     }
 
 
+@cache
 def render(kind: Kind) -> str:
     """Return a profile's file."""
     return json.dumps(profile(kind), indent=1) + "\n"
