@@ -300,7 +300,7 @@ def tunnel(deployment: Deployment) -> Iterator[int]:
     argv = ["ssh", *options, "-N", "-L", forward, deployment.host.name]
     ssh = subprocess.Popen(argv, stdin=subprocess.DEVNULL)
     try:
-        until(lambda: _listens(deployment.port) or ssh.poll() is not None, 20, "the SSH tunnel")
+        until(lambda: _listens(deployment.port) or ssh.poll() is not None, 180, "the SSH tunnel")
         assert ssh.poll() is None, "the SSH tunnel ended at once; is the port taken?"
         yield deployment.port
     finally:

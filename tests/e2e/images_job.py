@@ -138,7 +138,7 @@ class Registry:
             self.process = subprocess.Popen(
                 [program, "serve", str(self.directory / "config.yml")], stdout=log, stderr=log
             )
-        until(self._answers, 30, "the registry answers")
+        until(self._answers, 180, "the registry answers")
 
     def stop(self) -> None:
         self.process.terminate()

@@ -50,7 +50,7 @@ def plain_host(engine) -> Iterator[lab.Host]:
             lab.write_ssh_config()
             return lab.ssh(name, "true").returncode == 0
 
-        until(answers, 60, "sshd of the plain host")
+        until(answers, 180, "sshd of the plain host")
         yield lab.find(name)
     finally:
         lab.down(name)

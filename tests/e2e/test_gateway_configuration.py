@@ -77,7 +77,7 @@ def test_a_setting_that_needs_a_restart_in_the_process(gateway: Deployment) -> N
     assert len(up(gateway, settings=settings)) == 2
     assert gateway.http() == 200
     assert running(gateway) == was
-    until(lambda: gateway.http("/claw/") == 200, 60, "the Control UI at its new path")
+    until(lambda: gateway.http("/claw/") == 200, 180, "the Control UI at its new path")
     assert up(gateway, settings=settings) == []
     up(gateway, settings={"openclaw": {"gateway": {"controlUi": {"basePath": None}}}})
     assert "basePath" not in config(gateway)["gateway"]["controlUi"]

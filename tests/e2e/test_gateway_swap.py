@@ -83,7 +83,7 @@ def cut(gateway: Deployment, phase: str) -> None:
     assert leaders, "the swap has a session of its own"
     for leader in leaders:
         os.killpg(leader, signal.SIGKILL)
-    swap.communicate(timeout=60)
+    swap.communicate(timeout=180)
 
 
 def test_a_second_run_leaves_the_container_alone(gateway: Deployment) -> None:

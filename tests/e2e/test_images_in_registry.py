@@ -47,7 +47,7 @@ def brought(machine: Machine, registry: Registry) -> Iterator[None]:
     ssh = subprocess.Popen(argv, stdin=subprocess.DEVNULL)
     answers = f"curl -s -o /dev/null http://{registry.address}/v2/ && echo yes"
     try:
-        until(lambda: machine.sh(answers, None), 30, "the host reaches the registry")
+        until(lambda: machine.sh(answers, None), 180, "the host reaches the registry")
         yield
     finally:
         ssh.terminate()
@@ -174,7 +174,7 @@ def test_a_local_registry_serves_for_the_time_of_giving(fleet: Fleet) -> None:
     assert done.said.count(f"pulled from the registry on {first.name} in ") == len(others)
     assert len(images(fleet)) == 1 and fleet.image(first)
     assert "masked" in first.sh("systemctl is-enabled docker-registry", None)
-    until(lambda: [machine.sh(LISTENERS) for machine in remotes] == before, 30, "no listener left")
+    until(lambda: [machine.sh(LISTENERS) for machine in remotes] == before, 180, "no listener left")
     for machine in fleet.machines:
         assert "127.0.0.1:" not in machine.sh(f"docker image ls --digests -a | grep {fleet.name}")
     again = fleet.run(ref=ref, **LOCAL)
@@ -202,7 +202,7 @@ def test_a_run_that_is_killed_leaves_no_registry(fleet: Fleet) -> None:
         assert first.sh(serving)
         os.killpg(running.pid, signal.SIGKILL)
         running.wait()
-        until(lambda: not first.sh(serving, None), 30, "the registry ends")
+        until(lambda: not first.sh(serving, None), 180, "the registry ends")
         second.sh(f"rm {curl}; pkill -f '^sleep 3600'", None)
         assert "pulled from" in fleet.run(ref=ref, **LOCAL).said
         assert fleet.image(second) == fleet.image(first) != ""

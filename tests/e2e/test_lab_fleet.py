@@ -53,7 +53,7 @@ def test_a_cut_network(env, host: lab.Host):
     said = claw("up", INVENTORY, "--dry", env=env, expect=1).output
     assert f"{host.name}: cannot connect" in said
     assert "cut-network mended" in claw("lab", "mend", host.name, env=env).stdout
-    until(lambda: lab.ssh(host.name, "true").returncode == 0, 30, "the network is back")
+    until(lambda: lab.ssh(host.name, "true").returncode == 0, 180, "the network is back")
 
 
 def test_a_full_disk(env, host: lab.Host):

@@ -282,7 +282,7 @@ def test_interrupted_while_connecting_or_checking(job: Job) -> None:
         before=f"host.run_shell_command(StringCommand({f'touch {job.directory}/c; sleep 60'!r}))"
     )
     process = job.start("--json")
-    until(lambda: (job.directory / "c").exists(), 60, "the check runs")
+    until(lambda: (job.directory / "c").exists(), 180, "the check runs")
     process.interrupt()
     result = process.finish(20)
     assert result.returncode == 130

@@ -138,7 +138,7 @@ def test_a_neighbour_cannot_route_to_the_container(fixture: str, request, lab_ho
     (network,) = networks.values()
     probe = f"curl -s -m 3 -o /dev/null -w '%{{http_code}}' http://{network['IPAddress']}:{deployed.port}/healthz"
     # The same question from the host itself must be answered, or the test proves nothing.
-    until(lambda: deployed.sh(probe, None) == "200", 60, "an answer from the host itself")
+    until(lambda: deployed.sh(probe, None) == "200", 180, "an answer from the host itself")
     route = f"{network['IPAddress']}/32 via {deployed.vps.ip}"
     lab.ssh(neighbour.name, f"ip route add {route}")
     try:

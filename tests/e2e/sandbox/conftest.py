@@ -80,7 +80,7 @@ def live_turn(one: Deployment, agent: str = "main") -> dict[str, Any]:
     if "up" not in one.in_gateway(f"{listens} && echo up || true"):
         script = shlex.quote(_MODEL % MODEL_PORT)
         one.sh(f"docker exec -d {container} node -e {script}")
-        until(lambda: "up" in one.in_gateway(f"{listens} && echo up || true"), 30, "the model")
+        until(lambda: "up" in one.in_gateway(f"{listens} && echo up || true"), 180, "the model")
     said = one.in_gateway(
         f"openclaw agent --agent {agent} --session-key agent:{agent}:test --message hi --json"
     )

@@ -116,7 +116,7 @@ def test_the_relay_lets_in_who_has_the_token(job: SandboxJob) -> None:
             pages = json.loads(ask(relay, basic(TOKEN), path="/json/list")[2])
             return [one["title"] for one in pages]
 
-        until(lambda: "seen" in titles(), 30, "the page has its title")
+        until(lambda: "seen" in titles(), 180, "the page has its title")
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ def test_the_contracts_variables_are_honoured(
     with browser(job, **variables) as (container, relay, _):
         until(lambda: "Browser" in inside(container, chromium), 90, "Chromium answers")
         if answers:
-            until(lambda: ask(relay, basic(TOKEN))[0] == 200, 30, "the relay answers")
+            until(lambda: ask(relay, basic(TOKEN))[0] == 200, 180, "the relay answers")
         else:
             assert ask(relay, basic(TOKEN))[0] is None
         arguments = inside(container, COMMAND_LINES)

@@ -159,7 +159,7 @@ def test_a_swap_that_was_killed_is_finished(on_host: Deployment) -> None:
 def test_a_gateway_that_died_and_one_that_was_stopped_come_back(on_host: Deployment) -> None:
     pid = show(on_host, "MainPID")
     on_host.sh(f"kill -KILL {pid}")
-    until(lambda: show(on_host, "MainPID") not in (pid, "0"), 60, "another process")
+    until(lambda: show(on_host, "MainPID") not in (pid, "0"), 180, "another process")
     until(lambda: on_host.http() == 200, 300, "the gateway is ready again")
     on_host.sh(f"systemctl stop {UNIT}")
     assert "Start the gateway" in on_host.claw("up").output
