@@ -1,7 +1,4 @@
-"""What pyinfra works out anew for each operation on each host, worked out once or for less.
-
-Together it was a third of the time in which the plan of a host is made.
-"""
+"""What pyinfra works out anew for each operation on each host, worked out once or for less."""
 
 from __future__ import annotations
 
@@ -12,6 +9,9 @@ from types import FrameType
 from typing import NamedTuple
 
 from pyinfra.api import arguments, connectors, util
+
+_all_global_arguments = cache(arguments.all_global_arguments)
+_entry_points = cache(connectors.entry_points)
 
 
 class Place(NamedTuple):
@@ -32,5 +32,5 @@ def _place(frame: FrameType) -> Place:
 def install() -> None:
     """Put it in the place of pyinfra's own."""
     vars(util).update(stack=_stack, getframeinfo=_place)
-    vars(arguments).update(all_global_arguments=cache(arguments.all_global_arguments))
-    vars(connectors).update(entry_points=cache(connectors.entry_points))
+    vars(arguments).update(all_global_arguments=_all_global_arguments)
+    vars(connectors).update(entry_points=_entry_points)

@@ -20,6 +20,8 @@ from toolkit.settings.model import Settings
 from toolkit.settings.section import Section
 from toolkit.settings.types import Accepts, Unit
 
+Model = type[BaseModel]
+
 
 @dataclass(frozen=True)
 class Type:
@@ -77,12 +79,17 @@ class Type:
 
 @dataclass(frozen=True)
 class Key:
-    """A setting by its dotted key, such as `gateway.port`."""
+    """A setting by its dotted key, such as `gateway.port`, and the model that has its field."""
 
     name: str
     type: Type
     field: FieldInfo
-    meaning: str
+    model: Model
+
+    @property
+    def meaning(self) -> str:
+        """What the text under the field says; reads the source."""
+        return meanings(self.model).get(self.name.rpartition(".")[2], "")
 
 
 def type_of(annotation: Any, metadata: Sequence[Any] = ()) -> Type:
@@ -97,7 +104,7 @@ def type_of(annotation: Any, metadata: Sequence[Any] = ()) -> Type:
     return Type(annotation, tuple(metadata))
 
 
-def type_at(path: Sequence[str | int], model: type[BaseModel] = Settings) -> Type | None:
+def type_at(path: Sequence[str | int], model: Model = Settings) -> Type | None:
     """Return the type of the setting at `path`, or nothing if the model has no such key."""
     found = Type(model)
     if path and path[-1] == "[key]":  # pydantic's word for the name of an item of a mapping
@@ -126,7 +133,7 @@ def all_keys() -> tuple[Key, ...]:
 
 
 @cache
-def meanings(model: type[BaseModel]) -> dict[str, str]:
+def meanings(model: Model) -> dict[str, str]:
     """Return what the keys of a model mean: the texts under its fields, by field."""
     found: dict[str, str] = {}
     for base in model.__bases__:
@@ -144,13 +151,13 @@ def meanings(model: type[BaseModel]) -> dict[str, str]:
     return found
 
 
-def _keys(model: type[BaseModel], prefix: str) -> Iterator[Key]:
+def _keys(model: Model, prefix: str) -> Iterator[Key]:
     for name, field in model.model_fields.items():
         found = type_of(field.annotation, field.metadata)
         if isinstance(found.base, type) and issubclass(found.base, Section):
             yield from _keys(found.base, f"{prefix}{name}.")
         else:
-            yield Key(f"{prefix}{name}", found, field, meanings(model).get(name, ""))
+            yield Key(f"{prefix}{name}", found, field, model)
 
 
 def _is_model(base: Any) -> bool:

@@ -25,6 +25,13 @@ from toolkit.settings.model import Settings
 from toolkit.settings.section import Section
 
 DOCUMENTATION = Path(__file__).resolve().parents[2] / "docs"
+_JSON_TYPES = {
+    str: "string",
+    int: "integer",
+    float: "number",
+    bool: "boolean",
+    dict: "object",
+}
 
 
 class _Described(GenerateJsonSchema):
@@ -35,15 +42,6 @@ class _Described(GenerateJsonSchema):
         for name, text in describe.meanings(cast("type[BaseModel]", schema["cls"])).items():
             found["properties"][name]["description"] = text
         return found
-
-
-_JSON_TYPES = {
-    str: "string",
-    int: "integer",
-    float: "number",
-    bool: "boolean",
-    dict: "object",
-}
 
 
 def documents() -> dict[Path, str]:
@@ -82,7 +80,7 @@ def reference() -> str:
 
 def schema() -> dict[str, Any]:
     """Return the JSON Schema of YAML inventories."""
-    settings = _tidy(Settings.model_json_schema(schema_generator=_Described))
+    settings = _schema_of(Settings)
     definitions = settings.pop("$defs", {})
     settings["description"] = "Settings of one deployment on one host."
     settings.pop("title", None)
@@ -145,7 +143,7 @@ def schema() -> dict[str, Any]:
                 "pattern": f"^{functions.SCHEMA}$",
             },
             "rollout": {
-                **_tidy(Rollout.model_json_schema(schema_generator=_Described)),
+                **_schema_of(Rollout),
                 "type": ["object", "null"],
                 "description": "In which steps a run changes the hosts (docs/rollout.md).",
             },
@@ -189,6 +187,11 @@ def _default(key: describe.Key) -> str:
     if value in ((), {}):
         return "empty"
     return f"`{json.dumps(value)}`" if isinstance(value, (bool, int, float)) else f"`{value}`"
+
+
+def _schema_of(model: type[BaseModel]) -> dict[str, Any]:
+    tidied: dict[str, Any] = _tidy(model.model_json_schema(schema_generator=_Described))
+    return tidied
 
 
 def _tidy(node: Any) -> Any:
