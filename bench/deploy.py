@@ -77,7 +77,7 @@ def over_ssh(host: lab.Host, directory: Path) -> Up:
 
 def on_itself(host: lab.Host) -> Up:
     """`./claw up` in a checkout on the host; its first run makes .venv as well."""
-    command = f"cd {shlex.quote(lab.checkout(host.name))} && ./claw up --json"
+    command = f"cd {shlex.quote(lab.checkout(host.name))} && ./claw up -y --json"
 
     def up() -> Result:
         start = time.monotonic()

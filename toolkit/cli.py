@@ -14,13 +14,22 @@ from rich.console import Console
 
 from toolkit import commands, health, inventory_view, lab, profiles, targets, terminal, trust
 from toolkit.display import Display, LiveDisplay
-from toolkit.options import ERRORS, TARGET_HELP, leave, overrides, rollout_options, target_options
+from toolkit.options import (
+    ERRORS,
+    MANY,
+    TARGET_HELP,
+    leave,
+    overrides,
+    rollout_options,
+    target_options,
+)
 from toolkit.reports import Report
 from toolkit.results import FAILED, INTERRUPTED, RunResult
 from toolkit.runner import Runner
 from toolkit.session import Options
 
 ROOT = targets.ROOT
+NOBODY_TO_ASK = "Changes are pending and there is no terminal to ask on: give -y, or --dry to look."
 
 
 def main() -> None:
@@ -53,7 +62,7 @@ def cli() -> None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
 @click.option(
     "--wait-lock",
-    type=click.FloatRange(min=0),
+    type=click.IntRange(min=0, max=MANY),
     default=0,
     metavar="SECONDS",
     help="Wait that long for another run on the same host (default: stop at once).",
@@ -76,14 +85,15 @@ def up(
     dry: bool,
     diff: bool,
     as_json: bool,
-    wait_lock: float,
+    wait_lock: int,
     timeline: Path | None,
     deploy: str,
     **rollout: Any,
 ) -> None:
     """Provision hosts: engine, images, gateway. Run it again and it changes nothing.
 
-    Shows what would change and, on a terminal, asks before it does (unless -y).
+    Shows what would change and asks before it does; without a terminal it changes nothing unless -y
+    is given.
 
     \b
     Exit codes: 0 done or nothing to do, 1 failed, 2 changes pending (--dry),
@@ -92,13 +102,16 @@ def up(
     stdout = Console(soft_wrap=True, highlight=False)
     console = ERRORS if as_json else stdout
     report = Report(console, ERRORS, target)
-    ask = not yes and not as_json and sys.stdin.isatty() and sys.stdout.isatty()
+    ask = not yes and terminal.can_ask()
 
     def confirm(result: RunResult) -> bool:
-        if as_json:
+        if not as_json:
+            report.plan(result)
+        if yes:
             return True
-        report.plan(result)
-        return not ask or _confirmed()
+        if not ask:
+            ERRORS.print(NOBODY_TO_ASK, style="bold red", markup=False)
+        return ask and _confirmed()
 
     display = (LiveDisplay if console.is_terminal else Display)(console, verbose)
     with contextlib.redirect_stdout(sys.stderr if as_json else sys.stdout):
@@ -110,9 +123,11 @@ def up(
         result = runner.run()
     if as_json:
         sys.stdout.write(json.dumps(result.document(), indent=2) + "\n")
-    elif dry and result.error is None:
+    elif result.error is not None or result.declined or result.interrupted is not None:
+        pass  # what is said below is all
+    elif dry:
         report.plan(result)
-    elif result.error is None and not result.declined and result.interrupted is None:
+    else:
         report.summary(result, runner.session.hosts)
     if result.declined:
         ERRORS.print("Nothing was changed.")
@@ -136,7 +151,7 @@ def test(arguments: tuple[str, ...]) -> None:
 
 
 def _confirmed() -> bool:
-    return terminal.ask("Make these changes? [Y/n] ").strip().lower() in ("", "y", "yes")
+    return terminal.ask("Make these changes? [y/N] ").strip().lower() in ("y", "yes")
 
 
 for command in (

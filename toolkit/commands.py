@@ -21,6 +21,7 @@ from toolkit.display import Display, split_prefix
 from toolkit.errors import explain
 from toolkit.options import (
     ERRORS,
+    MANY,
     TARGET_HELP,
     fail,
     has_terminal,
@@ -69,7 +70,13 @@ def token(target: str | None, **options: Any) -> None:
 @click.command(epilog=TARGET_HELP)
 @target_options
 @click.option("-f", "--follow", is_flag=True, help="Go on with what comes (Ctrl-C ends it).")
-@click.option("--tail", default=100, metavar="LINES", help="How much of the past (default 100).")
+@click.option(
+    "--tail",
+    type=click.IntRange(min=0, max=MANY),
+    default=100,
+    metavar="LINES",
+    help="How much of the past (default 100).",
+)
 def logs(target: str | None, follow: bool, tail: int, **options: Any) -> None:
     """Print the gateway's log."""
 

@@ -15,6 +15,8 @@ from toolkit import targets
 from toolkit.results import FAILED
 
 ERRORS = Console(stderr=True, soft_wrap=True, highlight=False, emoji=False)
+MANY = 10**6
+"""The largest number that an option takes: more hosts, lines and seconds than anybody has."""
 TARGET_HELP = """
 
 \b
@@ -59,7 +61,7 @@ def target_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def rollout_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add what decides in which steps a fleet is changed; without them the inventory does."""
-    count = click.IntRange(min=0)
+    count = click.IntRange(min=0, max=MANY)
     for decorate in (
         click.option(
             "--max-failures",
@@ -68,7 +70,10 @@ def rollout_options(function: Callable[..., Any]) -> Callable[..., Any]:
             help="Hosts that may fail before no further batch begins (default 0).",
         ),
         click.option(
-            "--parallel", type=click.IntRange(min=1), metavar="N", help="At most N hosts at a time."
+            "--parallel",
+            type=click.IntRange(min=1, max=MANY),
+            metavar="N",
+            help="At most N hosts at a time.",
         ),
         click.option(
             "--batch",

@@ -66,10 +66,14 @@ class HostResult:
 
     @property
     def state(self) -> str:
-        """`failed`, `not attempted`, `changed` or `unchanged`."""
+        """`failed`, `not attempted`, `changed`, `pending` (only planned) or `unchanged`."""
         if self.failed:
             return "failed"
-        return "not attempted" if self.left_out else "changed" if self.changed else "unchanged"
+        if self.left_out:
+            return "not attempted"
+        if self.changed:
+            return "changed"
+        return "pending" if self.planned and not self.operations else "unchanged"
 
 
 @dataclass

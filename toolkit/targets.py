@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from fnmatch import fnmatch
@@ -17,6 +18,7 @@ from pyinfra_cli import inventory as pyinfra_inventory
 from pyinfra_cli.inventory import make_inventory
 
 from toolkit import rollout
+from toolkit.errors import cause
 from toolkit.settings import functions
 from toolkit.settings.layers import connector_value
 
@@ -96,7 +98,12 @@ def load_inventory(target: str | None, overrides: dict[str, Any]) -> Inventory:
     Raises:
         TargetError: it names none, or the inventory has no hosts.
     """
-    text = target or LOCAL
+    text = LOCAL if target is None else target
+    if not text.strip():
+        raise TargetError(
+            "the target is empty, as of a variable that is not set; for this machine leave it out, "
+            f"else accepted are {ACCEPTED}"
+        )
     path = Path(text)
     if path.suffix in (".yml", ".yaml", ".py"):
         if not path.is_file():
@@ -150,12 +157,27 @@ def _from_python(path: Path, overrides: dict[str, Any]) -> Inventory:
     vars(pyinfra_inventory)["exec_file"] = noting
     try:
         inventory = make_inventory(str(path), override_data=overrides, cwd=str(Path.cwd()))
+    except (Exception, SystemExit) as error:
+        raise _failed_in(path, cause(error)) from None
     finally:
         vars(pyinfra_inventory)["exec_file"] = execute
     declared = seen.get("rollout", {})
     if not isinstance(declared, (list, tuple)):  # a group of that name
         rollout.declare(inventory, declared)
     return inventory
+
+
+def _failed_in(path: Path, error: BaseException) -> TargetError:
+    """Return the error for what an inventory's code raised, with the line of the file."""
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [frame.lineno for frame in frames if Path(frame.filename).name == path.name]
+    if isinstance(error, SyntaxError):
+        lines.append(error.lineno)
+    where = f"{path}, line {lines[-1]}" if lines else str(path)
+    what = (
+        "it calls exit()" if isinstance(error, SystemExit) else f"{type(error).__name__}: {error}"
+    )
+    return TargetError(f"inventory {where}: {what}")
 
 
 def choose(

@@ -10,10 +10,15 @@ from contextlib import contextmanager, nullcontext
 import gevent.socket
 
 
+def can_ask() -> bool:
+    """Return whether somebody sits there, wherever standard output leads (`| tee`, `--json`)."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
 def ask(question: str, secret: bool = False) -> str:
-    """Print a question and return the line that is typed; a `secret` is not shown."""
+    """Ask on standard error and return the line that is typed; a `secret` is not shown."""
     with _hidden() if secret else nullcontext():
-        print(question, end="", flush=True)
+        print(question, end="", flush=True, file=sys.stderr)
         # Not a blocking read: it would keep gevent from noticing Ctrl-C.
         gevent.socket.wait_read(sys.stdin.fileno())
         return sys.stdin.readline().rstrip("\n")
@@ -29,4 +34,4 @@ def _hidden() -> Iterator[None]:
         yield
     finally:
         termios.tcsetattr(sys.stdin, termios.TCSADRAIN, before)
-        print()
+        print(file=sys.stderr)

@@ -126,10 +126,15 @@ class Process:
 def start_claw(
     *args: str, env: Mapping[str, str | None] | None = None, stdin: str | None = None
 ) -> Process:
-    """Start `./claw ARGS` in the repository; a variable that is None in `env` is taken away."""
+    """Start `./claw ARGS` in the repository; a variable that is None in `env` is taken away.
+
+    `up` is told not to ask for leave: nobody is there to answer.
+    """
     ours = ("PYTEST", "OPENCLAW_")
     environment = {key: value for key, value in os.environ.items() if not key.startswith(ours)}
     environment.setdefault("XDG_STATE_HOME", str(ARTIFACTS / "state"))
+    if args[:1] == ("up",) and "--dry" not in args:
+        args = (*args, "-y")
     for key, value in (env or {}).items():
         environment.pop(key, None) if value is None else environment.update({key: value})
     return Process(["./claw", *args], environment, stdin)

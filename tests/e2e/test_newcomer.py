@@ -19,7 +19,7 @@ def test_a_bare_machine_provisions_itself(newcomer):
     shell = newcomer()
     assert shell("command -v docker pip3; python3 -c 'import ensurepip'").returncode != 0
 
-    first = shell("./claw up")
+    first = shell("./claw up -y")
     assert first.returncode == 0, first.stdout + first.stderr
     assert "./claw token" in first.stdout
     ready = "curl -fsS -o /dev/null -w '%{http_code}' http://127.0.0.1:18789/readyz"
@@ -27,7 +27,7 @@ def test_a_bare_machine_provisions_itself(newcomer):
     started = "docker inspect -f '{{.Id}} {{.State.StartedAt}}' $(docker ps -q)"
     was = shell(started).stdout
 
-    again = shell("./claw up --json")
+    again = shell("./claw up -y --json")
     assert again.returncode == 0, again.stderr
     assert json.loads(again.stdout)["changed"] is False
     pyinfra = shell(".venv/bin/pyinfra inventories/local.py deploy.py --dry --json")

@@ -125,6 +125,7 @@ def test_plan_do_and_nothing_left(job: Job) -> None:
 def test_json_is_all_there_is_on_stdout(job: Job) -> None:
     dry = job.run("--dry", "--json", expect=2)
     assert dry.json["plan"] == {"@local": ["First | Make one", "Second | Make two"]}
+    assert dry.json["hosts"]["@local"]["state"] == "pending"
     done = job.run("--json", "-vvv")
     assert done.json["hosts"]["@local"]["changed"] == ["First | Make one", "Second | Make two"]
     assert [stage["name"] for stage in done.json["stages"]] == ["First", "Second"]
@@ -290,7 +291,7 @@ def test_interrupted_while_connecting_or_checking(job: Job) -> None:
 
 
 def test_a_terminal_is_asked_first(job: Job) -> None:
-    for answer, code in ((b"n\n", 1), (b"\x03", 130), (b"\n", 0)):
+    for answer, code in ((b"n\n", 1), (b"\n", 1), (b"\x03", 130), (b"y\n", 0)):
         said, status = _on_a_terminal(job, answer)
         assert status == code, said
         assert "Make these changes?" in said
@@ -298,6 +299,33 @@ def test_a_terminal_is_asked_first(job: Job) -> None:
     said, status = _on_a_terminal(job, b"")
     assert status == 0
     assert "Make these changes?" not in said  # there are none
+
+
+@pytest.mark.parametrize("more", [(), ("--json",)])
+def test_nobody_to_ask(job: Job, more: tuple[str, ...]) -> None:
+    argv = ["./claw", *job.arguments(*more)]
+    refused = subprocess.run(
+        argv, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True
+    )
+    assert refused.returncode == 1
+    assert "give -y" in refused.stderr
+    assert not (job.directory / "one").exists()
+    job.run()
+    done = subprocess.run(argv, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr  # nothing to change, nothing to ask
+
+
+def test_an_interrupted_plan_promises_nothing(job: Job) -> None:
+    job.write(
+        before=f"import pathlib, time; pathlib.Path('{job.directory}/at').touch(); time.sleep(60)"
+    )
+    run = job.start("--dry")
+    until((job.directory / "at").exists, 60, "the deploy file runs")
+    run.popen.send_signal(signal.SIGINT)
+    result = run.finish(60)
+    assert result.returncode == 130
+    assert "nothing to change" not in result.output
+    assert "Interrupted" in result.output
 
 
 def _on_a_terminal(job: Job, answer: bytes) -> tuple[str, int]:
@@ -314,7 +342,7 @@ def _on_a_terminal(job: Job, answer: bytes) -> tuple[str, int]:
         if not data:
             break
         said += data
-        if answer and b"changes? [Y/n]" in said:
+        if answer and b"changes? [y/N]" in said:
             os.write(terminal, answer)
             answer = b""
     os.close(terminal)

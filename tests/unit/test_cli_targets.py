@@ -53,6 +53,26 @@ def test_no_target_is_this_machine() -> None:
         assert list(load_inventory(None, {}).hosts) == ["@local"]
 
 
+@pytest.mark.parametrize("text", ["", " ", "\t"])
+def test_an_empty_target_is_not_this_machine(text: str) -> None:
+    with pytest.raises(TargetError, match="the target is empty"):
+        load_inventory(text, {})
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("hosts = []\nexit(0)\n", "line 2: it calls exit"),
+        ("import os\nhosts = [os.environ['NO_SUCH']]\n", "line 2: KeyError: 'NO_SUCH'"),
+        ("hosts = [\n", "line 1: SyntaxError"),
+    ],
+)
+def test_an_inventory_whose_code_fails(tmp_path: Path, code: str, said: str) -> None:
+    (tmp_path / "fleet.py").write_text(code)
+    with ctx_state.use(State()), pytest.raises(TargetError, match=f"fleet.py, {said}"):
+        load_inventory(str(tmp_path / "fleet.py"), {})
+
+
 def test_address_becomes_host_data() -> None:
     inventory = load_inventory("deploy@203.0.113.7:2222", {"gateway.port": "19000"})
     (host,) = inventory

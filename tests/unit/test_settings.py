@@ -7,7 +7,7 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 from pyinfra.api.inventory import Inventory
 
-from toolkit.settings import Settings, settings_for
+from toolkit.settings import Settings, environment, settings_for
 from toolkit.settings.layers import connector_value
 from toolkit.settings.sources import (
     SettingsError,
@@ -154,6 +154,13 @@ def test_overrides_are_read_as_the_model_wants(key, given, expected):
         ({"OPENCLAW_INSTALL_BROWSER": ""}, "gateway.install_browser", False),
         ({"OPENCLAW_SKIP_ONBOARDING": "yes"}, "onboarding.enabled", False),
         ({"OPENCLAW_SKIP_ONBOARDING": "0"}, "onboarding.enabled", True),
+        ({"OPENCLAW_SANDBOX": "1"}, "sandbox.enabled", True),
+        ({"OPENCLAW_SANDBOX": "no"}, "sandbox.enabled", False),
+        (
+            {"OPENCLAW_DISABLE_BONJOUR": "1"},
+            "gateway.environment",
+            {"OPENCLAW_DISABLE_BONJOUR": "1"},
+        ),
     ],
 )
 def test_environment_variables_of_openclaws_own_setup(variables, key, expected):
@@ -198,6 +205,20 @@ def test_a_published_address_of_the_inventory_survives_bind_lan():
 def test_wrong_environment_variables(variables, words):
     with pytest.raises(SettingsError, match=words):
         settings_of(variables=variables)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("OPENCLAW_GATEWAY_TOKEN", "is not supported: the token is made on the host"),
+        ("OPENCLAW_EXTENSIONS", "is not supported: install a plugin"),
+        ("OPENCLAW_GATEWAY_PROT", "did you mean OPENCLAW_GATEWAY_PORT?"),
+        ("OPENCLAW_NEWS", "is not known here and has no effect"),
+    ],
+)
+def test_a_variable_without_effect_is_named_without_its_value(name, said):
+    (sentence,) = environment.read({name: "canary", "OPENCLAW_TZ": "UTC"}).unused
+    assert name in sentence and said in sentence and "canary" not in sentence
 
 
 def test_settings_for_remembers_and_says_what_took_effect(monkeypatch):

@@ -6,8 +6,9 @@ that the `openclaw` release carries. An empty variable counts as not set.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any
 
 from toolkit.settings.errors import Problem
@@ -36,11 +37,14 @@ class Variable:
 
 @dataclass(frozen=True)
 class Environment:
-    """What was found: a layer of settings, its problems, and the keys of each variable."""
+    """What was found: a layer of settings, its problems, the keys of each variable, and a sentence
+    for each variable of OpenClaw that has no effect.
+    """
 
     layer: Layer
     problems: list[Problem]
     keys: dict[str, tuple[str, ...]]
+    unused: list[str]
 
 
 def read(environment: Mapping[str, str]) -> Environment:
@@ -77,10 +81,27 @@ def read(environment: Mapping[str, str]) -> Environment:
             continue
         keys[name] = tuple(values)
         for key, value in values.items():
-            section, _, leaf = key.rpartition(".")
-            (data.setdefault(section, {}) if section else data)[leaf] = value
+            *sections, leaf = key.split(".")
+            place = data
+            for section in sections:
+                place = place.setdefault(section, {})
+            place[leaf] = value
             origins[tuple(key.split("."))] = f"{name} in the environment"
-    return Environment(Layer("the environment", data, origins), problems, keys)
+    unused = list(_unused(environment))
+    return Environment(Layer("the environment", data, origins), problems, keys, unused)
+
+
+def _unused(environment: Mapping[str, str]) -> Iterator[str]:
+    names = [name for one in VARIABLES for name in (one.name, one.old_name) if name]
+    for name in sorted(environment):
+        if not name.startswith("OPENCLAW_") or name.startswith(OWN) or not environment[name]:
+            continue
+        if advice := NOT_SUPPORTED.get(name):
+            yield f"{name} in the environment is not supported: {advice}"
+        elif name not in names:
+            close = get_close_matches(name, names, n=1, cutoff=0.8)
+            hint = f"; did you mean {close[0]}?" if close else ""
+            yield f"{name} in the environment is not known here and has no effect{hint}"
 
 
 def _text(key: str) -> Callable[[str], Values]:
@@ -107,12 +128,20 @@ def _bind(text: str) -> Values:
     )
 
 
-def _skip_onboarding(text: str) -> Values:
-    if text.lower() in _TRUE:
-        return {"onboarding.enabled": False}
-    if text.lower() in _FALSE:
-        return {}
-    raise ValueError(", ".join((*_TRUE, *_FALSE)))
+def _if_true(values: Values) -> Callable[[str], Values]:
+    """Only an affirmative changes something, as in OpenClaw's own script."""
+
+    def read(text: str) -> Values:
+        if text.lower() not in (*_TRUE, *_FALSE):
+            raise ValueError(", ".join((*_TRUE, *_FALSE)))
+        return values if text.lower() in _TRUE else {}
+
+    return read
+
+
+def _to_gateway(name: str, meaning: str) -> Variable:
+    key = f"gateway.environment.{name}"
+    return Variable(name, key, f"{meaning} Passed on to the gateway.", _text(key))
 
 
 VARIABLES = (
@@ -204,6 +233,26 @@ VARIABLES = (
         "OPENCLAW_SKIP_ONBOARDING",
         "onboarding.enabled",
         "`1`, `true`, `yes` or `on`: no onboarding.",
-        _skip_onboarding,
+        _if_true({"onboarding.enabled": False}),
     ),
+    Variable(
+        "OPENCLAW_SANDBOX",
+        "sandbox.enabled",
+        "`1`, `true`, `yes` or `on`: agents execute tools in sandboxes.",
+        _if_true({"sandbox.enabled": True}),
+    ),
+    _to_gateway("OPENCLAW_DISABLE_BONJOUR", "`1`: no mDNS advertising, `0`: advertising."),
+    _to_gateway("OPENCLAW_DISABLE_BUNDLED_SOURCE_OVERLAYS", "No overlays of plugin sources."),
+    _to_gateway("OPENCLAW_OTEL_PRELOADED", "No second OpenTelemetry SDK."),
 )
+_SOURCE_BUILD = "nothing is compiled from OpenClaw's sources here"
+NOT_SUPPORTED = {
+    "OPENCLAW_EXTENSIONS": "install a plugin in the gateway, ./claw cli -- plugins install ID",
+    "OPENCLAW_GATEWAY_TOKEN": "the token is made on the host, once; ./claw token prints it",
+    "OPENCLAW_DOCKER_BUILD_NODE_OPTIONS": _SOURCE_BUILD,
+    "OPENCLAW_DOCKER_BUILD_TSDOWN_MAX_OLD_SPACE_MB": _SOURCE_BUILD,
+    "OPENCLAW_DOCKER_BUILD_SKIP_DTS": _SOURCE_BUILD,
+}
+"""Variables of OpenClaw's Docker set-up that have no effect here, and what to do instead."""
+OWN = ("OPENCLAW_LAB_", "OPENCLAW_DEPLOY")
+"""Beginnings of the toolkit's own variables."""

@@ -57,19 +57,25 @@ def call(reference: str, folder: Path | None = None) -> Found:
             module = importlib.import_module(module_name)
         except ModuleNotFoundError as error:
             raise SettingsError(f"{reference}: no module named {error.name}") from None
-        except Exception as error:
-            raise SettingsError(f"{reference}: {type(error).__name__}: {error}") from None
+        except (Exception, SystemExit) as error:
+            raise SettingsError(f"{reference}: {_said(error)}") from None
         function = getattr(module, name, None)
         if not callable(function):
             raise SettingsError(f"{reference}: {module_name} has no function {name}")
         try:
             returned = function()
-        except Exception as error:
-            raise SettingsError(f"{reference}: {error or type(error).__name__}") from None
+        except (Exception, SystemExit) as error:
+            raise SettingsError(f"{reference}: {_said(error)}") from None
     try:
         return _read(returned)
     except ValueError as error:
         raise SettingsError(f"{reference} returned {error}; {RETURNS}") from None
+
+
+def _said(error: BaseException) -> str:
+    if isinstance(error, SystemExit):
+        return "it calls exit()"
+    return f"{type(error).__name__}: {error}"
 
 
 def _read(returned: Any) -> Found:

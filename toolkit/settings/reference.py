@@ -72,6 +72,7 @@ def reference() -> str:
         about={name: _section_meaning(name) for name in sections},
         default=_default,
         variables=environment.VARIABLES,
+        not_supported=environment.NOT_SUPPORTED,
         owned=checks.OWNED_CONFIGURATION,
         targets=paths.TAKEN_TARGETS,
         presets={name: presets.text(name) for name in presets.NAMES},

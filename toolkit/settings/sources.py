@@ -144,6 +144,8 @@ def _validated(inventory: Inventory, variables: Mapping[str, str]) -> dict[str, 
         for key in keys or ("nothing changed",)
         if tuple(key.split(".")) not in overridden
     ]
+    for sentence in from_environment.unused:
+        logger.warning(sentence)
     problems: list[Problem] = list(from_environment.problems)
     found: dict[str, _Known] = {}
     for host in inventory:
