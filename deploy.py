@@ -15,6 +15,7 @@ from operations import (
     network,
     packages,
     preflight,
+    record,
     secrets,
     security,
     service,
@@ -43,6 +44,7 @@ configuration.merge(settings=settings)
 network.close(settings=settings)
 activation.activate(settings=settings)
 running.recreate(settings=settings)
+record.keep(settings=settings)
 images.prune(settings=settings)
 sandbox_images.prune(settings=settings)
 verification.verify(settings=settings)

@@ -12,7 +12,7 @@ from typing import Any
 import click
 from rich.console import Console
 
-from toolkit import commands, health, inventory_view, lab, profiles, targets, terminal, trust
+from toolkit import commands, health, init, inventory_view, lab, profiles, targets, terminal, trust
 from toolkit.display import Display, LiveDisplay
 from toolkit.options import (
     ERRORS,
@@ -161,5 +161,6 @@ for command in (
     *trust.ALL,
     *lab.ALL,
     *inventory_view.ALL,
+    *init.ALL,
 ):
     cli.add_command(command)

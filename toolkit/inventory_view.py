@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import click
@@ -20,7 +20,7 @@ from toolkit.options import TARGET_HELP, leave, target_options
 from toolkit.settings import Settings, settings_for
 from toolkit.settings.layers import connector_types
 from toolkit.settings.machines import ssh_config
-from toolkit.settings.sources import HIDDEN, layers_of, resolved
+from toolkit.settings.sources import HIDDEN, layers_of, leaves, resolved
 from toolkit.targets import LOCAL
 
 _SECRET = ("password", "kwargs", "_env")
@@ -100,8 +100,8 @@ def connection(host: Host) -> dict[str, Any]:
 def given(host: Host) -> Iterator[tuple[str, Any, str]]:
     """Yield key, value and origin of each setting that differs from its default."""
     layers = layers_of(host)
-    default = dict(_leaves(resolved(Settings())))
-    for path, value in _leaves(resolved(settings_for(host))):
+    default = dict(leaves(resolved(Settings())))
+    for path, value in leaves(resolved(settings_for(host))):
         origin = layers.origin(path)
         if origin and (path not in default or default[path] != value):
             yield ".".join(path), value, origin
@@ -125,17 +125,6 @@ def _groups(hosts: list[Host]) -> dict[str, list[Host]]:
         for name in dict.fromkeys(host.groups):
             groups.setdefault(name, []).append(host)
     return groups
-
-
-def _leaves(
-    data: Mapping[str, Any], path: tuple[str, ...] = ()
-) -> Iterator[tuple[tuple[str, ...], Any]]:
-    for key, value in data.items():
-        here = (*path, str(key))
-        if isinstance(value, Mapping) and value:
-            yield from _leaves(value, here)
-        else:
-            yield here, value
 
 
 def _add(branch: Tree, host: Host, shown: set[str]) -> None:

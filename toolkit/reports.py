@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections import Counter
 from collections.abc import Callable, Iterable
+from typing import Any
 
 from pyinfra.api.host import Host
 from rich.console import Console
@@ -47,6 +49,11 @@ class Report:
                 self._line(f"{name}: nothing to change", "green")
                 continue
             self._line(f"{name}: {count(len(host.planned), 'operation')} would change it", "bold")
+            if host.settings:
+                self._line("  Settings since the last deploy")
+            for change in host.settings:
+                before, after = (self._value(change[side]) for side in ("from", "to"))
+                self._line(f"    {change['key']}: {before} → {after}", "yellow")
             stage = None
             for full_name in host.planned:
                 own_stage, operation = split_name(full_name)
@@ -54,6 +61,9 @@ class Report:
                     stage = own_stage
                     self._line(f"  {stage}")
                 self._line(f"    + {operation}", "yellow")
+
+    def _value(self, value: Any) -> str:
+        return "none" if value is None else json.dumps(value, ensure_ascii=False)
 
     def failures(self, result: RunResult) -> None:
         """Print everything that went wrong, and the command that tries those hosts again."""

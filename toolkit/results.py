@@ -40,14 +40,16 @@ class HostResult:
     """One host's part of a run.
 
     `planned` holds the names of operations that would change it, `checks` what the verification
-    saw, `left_out` why it was not attempted although it should have been; `version` and `health`
-    are those of its gateway when it was last looked at.
+    saw, `left_out` why it was not attempted although it should have been; `settings` are those that
+    differ from the last deploy (`key`, `from`, `to`); `version` and `health` are those of its
+    gateway when it was last looked at.
     """
 
     planned: list[str] = field(default_factory=list)
     operations: list[OperationResult] = field(default_factory=list)
     failed: str | None = None
     left_out: str | None = None
+    settings: list[dict[str, Any]] = field(default_factory=list)
     marks: list[Mark] = field(default_factory=list)
     version: str = ""
     health: str = ""
@@ -151,6 +153,7 @@ class RunResult:
                     "seconds": round(host.seconds, 3),
                     "version": host.version,
                     "health": host.health,
+                    "settings": host.settings,
                     "output": host.output,
                     "problems": host.problems,
                     "checks": host.checks,

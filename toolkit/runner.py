@@ -22,7 +22,7 @@ from pyinfra.api.state import StateStage
 from pyinfra.context import ctx_config, ctx_host
 from pyinfra_cli.util import exec_file
 
-from operations import activation, deploy_lock, preflight, verification
+from operations import activation, deploy_lock, preflight, record, verification
 from operations.preflight import PreflightError
 from toolkit import history, hooks, timeline
 from toolkit.display import Display, clean
@@ -130,6 +130,11 @@ class Runner:
         for host, error in loaded.items():
             if error:
                 self._leave_out(host, error)
+        for host in session.active:
+            self.result.hosts[host.name].settings = [
+                {"key": change.key, "from": change.before, "to": change.after}
+                for change in host.connector_data.get(record.CHANGES, ())
+            ]
         order = session.state.get_op_order() if session.active else []
         for host in session.active:
             for operation in order:

@@ -108,4 +108,4 @@ def test_managed_configuration_cannot_be_written_by_openclaw(gateway: Deployment
     more = settings | {"openclaw": {"logging": {"consoleLevel": "warn"}}}
     up(gateway, settings=more)
     assert config(gateway)["logging"]["consoleLevel"] == "warn"
-    up(gateway)
+    up(gateway, settings={"config_ownership": "merge"})

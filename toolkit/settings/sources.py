@@ -119,6 +119,18 @@ def resolved(settings: Settings) -> dict[str, Any]:
     return data
 
 
+def leaves(
+    data: Mapping[str, Any], path: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Yield the path and value of everything in nested mappings that is not itself one."""
+    for key, value in data.items():
+        here = (*path, str(key))
+        if isinstance(value, Mapping) and value:
+            yield from leaves(value, here)
+        else:
+            yield here, value
+
+
 def _of(host: Host) -> _Known:
     inventory = host.inventory
     if inventory not in _known:

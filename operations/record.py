@@ -1,0 +1,175 @@
+"""What a host was last deployed with: a file on it that later runs compare the settings with.
+
+A setting that came from `--set`, or from a line of an inventory that is gone, falls back to its
+default in silence; the plan says so, and where the default protects less the host must be told by
+name. The file holds no secrets: it is what `./claw settings` prints.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Generator, Iterable, Mapping
+from dataclasses import dataclass
+from shlex import quote
+from typing import Any
+
+from pyinfra import host
+from pyinfra.api.deploy import deploy
+from pyinfra.api.host import Host
+
+from operations import files, preflight, snapshot
+from operations.operation import operation
+from toolkit.settings import Settings
+from toolkit.settings.sources import layers_of, leaves, resolved
+
+CHANGES = "openclaw_settings_changes"
+"""Key of `host.connector_data`: the settings that differ from those of the last deploy."""
+MAX_BYTES = 256 * 1024
+STRONGEST_FIRST: dict[str, tuple[Any, ...]] = {
+    "sandbox.enabled": (True, False),
+    "sandbox.mode": ("all", "non-main"),
+    "sandbox.scope": ("session", "agent", "shared"),
+    "sandbox.workspace_access": ("none", "ro", "rw"),
+    "sandbox.session_tools_visibility": ("spawned", "all"),
+    "sandbox.container.read_only_root": (True, False),
+    "sandbox.seccomp": ("own", "engine"),
+    "sandbox.apparmor": ("required", "auto", "off"),
+    "config_ownership": ("managed", "merge"),
+}
+"""Values of settings that protect, from the strongest on."""
+_WITH_ENTRIES = (
+    *("build.arguments.", "credentials.", "engine.daemon.", "gateway.environment."),
+    *("openclaw.", "sandbox.agents.", "sandbox.container.environment."),
+)
+"""Mappings of the user's own keys: an entry that is not there any more is a change."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """A setting by dotted key, its value at the last deploy and now; None: it was not there."""
+
+    key: str
+    before: Any
+    after: Any
+
+    @property
+    def lowers_release(self) -> bool:
+        """Whether it goes from a release of OpenClaw to an earlier one."""
+        values = (self.before, self.after)
+        if self.key != "gateway.version" or not all(isinstance(one, str) for one in values):
+            return False
+        return _release(self.after) < _release(self.before)
+
+    @property
+    def protects_less(self) -> bool:
+        """Whether the value of now is weaker than that of before."""
+        if self.key == "sandbox.preset":
+            return self.before is not None and self.after is None
+        if self.key == "sandbox.tools.deny":
+            return isinstance(self.before, list) and not set(self.before) <= set(self.after or ())
+        order = STRONGEST_FIRST.get(self.key, ())
+        known = self.before in order and self.after in order
+        return known and order.index(self.after) > order.index(self.before)
+
+
+def path(settings: Settings) -> str:
+    return f"{settings.project_directory}/settings.json"
+
+
+def content(settings: Settings) -> str:
+    """Return the file's content: every setting, secrets hidden."""
+    return json.dumps(resolved(settings), indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def recorded(text: str) -> dict[str, Any]:
+    """Return the settings that the file of a host holds; none if it is absent or unreadable."""
+    try:
+        found = json.loads(text or "{}")
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def last(host: Host) -> dict[str, Any]:
+    """Return the settings that a host was last deployed with; none: never."""
+    return recorded(snapshot.read(host).get("settings", ""))
+
+
+def changes(settings: Settings, text: str) -> list[Change]:
+    """Return the settings that differ from those in the file; none where there is no file.
+
+    A setting that the toolkit of before did not know is left out: nobody changed it.
+    """
+    before, after = _flat(recorded(text)), _flat(resolved(settings))
+    both = [key for key in after if key in before and after[key] != before[key]]
+    one = [key for key in before.keys() ^ after.keys() if key.startswith(_WITH_ENTRIES)]
+    return [Change(key, before.get(key), after.get(key)) for key in sorted([*both, *one])]
+
+
+@files.managed_paths
+def paths(settings: Settings) -> Iterable[str]:
+    return [path(settings)]
+
+
+@snapshot.probe("settings")
+def settings_probe(settings: Settings) -> str:
+    return f"[ ! -f {quote(path(settings))} ] || head -c {MAX_BYTES} {quote(path(settings))}"
+
+
+@preflight.check
+def weakened(settings: Settings, answers: dict[str, str]) -> Iterable[preflight.Problem]:
+    """What protects is switched off by name only, and so is the way to an earlier release."""
+    found = changes(settings, answers.get("settings", ""))
+    host.connector_data[CHANGES] = found
+    origins = layers_of(host).origins
+    preset = any(change.key == "sandbox.preset" for change in found) and (
+        ("sandbox", "preset") in origins
+    )
+    for change in found:
+        named = tuple(change.key.split(".")) in origins
+        if named or (preset and change.key.startswith("sandbox.")):
+            continue
+        was, now = (
+            json.dumps(value, ensure_ascii=False) for value in (change.before, change.after)
+        )
+        if change.lowers_release:
+            what = "an earlier release, which cannot read the state of a later one"
+        elif change.protects_less:
+            what = "which protects less"
+        else:
+            continue
+        yield preflight.Problem(
+            f"{change.key} was {was} at the last deploy, is not given now and would become {now}:"
+            f" {what}",
+            f"keep it: write it into the inventory (./claw init makes one of what is deployed) or"
+            f" add --set {change.key}={_word(change.before)}; to change it, say"
+            f" --set {change.key}={_word(change.after)}",
+        )
+
+
+@operation
+def kept(settings: Settings) -> Generator:
+    """Write down what the host is deployed with, without secrets.
+
+    + settings: the settings of the host
+    """
+    yield from files.write._inner([files.File(path(settings), content(settings), mode="600")])
+
+
+@deploy("Record")
+def keep(settings: Settings) -> None:
+    """Keep on the host what it was deployed with."""
+    kept(name="Record the settings of this deploy", settings=settings)
+
+
+def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
+    return {".".join(path): value for path, value in leaves(settings)}
+
+
+def _release(version: str) -> list[int]:
+    return [int(part) for part in re.findall(r"\d+", version)]
+
+
+def _word(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)

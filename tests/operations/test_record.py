@@ -1,0 +1,106 @@
+"""What a host was last deployed with, and what later runs make of it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+import yaml
+from pyinfra.api.inventory import Inventory
+from pyinfra.context import ctx_host
+
+from operations import record
+from toolkit import init
+from toolkit.settings import Settings, settings_for
+from toolkit.settings.inventory import load_yaml_inventory
+
+
+def problems(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    host = Inventory((["claw1"], {}), override_data=now).get_host("claw1")
+    there = record.content(Settings.model_validate(before))
+    with ctx_host.use(host):
+        return [
+            one.what + one.fix for one in record.weakened(settings_for(host), {"settings": there})
+        ]
+
+
+WEAKER = [
+    ({"sandbox": {"enabled": True}}, "sandbox.enabled", "false"),
+    ({"sandbox": {"enabled": True, "apparmor": "required"}}, "sandbox.apparmor", "off"),
+    ({"config_ownership": "managed"}, "config_ownership", "merge"),
+    ({"gateway": {"version": "2027.1.1"}}, "gateway.version", "2026.9.6"),
+    ({"sandbox": {"tools": {"deny": ["exec"]}}}, "sandbox.tools.deny", "[]"),
+]
+
+
+@pytest.mark.parametrize(("before", "key", "weaker"), WEAKER)
+def test_a_protection_is_not_switched_off_in_silence(
+    before: dict[str, Any], key: str, weaker: str
+) -> None:
+    others = {"sandbox.enabled": True} if key == "sandbox.apparmor" else {}
+    (said,) = problems(before, others)
+    assert said.startswith(f"{key} was ")
+    assert f"--set {key}=" in said and "./claw init" in said
+    assert problems(before, {**others, key: weaker}) == []  # named
+
+
+def test_what_protects_more_or_as_much_is_nobodys_business() -> None:
+    assert problems({}, {"sandbox.enabled": True, "gateway.version": "2026.9.6"}) == []
+    assert problems({"time_zone": "Europe/Berlin"}, {}) == []
+
+
+def test_a_host_without_a_record_or_with_a_broken_one_has_no_changes() -> None:
+    for text in ("", "{", "[1]", '{"sandbox": 3}', "\x00", "[" * 9999):
+        assert record.changes(Settings(), text) == []
+
+
+def test_changes_are_from_and_to_and_hold_no_secret() -> None:
+    before = Settings.model_validate(
+        {
+            "gateway": {"environment": {"A": "canary-1"}, "memory": "4g"},
+            "credentials": {"OPENAI_API_KEY": {"command": "echo canary-2"}},
+        }
+    )
+    after = Settings.model_validate({"gateway": {"version": "2026.8.2"}})
+    text = record.content(before)
+    assert "canary" not in text
+    found = {one.key: (one.before, one.after) for one in record.changes(after, text)}
+    assert found["gateway.memory"] == ("4g", "3g")
+    assert found["gateway.version"] == ("2026.9.6", "2026.8.2")
+    assert "credentials.OPENAI_API_KEY.command" in found
+
+
+def test_a_release_goes_down_by_number_and_not_by_letter() -> None:
+    assert record.Change("gateway.version", "2026.10.1", "2026.9.6").lowers_release
+    assert not record.Change("gateway.version", "2026.9.6", "2026.10.1").lowers_release
+    assert not record.Change("gateway.version", "2026.9.6", None).lowers_release
+
+
+def test_init_writes_an_inventory_that_means_the_same(tmp_path) -> None:
+    deployed = Settings.model_validate(
+        {
+            "name": "claw",
+            "gateway": {"port": 19000, "environment": {"A": "canary"}},
+            "sandbox": {"enabled": True, "images": {"common": {"enabled": True}}},
+            "credentials": {"OPENAI_API_KEY": {"env": "OPENAI_API_KEY"}},
+            "openclaw": {"session": {"dmScope": "main"}},
+        }
+    )
+    reached = {"ssh_hostname": "203.0.113.7", "ssh_user": "root"}
+    there = json.loads(record.content(deployed))
+    text = init.document({"claw1": (reached, there), "new": ({}, {})}, "fleet.yml", "2026-11-27")
+    assert "canary" not in text
+    assert "claw1: gateway.environment.A" in text
+    assert yaml.safe_load(text)["hosts"]["claw1"]["gateway"] == {
+        "version": "2026.9.6",
+        "port": 19000,
+    }
+    file = tmp_path / "fleet.yml"
+    file.write_text(text)
+    inventory = load_yaml_inventory(file)
+    known = settings_for(inventory.get_host("claw1"))
+    assert known == deployed.model_copy(
+        update={"gateway": deployed.gateway.model_copy(update={"environment": {}})}
+    )
+    assert inventory.get_host("claw1").data.ssh_hostname == "203.0.113.7"
