@@ -11,13 +11,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
-from shlex import quote
 from typing import Literal
 
 from pyinfra import host
 
 from operations import preflight, snapshot, templates
 from operations.preflight import Problem
+from operations.quoting import Script, joined
 from toolkit.settings import Settings
 
 Form = Literal["socket", "rootless", "host"]
@@ -121,20 +121,20 @@ def socket(settings: Settings) -> str:
     return rootless_socket(settings) if own_engine(settings) else settings.engine.socket
 
 
-def environment(settings: Settings) -> str:
+def environment(settings: Settings) -> Script:
     """Return shell lines after which `docker` means that engine; for what runs without a snapshot:
     probes, and the verbs.
     """
-    known = fixed_form(settings)
-    if known:
-        path = settings.engine.socket if known == "socket" else rootless_socket(settings)
-        return f"export DOCKER_HOST={quote('unix://' + path)}"
-    return templates.render(
+    rootless, plain = rootless_socket(settings), settings.engine.socket
+    form = fixed_form(settings)
+    script = templates.render(
         "access/environment.sh.j2",
-        rootless=rootless_socket(settings),
-        plain=settings.engine.socket,
+        known=form and (plain if form == "socket" else rootless),
+        rootless=rootless,
+        plain=plain,
         **_places(settings),
-    ).rstrip("\n")
+    )
+    return joined(script)
 
 
 def warnings(settings: Settings) -> Iterable[str]:

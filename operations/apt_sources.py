@@ -27,7 +27,7 @@ def repository(settings: Settings, distribution: str) -> str:
 def docker(settings: Settings, system: System) -> File:
     """Return the deb822 source of Docker's repository, trusted by its own key alone."""
     content = templates.render(
-        "engine/docker.sources",
+        "engine/docker.sources.j2",
         url=repository(settings, system.distribution),
         suite=system.codename,
         architecture=ARCHITECTURES[system.machine],

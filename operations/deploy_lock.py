@@ -143,7 +143,7 @@ def stop(host: Host, id: str) -> None:
     """End the commands of the run `id` and wait until they are gone (package installations are
     awaited, not ended).
     """
-    _run(host, script("-", 'stop "$id"', id))
+    _run(host, script("-", "stop", id))
 
 
 def parse(output: str) -> dict[str, list[str]]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from operations import access, files
+from operations import access, files, templates
+from operations.quoting import Script, joined
 from toolkit.settings import Settings
 
 BASE, OVERRIDE, EXTRA = (
@@ -42,9 +43,6 @@ def compose_files(settings: Settings) -> list[str]:
     return names
 
 
-def shell_environment(settings: Settings) -> str:
+def shell_environment(settings: Settings) -> Script:
     """Return shell lines after which `docker` and `docker compose` mean this project only."""
-    return (
-        f"{access.environment(settings)}\n"
-        "unset DOCKER_CONTEXT COMPOSE_FILE COMPOSE_PROJECT_NAME COMPOSE_PROFILES COMPOSE_ENV_FILES"
-    )
+    return joined(access.environment(settings), templates.render("compose/environment.sh"))

@@ -21,11 +21,12 @@ from __future__ import annotations
 from typing import Any
 
 from operations import access, compose, images, project, service, templates
+from operations.quoting import Script, joined
 from toolkit.settings import Settings
 from toolkit.settings.paths import AUTH, STATE, workspace_in_gateway
 
 
-def shell(settings: Settings) -> str:
+def shell(settings: Settings) -> Script:
     """Return shell lines after which `docker` means the deployment's engine, and the functions
     above its gateway.
     """
@@ -38,7 +39,7 @@ def shell(settings: Settings) -> str:
             image=images.tag(settings),
             project=settings.project_directory,
         )
-    return f"{project.shell_environment(settings)}\n{functions}"
+    return joined(project.shell_environment(settings), functions)
 
 
 def inputs(settings: Settings) -> str:

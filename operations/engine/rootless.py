@@ -19,6 +19,8 @@ from toolkit.settings import Settings
 
 # Containers end with this engine, so that they cannot outlive its restart.
 _NOT_ROOTLESS = ("live-restore",)
+_UID = "@UID@"
+"""Stands for the uid of the engine's user, whom the script makes."""
 
 
 @files.managed_paths
@@ -63,7 +65,7 @@ def started(settings: Settings) -> Generator:
         host.noop("the deployment uses the host's engine")
         return
     there = access.current()
-    wanted = unit(settings, there.user.partition(":")[0])
+    wanted = unit(settings, there.user.partition(":")[0] or _UID)
     changed = [file for file in (configuration(settings), wanted) if files.differs(file)]
     running = Engine.parse(snapshot.read().get("engine", "")).running
     if there.subuid and there.subgid and running and not changed:
@@ -84,7 +86,7 @@ def script(settings: Settings) -> str:
         socket=access.rootless_socket(settings),
         configuration=configuration_path(settings),
         daemon=configuration(settings).content,
-        service=unit(settings, "@UID@").content,
+        service=unit(settings, _UID).content,
         count=access.SUBORDINATE_IDS,
         limits=access.limits(settings),
     )

@@ -12,12 +12,13 @@ from operations import access, templates
 from operations.images import identity, state
 from operations.images.identity import Base
 from operations.images.planning import Plan, available
+from operations.quoting import Script
 from toolkit import lock
 from toolkit.lock import LockError
 from toolkit.settings import Settings
 
 
-def render(script: str, settings: Settings, **variables: object) -> str:
+def render(script: str, settings: Settings, **variables: object) -> Script:
     """Return the text of a script."""
     return templates.render(
         f"images/{script}",

@@ -6,7 +6,6 @@ holds where that fails. https://gitlab.com/apparmor/apparmor/-/wikis/QuickProfil
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -53,7 +52,7 @@ def profiles(settings: Settings) -> list[Profile]:
 
 def render(settings: Settings) -> str:
     """Return the file of a deployment's profiles."""
-    return templates.render("security/apparmor.j2", profiles=profiles(settings))
+    return templates.render("security/profiles.apparmor.j2", profiles=profiles(settings))
 
 
 def _sandbox(settings: Settings, kind: Kind) -> Profile:
@@ -95,9 +94,9 @@ def _gateway(settings: Settings) -> Profile:
 
 
 def _patterns(paths: Iterable[str]) -> tuple[str, ...]:
-    """Return the paths as a profile writes them, sorted, without those below another one."""
+    """Return the paths sorted, without those below another one."""
     found: list[str] = []
     for path in sorted({path.rstrip("/") for path in paths}):
         if not any(path.startswith(f"{parent}/") for parent in found):
             found.append(path)
-    return tuple(re.sub(r"([*?^\[\]{}])", r"\\\1", path) for path in found)
+    return tuple(found)

@@ -27,6 +27,7 @@ from operations import (
     templates,
 )
 from operations.operation import operation
+from operations.quoting import Script, joined
 from operations.service.surroundings import (
     HOME,
     TREE,
@@ -79,7 +80,7 @@ def unit(settings: Settings) -> files.File:
     return files.File(unit_path(settings), _render(settings, inputs(settings)))
 
 
-def shell(settings: Settings) -> str:
+def shell(settings: Settings) -> Script:
     """Return the functions with which scripts on the host deal with the gateway."""
     there = places(settings)
     return templates.render(
@@ -110,7 +111,7 @@ def program(settings: Settings) -> files.File:
     """Return the script that runs a command as the gateway is run."""
     content = templates.render(
         "service/exec.sh.j2",
-        docker=f"{project.shell_environment(settings)}\n{shell(settings)}",
+        docker=joined(project.shell_environment(settings), shell(settings)),
         arguments=run_arguments(
             settings, places(settings), f"-{private.environment_path(settings)}"
         ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from operations import access, compose, security
@@ -49,22 +50,23 @@ def properties(settings: Settings, there: Places, proof: bool = False) -> list[s
         # The order is that of the mounts: what is inside another comes after it.
         f"TemporaryFileSystem=/tmp:rw,nosuid,nodev,mode=1777,size={gateway.tmp_size}",
         f"TemporaryFileSystem={HOME}:rw,nosuid,nodev,mode=0700,{owned},size={gateway.cache_size}",
-        f"BindPaths={there.state}",
-        f"BindPaths={there.workspace}",
-        f"BindPaths={there.auth}:{HOME}/.config/openclaw",
+        f"BindPaths={_quoted(there.state)}",
+        f"BindPaths={_quoted(there.workspace)}",
+        f"BindPaths={_quoted(there.auth)}:{HOME}/.config/openclaw",
         f"BindReadOnlyPaths={' '.join(f'-{path}' for path in _ETC)}",
     ]
     if compose.has_ca_bundle(settings):
         found.append(f"BindReadOnlyPaths={compose.CA_BUNDLE}")
     if settings.sandbox.enabled:
         found += [
-            f"BindPaths={access.socket(settings)}:/run/docker.sock",
-            f"BindReadOnlyPaths={security.directory(settings)}:{security.SECURITY_IN_GATEWAY}",
+            f"BindPaths={_quoted(access.socket(settings))}:/run/docker.sock",
+            f"BindReadOnlyPaths={_quoted(security.directory(settings))}"
+            f":{security.SECURITY_IN_GATEWAY}",
         ]
     if not proof:
         for mount in map(parse_mount, settings.extra_mounts):
             kind = "BindReadOnlyPaths" if mount.read_only else "BindPaths"
-            found.append(f"{kind}={mount.source}:{mount.target}")
+            found.append(f"{kind}={_quoted(mount.source)}:{_quoted(mount.target)}")
     found += [
         f"MemoryMax={memory_bytes(gateway.memory)}",
         "MemorySwapMax=0",
@@ -100,6 +102,11 @@ def properties(settings: Settings, there: Places, proof: bool = False) -> list[s
     if proof:
         found.append("PrivateNetwork=yes")
     return found
+
+
+def _quoted(path: str) -> str:
+    """Return a path as one word of a list of systemd's."""
+    return path if re.fullmatch(r"[A-Za-z0-9_./@+,=-]+", path) else f'"{path}"'
 
 
 def system_calls() -> list[str]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
+import re
+import shlex
 import time
 from collections.abc import Callable
 from copy import deepcopy
@@ -171,8 +173,9 @@ def test_the_patch_travels_on_standard_input(host_with) -> None:
     wanted = settings(openclaw={"logging": {"file": '/tmp/it\'s "x"'}})
     (command,) = commands(configuration.merged, host_with({}), settings=wanted)
     assert command == "sh -s"
-    patch = command.stdin.split("<<'OPENCLAW_PATCH_END'")[1].partition("\n")[2]
-    assert json.loads(patch.partition("\nOPENCLAW_PATCH_END")[0]) == configuration.owned(wanted)
+    patch = re.search(r"^printf '%s\\n' (.*?) \| docker run", command.stdin, re.M | re.S)
+    assert patch
+    assert json.loads(*shlex.split(patch[1])) == configuration.owned(wanted)
 
 
 def test_onboarding_is_left_out_when_the_settings_say_so(host_with) -> None:
@@ -276,7 +279,7 @@ def test_the_bridge_is_closed_once() -> None:
     assert commands(network.closed, {"network": "closed", "files": ""}, settings=settings()) == []
     for answers in (closed | {"network": "systemd"}, closed | {"files": ""}):
         (command,) = commands(network.closed, answers, settings=settings())
-        assert unit.content in command.stdin
+        assert shlex.quote(unit.content) in command.stdin
 
 
 # What is said of it

@@ -262,9 +262,9 @@ def test_another_kernel_profile_is_probed_again(
     wanted = settings({"browser": {"enabled": profile == "browser"}})
     there = as_wanted(wanted)
     assert built(there, wanted) == []
-    monkeypatch.setattr(security, "digest", lambda settings, kind: f"another one of {kind}")
+    monkeypatch.setattr(security, "digest", lambda settings, kind: f"another-{kind}")
     (command,) = built(there, wanted)
-    assert f"another one of {profile}" in command.stdin
+    assert f"another-{profile}" in command.stdin
 
 
 def test_an_engine_that_holds_no_limits_is_asked_for_none() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from shlex import quote
 from typing import Any
 
 import pytest
@@ -41,8 +42,8 @@ def test_a_host_without_profiles_gets_them_once_the_engine_has_used_them() -> No
     )
     script = command.stdin
     for kind in KINDS:
-        assert seccomp.render(kind) in script
-        replaced = script.index(f'mv -f "$directory/.seccomp-{kind}.json')
+        assert quote(seccomp.render(kind)) in script
+        replaced = script.index(f'mv -f "$directory"/.seccomp-{kind}.json')
         assert script.rindex("accept browser") < replaced
     assert "docker run" in script
 
@@ -66,7 +67,7 @@ def test_the_engine_s_own_filter_needs_no_files() -> None:
 def test_apparmor_profiles_are_loaded_where_the_kernel_has_apparmor() -> None:
     bare = host("available", without=apparmor.path(settings()))
     (command,) = commands(security.apparmor_loaded, bare, host(LOADED), settings=settings())
-    assert apparmor.render(settings()) in command.stdin
+    assert quote(apparmor.render(settings())) in command.stdin
     assert commands(security.apparmor_loaded, host(LOADED), settings=settings()) == []
 
 

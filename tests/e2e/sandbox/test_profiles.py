@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from operations import templates
+from operations.quoting import Script
 from operations.security import seccomp
 from tests.e2e.harness import Deployment
 from tests.e2e.sandbox.images_job import CLOSED, SandboxJob
@@ -141,7 +142,7 @@ def test_a_profile_that_the_engine_cannot_use_replaces_none(engine: object, tmp_
     for broken in ('{"defaultAction": "SCMP_ACT_NONE"}\n', '{"defaultAction": "SCMP_ACT_ERRNO"}\n'):
         script = templates.render(
             "security/seccomp.sh.j2",
-            docker=f"export DOCKER_HOST=unix://{lab.SOCKET}",
+            docker=Script(f"export DOCKER_HOST=unix://{lab.SOCKET}"),
             name="clawtest-profiles",
             directory=str(tmp_path),
             profiles={"gateway": seccomp.render("gateway"), "tools": broken},
