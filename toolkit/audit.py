@@ -9,6 +9,7 @@ from typing import Any
 from pyinfra import __version__ as pyinfra_version
 
 from toolkit.results import HostResult
+from toolkit.terminal import printable
 
 
 def line(own: HostResult, run: str, owner: str, target: str, openclaw: str) -> str:
@@ -34,4 +35,4 @@ def line(own: HostResult, run: str, owner: str, target: str, openclaw: str) -> s
         "seconds": round(own.seconds, 1),
         "versions": {"openclaw": openclaw, "pyinfra": pyinfra_version},
     }
-    return json.dumps(entry, ensure_ascii=False)
+    return printable(json.dumps(entry, ensure_ascii=False))

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 
 from toolkit import commands, health, init, inventory_view, lab, profiles, targets, terminal, trust
 from toolkit.display import Display, LiveDisplay
@@ -36,8 +35,7 @@ def main() -> None:
     """Run the command line; exits."""
     # What user-written Python inventories import is beside them or where the user is.
     sys.path.append(str(Path.cwd()))
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+    terminal.guard()
     arguments, after = sys.argv[1:], tuple[str, ...]()
     if arguments[:1] in (["cli"], ["onboard"]) and "--" in arguments:
         place = arguments.index("--")
@@ -99,7 +97,7 @@ def up(
     Exit codes: 0 done or nothing to do, 1 failed, 2 changes pending (--dry),
     130 interrupted.
     """
-    stdout = Console(soft_wrap=True, highlight=False)
+    stdout = terminal.Screen(soft_wrap=True)
     console = ERRORS if as_json else stdout
     report = Report(console, ERRORS, target)
     ask = not yes and terminal.can_ask()

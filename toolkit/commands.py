@@ -14,7 +14,6 @@ import gevent
 import yaml
 from pyinfra.api.host import Host
 from pyinfra.api.output import set_echo, set_formatter
-from rich.console import Console
 
 from toolkit import targets, verbs
 from toolkit.display import Display, split_prefix
@@ -34,6 +33,7 @@ from toolkit.results import FAILED, INTERRUPTED
 from toolkit.session import Options, Session
 from toolkit.settings import Settings, settings_for
 from toolkit.settings.sources import resolved, sources_in_use
+from toolkit.terminal import Screen, plain, unguarded
 
 ERROR_MARK = "\x1f"
 
@@ -52,7 +52,7 @@ def status(target: str | None, as_json: bool, **options: Any) -> None:
         sys.stdout.write(json.dumps({"hosts": hosts}, indent=2) + "\n")
     else:
         wide = None if sys.stdout.isatty() else 240  # nothing to fold for
-        Console(highlight=False, width=wide).print(status_table(answers))
+        Screen(width=wide).print(status_table(answers))
     leave(FAILED if any(not (one.value or {}).get("ready") for one in answers.values()) else 0)
 
 
@@ -133,7 +133,7 @@ def settings(target: str | None, as_json: bool, **options: Any) -> None:
     else:
         sys.stdout.write(yaml.safe_dump(document, sort_keys=False, allow_unicode=True))
     if sources:
-        ERRORS.print(f"From the environment: {', '.join(sources)}", markup=False)
+        ERRORS.print(f"From the environment: {', '.join(sources)}")
     leave(0)
 
 
@@ -182,7 +182,7 @@ def report(
         return
     for name, answer in answers.items():
         if answer.error:
-            ERRORS.print(f"{name}: {answer.error}", style="red", markup=False)
+            ERRORS.print(f"{name}: {answer.error}", style="red")
         else:
             show(name, answer.value)
 
@@ -204,8 +204,11 @@ def _run_command(
         fail("a terminal is for one host; choose it with --limit HOST")
     first = session.hosts[0]
     if len(session.hosts) == 1 and (terminal or targets.is_local(first)):
+        line = command(settings_for(first))
+        if not terminal and (sys.stdout.isatty() or sys.stderr.isatty()):
+            leave(verbs.show(first, line))
         try:
-            verbs.hand_over(first, command(settings_for(first)))
+            verbs.hand_over(first, line)
         except verbs.VerbError as error:
             fail(f"{first.name}: {error}")
     set_echo(_write_line(session))
@@ -225,8 +228,11 @@ def _write_line(session: Session) -> Callable[..., None]:
         host, text = split_prefix(str(message), session.display.hosts)
         stream = sys.stderr if text.startswith(ERROR_MARK) else sys.stdout
         text = text.removeprefix(ERROR_MARK).rstrip("\r")
-        if not text.startswith(verbs.EXIT_MARK):
-            print(f"[{host}] {text}" if several else text, file=stream)
+        if text.startswith(verbs.EXIT_MARK):
+            return
+        # For a program, such as a pager or a file, it is as the host said it.
+        text, stream = (plain(text), stream) if stream.isatty() else (text, unguarded(stream))
+        print(f"[{host}] {text}" if several else text, file=stream)
 
     return write
 
@@ -240,7 +246,7 @@ def _report_errors(answers: dict[str, verbs.Answer], exit_code: int = 0) -> None
     """Print what hosts could not answer, and exit."""
     for name, answer in answers.items():
         if answer.error:
-            ERRORS.print(f"{name}: {answer.error}", style="red", markup=False)
+            ERRORS.print(f"{name}: {answer.error}", style="red")
             exit_code = exit_code or FAILED
     leave(exit_code)
 

@@ -16,9 +16,9 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.spinner import Spinner
 from rich.table import Table
-from rich.text import Text
 
 from toolkit.progress import HostLine, table
+from toolkit.terminal import plain, said
 from toolkit.words import duration
 
 TAIL_LINES = 30
@@ -26,7 +26,6 @@ HEARTBEAT_SECONDS = 15
 REFRESH_SECONDS = 0.125
 ANNOUNCE_AFTER_SECONDS = 1.0
 _BUILD_STEP = re.compile(r"#(\d+) (\[.+\] .+)$")
-_CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
 
 
 @dataclass
@@ -48,7 +47,7 @@ class Running:
 
 def clean(line: str) -> str:
     """Return the last state of a line of terminal output, without control sequences."""
-    return _CONTROL.sub("", line.rstrip("\r\n").rpartition("\r")[2]).rstrip()
+    return plain(line.rstrip("\r\n").rpartition("\r")[2]).rstrip()
 
 
 class Display:
@@ -79,7 +78,7 @@ class Display:
 
     def say(self, text: str, style: str = "") -> None:
         """Print a line."""
-        self.console.print(Text(text, style=style), soft_wrap=True)
+        self.console.print(said(text, style), soft_wrap=True)
 
     def for_host(self, host: str, text: str, style: str = "") -> None:
         """Print a line about a host, named when there are several."""
@@ -236,11 +235,11 @@ class LiveDisplay(Display):
                 continue
             label = f"[{host}] {current.name}" if host and len(self.hosts) > 1 else current.name
             grid = Table.grid(padding=(0, 1))
-            grid.add_row(self._spinner, Text(f"{label}  {duration(current.seconds)}", no_wrap=True))
+            grid.add_row(self._spinner, said(f"{label}  {duration(current.seconds)}", no_wrap=True))
             rows.append(grid)
             if current.last_line:
                 width = max(10, self.console.width - 6)
-                rows.append(Text(f"    {current.last_line[:width]}", style="dim", no_wrap=True))
+                rows.append(said(f"    {current.last_line[:width]}", "dim", no_wrap=True))
         return Group(*rows)
 
 

@@ -9,6 +9,8 @@ import traceback
 from pyinfra.api.exceptions import PyinfraError
 from pyinfra_cli.exceptions import UnexpectedExternalError
 
+from toolkit.terminal import printable
+
 
 def explain(error: BaseException) -> str:
     """Return one line (or the error's own text) for the user; what is unexpected leaves a file."""
@@ -17,7 +19,7 @@ def explain(error: BaseException) -> str:
         return str(error)
     descriptor, path = tempfile.mkstemp(prefix="claw-error-", suffix=".txt")
     with os.fdopen(descriptor, "w") as file:
-        file.write("".join(traceback.format_exception(error)))
+        file.write(printable("".join(traceback.format_exception(error))))
     return f"unexpected {type(error).__name__}: {error}\n(traceback in {path})"
 
 

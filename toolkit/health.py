@@ -11,9 +11,7 @@ from typing import Any
 import click
 from pyinfra.api.host import Host
 from pyinfra.context import ctx_host
-from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from operations import snapshot, verification
 from operations.check import Check
@@ -25,6 +23,7 @@ from toolkit import commands
 from toolkit.options import TARGET_HELP, leave, target_options
 from toolkit.results import FAILED
 from toolkit.settings import settings_for
+from toolkit.terminal import Screen, said
 from toolkit.words import duration
 
 _STYLES = {"ok": "green", "failed": "bold red", "unknown": "yellow"}
@@ -40,7 +39,7 @@ def verify(target: str | None, as_json: bool, **options: Any) -> None:
     about 1.5 GB of memory). Exit code 0 if nothing failed, else 1.
     """
     answers = commands.ask(target, verified, as_json=as_json, **options)
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 200)
+    console = Screen(width=None if sys.stdout.isatty() else 200)
 
     def document(checks: list[Check]) -> dict[str, Any]:
         return {"ok": not _failed(checks), "checks": [asdict(check) for check in checks]}
@@ -74,17 +73,17 @@ def doctor(target: str | None, as_json: bool, **options: Any) -> None:
             return [_for_target(one, target) for one in findings(settings_for(host))]
 
     answers = commands.ask(target, look, as_json=as_json, **options)
-    console = Console(highlight=False, soft_wrap=True)
+    console = Screen(soft_wrap=True)
 
     def document(problems: list[Problem]) -> dict[str, Any]:
         return {"ok": not _stops(problems), "findings": [asdict(one) for one in problems]}
 
     def show(name: str, problems: list[Problem]) -> None:
         if not problems:
-            console.print(Text(f"{name}: nothing found", "green"))
+            console.print(said(f"{name}: nothing found", "green"))
         for one in problems:
-            console.print(Text(f"{name}: {one.what}", "red" if one.stops else "yellow"))
-            console.print(Text(f"    fix: {one.fix}"))
+            console.print(said(f"{name}: {one.what}", "red" if one.stops else "yellow"))
+            console.print(said(f"    fix: {one.fix}"))
 
     commands.report(answers, as_json, document, show)
     wrong = any(answer.error or _stops(answer.value) for answer in answers.values())
@@ -121,13 +120,13 @@ def sandboxes(
             return list(found.values())
 
     answers = commands.ask(target, look, as_json=as_json, **options)
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 200)
+    console = Screen(width=None if sys.stdout.isatty() else 200)
 
     def show(name: str, found: list[Sandbox]) -> None:
         if found:
             console.print(sandbox_table(name, found))
         else:
-            console.print(f"{name}: no sandbox is there", markup=False)
+            console.print(f"{name}: no sandbox is there")
 
     commands.report(
         answers, as_json, lambda found: {"sandboxes": [asdict(one) for one in found]}, show
@@ -137,20 +136,24 @@ def sandboxes(
 
 def sandbox_table(host: str, found: list[Sandbox]) -> Table:
     """Return a row for each sandbox of a host."""
-    result = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold", title=host)
+    result = Table(
+        box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold", title=said(host)
+    )
     result.title_justify = "left"
     for column in ("Sandbox", "Agent", "State", "Unused for", "Stale because"):
         result.add_column(column, overflow="fold")
     for one in found:
         idle = "" if one.idle_seconds is None else duration(max(0.0, one.idle_seconds))
-        reasons = Text("; ".join(one.reasons), "yellow")
-        result.add_row(one.name, one.agent, one.state, idle, reasons)
+        reasons = said("; ".join(one.reasons), "yellow")
+        result.add_row(said(one.name), said(one.agent), said(one.state), idle, reasons)
     return result
 
 
 def table(host: str, checks: list[Check]) -> Table:
     """Return the checks of a host line by line, each as configured and as found."""
-    result = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold", title=host)
+    result = Table(
+        box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold", title=said(host)
+    )
     result.title_justify = "left"
     for column in ("Check", "", "Configured", "Found"):
         result.add_column(column, overflow="fold")
@@ -158,13 +161,13 @@ def table(host: str, checks: list[Check]) -> Table:
     for check in checks:
         if check.group != group:
             group = check.group
-            result.add_row(Text(group, "bold"))
+            result.add_row(said(group, "bold"))
         found = check.found or check.detail
         if check.outcome != "ok" and check.found and not check.configured:
             found = f"{check.found} {check.detail}".strip()
         name = f"  {check.name}" if check.group else check.name
-        outcome = Text(check.outcome, _STYLES[check.outcome])
-        result.add_row(Text(name), outcome, Text(check.configured), Text(found))
+        outcome = said(check.outcome, _STYLES[check.outcome])
+        result.add_row(said(name), outcome, said(check.configured), said(found))
     return result
 
 
@@ -172,9 +175,9 @@ def _for_target(problem: Problem, target: str | None) -> Problem:
     """Name the target in the commands of a fix."""
     if not target:
         return problem
-    words = rf"./claw \1 {shlex.quote(target)}"
+    words = shlex.quote(target)
     return replace(
-        problem, fix=re.sub(r"\./claw ([a-z]+)", lambda found: found.expand(words), problem.fix)
+        problem, fix=re.sub(r"\./claw [a-z]+", lambda found: f"{found[0]} {words}", problem.fix)
     )
 
 

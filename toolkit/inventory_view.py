@@ -11,7 +11,6 @@ import click
 import yaml
 from pyinfra.api.host import Host
 from pyinfra.connectors.ssh import SSHConnector
-from rich.console import Console
 from rich.text import Text
 from rich.tree import Tree
 
@@ -22,6 +21,7 @@ from toolkit.settings.layers import connector_types
 from toolkit.settings.machines import ssh_config
 from toolkit.settings.sources import HIDDEN, layers_of, leaves, resolved
 from toolkit.targets import LOCAL
+from toolkit.terminal import Screen, said
 
 _SECRET = ("password", "kwargs", "_env")
 _SHOWN_ALREADY = ("ssh_hostname", "ssh_user", "ssh_port", "ssh_key")
@@ -41,7 +41,7 @@ def inventory(target: str | None, as_json: bool, **options: Any) -> None:
         sys.stdout.write(json.dumps(document(hosts), indent=2) + "\n")
     else:
         wide = None if sys.stdout.isatty() else 200
-        Console(highlight=False, width=wide, emoji=False).print(tree(hosts, target))
+        Screen(width=wide).print(tree(hosts, target))
     leave(0)
 
 
@@ -64,10 +64,10 @@ def document(hosts: list[Host]) -> dict[str, Any]:
 
 def tree(hosts: list[Host], target: str | None) -> Tree:
     """Return the tree: hosts below their groups, each with its details where it comes first."""
-    top = Tree(Text(target or LOCAL, "bold"), guide_style="dim")
+    top = Tree(said(target or LOCAL, "bold"), guide_style="dim")
     shown: set[str] = set()
     for name, members in _groups(hosts).items():
-        branch = top.add(Text.assemble((name, "bold cyan"), f"  {len(members)}"))
+        branch = top.add(Text.assemble(said(name, "bold cyan"), f"  {len(members)}"))
         for host in members:
             _add(branch, host, shown)
     for host in hosts:
@@ -129,21 +129,21 @@ def _groups(hosts: list[Host]) -> dict[str, list[Host]]:
 
 def _add(branch: Tree, host: Host, shown: set[str]) -> None:
     if host.name in shown:
-        branch.add(Text.assemble(host.name, ("  see above", "dim")))
+        branch.add(Text.assemble(said(host.name), ("  see above", "dim")))
         return
     shown.add(host.name)
-    leaf = branch.add(Text(host.name, "bold"))
+    leaf = branch.add(said(host.name, "bold"))
     found = connection(host)
     if found.pop("connector") == "ssh":
         user, address = found.pop("user", None), found.pop("address")
         place = f"[{address}]" if ":" in address else address
         text = f"{user}@{place}" if user else place
         port = found.pop("port")
-        leaf.add(Text(f"ssh {text}{'' if port == 22 else f':{port}'}"))
+        leaf.add(said(f"ssh {text}{'' if port == 22 else f':{port}'}"))
     for key, value in found.items():
-        leaf.add(Text(f"{key}: {_words(value)}"))
+        leaf.add(said(f"{key}: {_words(value)}"))
     for key, value, origin in given(host):
-        leaf.add(Text.assemble(f"{key}: {_words(value)}", (f"  {origin}", "dim")))
+        leaf.add(Text.assemble(said(f"{key}: {_words(value)}"), said(f"  {origin}", "dim")))
 
 
 def _words(value: Any) -> str:

@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from tests.lab import breaks, fleet
 from tests.lab import hosts as lab_hosts
 from toolkit.options import fail, leave
+from toolkit.terminal import Screen
 
 INVENTORY = "inventories/lab.yml"
 WHAT = click.Choice(tuple(breaks.BREAKS))
@@ -110,7 +110,7 @@ def _show(members: list[fleet.Member]) -> None:
             state = ", ".join(broken) or "running"
         login = lab_hosts.shell_command(one.name)
         table.add_row(one.name, one.suite, one.address, state, login)
-    Console(highlight=False, width=None if sys.stdout.isatty() else 240).print(table)
+    Screen(width=None if sys.stdout.isatty() else 240).print(table)
 
 
 @contextmanager

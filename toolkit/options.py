@@ -9,12 +9,12 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 import click
-from rich.console import Console
 
 from toolkit import targets
 from toolkit.results import FAILED
+from toolkit.terminal import Screen
 
-ERRORS = Console(stderr=True, soft_wrap=True, highlight=False, emoji=False)
+ERRORS = Screen(stderr=True, soft_wrap=True)
 MANY = 10**6
 """The largest number that an option takes: more hosts, lines and seconds than anybody has."""
 TARGET_HELP = """
@@ -100,7 +100,7 @@ def overrides(pairs: tuple[str, ...]) -> dict[str, Any]:
 
 
 def fail(message: str) -> NoReturn:
-    ERRORS.print(f"Error: {message}", style="bold red", markup=False)
+    ERRORS.print(f"Error: {message}", style="bold red")
     leave(FAILED)
 
 

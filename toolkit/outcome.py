@@ -6,6 +6,7 @@ from rich.table import Table
 from rich.text import Text
 
 from toolkit.results import HostResult, RunResult
+from toolkit.terminal import said
 from toolkit.words import duration
 
 STYLES = {"failed": "bold red", "not attempted": "yellow", "changed": "green", "unchanged": "dim"}
@@ -18,16 +19,16 @@ def outcome_table(result: RunResult) -> Table:
         right = column in ("Changed", "Time")
         table.add_column(column, justify="right" if right else "left", overflow="fold")
     for name, host in result.hosts.items():
-        table.add_row(name, *_cells(host))
+        table.add_row(said(name), *_cells(host))
     return table
 
 
 def _cells(host: HostResult) -> list[Text]:
     health = "green" if host.health == "ready" else "yellow"
     return [
-        Text(host.state, STYLES[host.state]),
-        Text(str(len(host.changed) or "")),
-        Text(duration(host.seconds) if host.operations else ""),
-        Text(host.version),
-        Text(host.health, health),
+        said(host.state, STYLES[host.state]),
+        said(len(host.changed) or ""),
+        said(duration(host.seconds) if host.operations else ""),
+        said(host.version),
+        said(host.health, health),
     ]

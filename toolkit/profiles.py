@@ -11,7 +11,6 @@ from typing import Any, get_args
 import click
 from pyinfra.api.host import Host
 from pyinfra.context import ctx_host
-from rich.console import Console
 from rich.table import Table
 
 from operations import images, project, security, snapshot, templates
@@ -22,6 +21,7 @@ from toolkit import commands
 from toolkit.options import TARGET_HELP, leave, target_options
 from toolkit.results import FAILED
 from toolkit.settings import Settings, settings_for
+from toolkit.terminal import Screen, said
 
 ORDINARY = "Docker's default"
 GATEWAY = ("--init", "--user=1000:1000", "--read-only", "--cap-drop=ALL", "--tmpfs=/tmp")
@@ -49,11 +49,11 @@ def profiles(target: str | None, as_json: bool, **options: Any) -> None:
     Starts one container of each kind for some seconds, in which every system call is tried.
     """
     answers = commands.ask(target, measured, as_json=as_json, **options)
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
+    console = Screen(width=None if sys.stdout.isatty() else 160)
 
     def show(name: str, there: Measured) -> None:
         console.print(table(name, there))
-        console.print("\n".join(differences(there)), markup=False)
+        console.print("\n".join(differences(there)))
 
     commands.report(answers, as_json, asdict, show)
     leave(FAILED if any(answer.error for answer in answers.values()) else 0)
@@ -90,17 +90,17 @@ def containers(settings: Settings) -> dict[str, list[str]]:
 
 def table(name: str, there: Measured) -> Table:
     """Return the containers side by side."""
-    result = Table("", *there.containers, title=f"{name}: {there.on}", title_justify="left")
+    result = Table("", *there.containers, title=said(f"{name}: {there.on}"), title_justify="left")
     every = there.containers.values()
     calls = {kind: there.open(kind) for kind in there.containers}
     result.add_row("system calls that reach the kernel", *(str(len(one)) for one in calls.values()))
-    result.add_row("capabilities", *(str(one["capabilities"]) for one in every))
-    result.add_row("user", *(str(one["user"]) for one in every))
+    result.add_row("capabilities", *(said(one["capabilities"]) for one in every))
+    result.add_row("user", *(said(one["user"]) for one in every))
     result.add_row(
         "new privileges (setuid)", *("no" if one["no_new_privileges"] else "yes" for one in every)
     )
-    result.add_row("writable", *("\n".join(one["writable"]) for one in every))
-    result.add_row("network", *(" ".join(one["interfaces"]) or "none" for one in every))
+    result.add_row("writable", *(said("\n".join(one["writable"])) for one in every))
+    result.add_row("network", *(said(" ".join(one["interfaces"]) or "none") for one in every))
     return result
 
 

@@ -11,6 +11,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from toolkit.terminal import said
 from toolkit.words import duration
 
 STYLES = {"✓": "green", "✗": "bold red", "·": "dim"}
@@ -61,8 +62,8 @@ def table(
         style = STYLES.get(line.mark, "")
         grid.add_row(
             Text(line.mark, style) if line.mark else spinner,
-            Text(name, style),
-            Text(line.text, style),
+            said(name, style),
+            said(line.text, style),
             Text("" if seconds is None else duration(seconds), "dim"),
         )
     rest = Counter(line.mark for name, line in lines.items() if name not in names)

@@ -20,6 +20,7 @@ from toolkit import targets
 from toolkit.outcome import outcome_table
 from toolkit.results import HostResult, RunResult, split_name
 from toolkit.settings import Settings, settings_for
+from toolkit.terminal import said
 from toolkit.verbs import Answer
 from toolkit.words import count, duration
 
@@ -218,10 +219,10 @@ class Report:
         self._line(f"  Model       {self.command('onboard', *only)}   (OpenClaw's own wizard)")
 
     def _line(self, text: str, style: str = "") -> None:
-        self.console.print(Text(text, style=style), soft_wrap=True)
+        self.console.print(said(text, style), soft_wrap=True)
 
     def _error(self, text: str, style: str = "") -> None:
-        self.errors.print(Text(text, style=style), soft_wrap=True)
+        self.errors.print(said(text, style), soft_wrap=True)
 
 
 def status_table(answers: dict[str, Answer]) -> Table:
@@ -231,7 +232,7 @@ def status_table(answers: dict[str, Answer]) -> Table:
     if len(rows) == 1:
         ((name, row),) = rows.items()
         table.add_column("Host")
-        table.add_column(name, overflow="fold")
+        table.add_column(said(name), overflow="fold")
         for key, value in row.items():
             table.add_row(key, value)
         return table
@@ -239,27 +240,28 @@ def status_table(answers: dict[str, Answer]) -> Table:
     for column in ("Host", *columns):
         table.add_column(column, overflow="fold")
     for name, row in rows.items():
-        table.add_row(name, *(row.get(column, "") for column in columns))
+        table.add_row(said(name), *(row.get(column, "") for column in columns))
     return table
 
 
-def _status_row(answer: Answer) -> dict[str, str | Text]:
+def _status_row(answer: Answer) -> dict[str, Text]:
     if answer.error:
-        return {"Gateway": Text(answer.error, style="red")}
+        return {"Gateway": said(answer.error, "red")}
     one = answer.value
     state = one["state"] or ("stopped" if one["deployed"] else "not deployed")
     since = f", since {one['started'][:19]}Z" if one["state"] == "running" else ""
     health = f" ({one['health']})" if one["health"] else ""
-    ready = {True: Text("yes", "green"), False: Text("no", "red"), None: Text("no", "yellow")}
-    return {
-        "Gateway": f"{state}{health}{since}",
-        "Ready": ready[one["ready"]],
-        "OpenClaw": one["openclaw"] or "",
-        "Deployment": one["deployment"],
-        "Published": ", ".join(one["ports"]),
-        "Image": short_digest(one["image"], one["image_digest"]),
-        "Docker": f"{one['engine'] or 'none'}, Compose {one['compose'] or 'none'}",
+    ready = {True: ("yes", "green"), False: ("no", "red"), None: ("no", "yellow")}[one["ready"]]
+    cells: dict[str, tuple[Any, str]] = {
+        "Gateway": (f"{state}{health}{since}", ""),
+        "Ready": ready,
+        "OpenClaw": (one["openclaw"] or "", ""),
+        "Deployment": (one["deployment"], ""),
+        "Published": (", ".join(one["ports"]), ""),
+        "Image": (short_digest(one["image"], one["image_digest"]), ""),
+        "Docker": (f"{one['engine'] or 'none'}, Compose {one['compose'] or 'none'}", ""),
     }
+    return {key: said(text, style) for key, (text, style) in cells.items()}
 
 
 def short_digest(image: str | None, digest: str | None) -> str:

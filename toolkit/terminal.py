@@ -1,13 +1,115 @@
-"""Questions on the terminal, during which signals are still seen."""
+"""The terminal: what reaches it is text, whoever said it, and questions are asked on it.
+
+What a host, an agent or a file says may hold control sequences, directions of writing or rich's
+markup. `main` puts `guard` around standard output and standard error, `Screen` is the console of
+everything that has styles, and `said` makes the text of a cell or a line: whatever goes through
+any of them is shown as it is spelled, one visible character for each that would act.
+"""
 
 from __future__ import annotations
 
+import re
 import sys
 import termios
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
+from typing import IO, Any, TextIO
 
 import gevent.socket
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
+from rich.text import Text
+
+# Controls but for tab and newline, what has no width, what turns the direction of writing, line
+# separators, tags, and halves of surrogate pairs, which no terminal takes.
+_ACTS = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff"
+    "\ufff9-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff\ud800-\udfff]"
+)
+_LONGEST_LINE = 1 << 16
+_SEQUENCE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+
+
+def printable(text: str) -> str:
+    """Return a text in which nothing acts on a terminal; as long as it was, with its lines."""
+    return _ACTS.sub(_visible, text)
+
+
+def _visible(found: re.Match[str]) -> str:
+    code = ord(found[0])
+    return chr(0x2400 + code) if code < 0x20 else "\u2421" if code == 0x7F else "\ufffd"
+
+
+def plain(line: str) -> str:
+    """Return a line of a program's output without its colours and cursor movements."""
+    return printable(_SEQUENCE.sub("", line))
+
+
+def said(text: Any, style: str = "", **options: Any) -> Text:
+    """Return what somebody said as rich's text, which has no markup."""
+    return Text(printable(str(text)), style, **options)
+
+
+class Guard:
+    """A stream to which only printable text is written; `unguarded` is the one behind it."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self.unguarded = stream
+
+    def write(self, text: str) -> int:
+        self.unguarded.write(printable(text))
+        return len(text)
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        for line in lines:
+            self.write(line)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.unguarded, name)
+
+
+def guard() -> None:
+    """Guard standard output and standard error, whoever writes to them in this process."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        # Also what its encoding does not have: it must not end the run.
+        stream.reconfigure(line_buffering=True, errors="backslashreplace")
+        setattr(sys, name, Guard(stream))
+
+
+def unguarded(stream: Any) -> Any:
+    """Return the stream behind a guard."""
+    return getattr(stream, "unguarded", stream)
+
+
+def copy(source: IO[bytes], stream: TextIO) -> None:
+    """Write what a program says to a stream, line by line and as text, until its end."""
+    while line := source.readline(_LONGEST_LINE):
+        stream.write(plain(line.decode(errors="replace").replace("\r\n", "\n")))
+        stream.flush()
+
+
+class Screen(Console):
+    """A console that shows text as it is: no markup, no emoji codes, nothing that acts."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(markup=False, emoji=False, highlight=False, **options)
+
+    @property
+    def file(self) -> IO[str]:
+        """Where to; its own colours pass the guard."""
+        found: IO[str] = unguarded(Console.file.fget(self))  # type: ignore[attr-defined]
+        return found
+
+    @file.setter
+    def file(self, new_file: IO[str]) -> None:
+        self._file = new_file
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterable[Segment]:
+        for segment in super().render(renderable, options):
+            yield (segment if segment.control else segment._replace(text=printable(segment.text)))
 
 
 def can_ask() -> bool:

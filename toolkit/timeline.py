@@ -10,6 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from operations.templates import DIRECTORY
 from toolkit.results import HostResult, RunResult, split_name
+from toolkit.terminal import printable
 from toolkit.words import duration
 
 WAITING = ("Connect", "Check", "Lock")
@@ -64,7 +65,7 @@ def render(result: RunResult, target: str, owner: str, moment: str) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template("timeline/timeline.html.j2").render(
+    html = environment.get_template("timeline/timeline.html.j2").render(
         target=target,
         owner=owner,
         moment=moment,
@@ -77,6 +78,7 @@ def render(result: RunResult, target: str, owner: str, moment: str) -> str:
             for name in result.hosts
         ],
     )
+    return printable(html)
 
 
 def ticks(total: float) -> list[tuple[int, str]]:

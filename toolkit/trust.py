@@ -8,7 +8,6 @@ import click
 from paramiko import PKey
 from pyinfra.api.host import Host
 from pyinfra.connectors.ssh import SSHConnector
-from rich.text import Text
 
 from toolkit import commands, host_keys, terminal
 from toolkit.host_keys import HostKeyError, Keys
@@ -145,7 +144,7 @@ def _digest(keys: Keys) -> str:
 
 
 def _error(text: str) -> None:
-    ERRORS.print(Text(text, style="bold red"))
+    ERRORS.print(text, style="bold red")
 
 
 ALL = (trust,)

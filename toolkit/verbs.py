@@ -10,13 +10,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import gevent
+from gevent.subprocess import PIPE, Popen
 from pyinfra.api import StringCommand
 from pyinfra.api.exceptions import PyinfraError
 from pyinfra.api.host import Host
 from pyinfra.connectors.ssh import SSHConnector
 
 from operations import access, private, project, runtime, secrets, snapshot, templates
-from toolkit import dotenv, targets
+from toolkit import dotenv, targets, terminal
 from toolkit.session import Session
 from toolkit.settings import Settings, settings_for
 
@@ -84,10 +86,10 @@ def status(host: Host) -> dict[str, Any]:
         "openclaw": _given(found.get("package")) or _given(found.get("version")),
         "state": found.get("state"),
         "health": found.get("health") or None,
-        "started": found.get("started"),
+        "started": found.get("started", ""),
         "restarts": int(found.get("restarts") or 0),
         "image": found.get("image"),
-        "image_digest": digests[0] if digests else found.get("image_id"),
+        "image_digest": str(digests[0]) if digests else found.get("image_id"),
         "image_inputs": _given(found.get("inputs")),
         "ports": published(json.loads(found.get("ports") or "null") or {}),
         "ready": found.get("readyz") == "200" if found.get("readyz") else None,
@@ -186,6 +188,21 @@ def hand_over(host: Host, command: str) -> None:
     if not isinstance(host.connector, SSHConnector):
         raise VerbError("a terminal needs SSH or this machine")
     os.execvp("ssh", ["ssh", "-t", *targets.ssh_options(host), as_root(command)])
+
+
+def show(host: Host, command: str) -> int:
+    """Run a command on this machine, and return its exit code; what it says on a terminal is text.
+
+    It has our standard input, and what of its output is not for a terminal is as it is.
+    """
+    with Popen(
+        ["sh", "-c", as_root(command)],
+        stdout=PIPE if sys.stdout.isatty() else None,
+        stderr=PIPE if sys.stderr.isatty() else None,
+    ) as process:
+        pairs = ((process.stdout, sys.stdout), (process.stderr, sys.stderr))
+        gevent.joinall([gevent.spawn(terminal.copy, pipe, to) for pipe, to in pairs if pipe])
+    return int(process.returncode)
 
 
 def stream(host: Host, command: str, terminal: bool = False) -> int:
