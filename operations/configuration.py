@@ -12,6 +12,7 @@ import ipaddress
 import json
 import re
 from collections.abc import Generator, Iterable, Mapping
+from shlex import quote
 from typing import Any
 
 from pyinfra import host, logger
@@ -108,7 +109,8 @@ def configuration_problems(
         private.read(settings).configuration()
     except private.UnreadableFile as error:
         yield preflight.Problem(
-            f"{path}: {error}", f"mend it, or move the file away: mv {path} {path}.broken"
+            f"{path}: {error}",
+            f"mend it, or move the file away: mv {quote(path)} {quote(path)}.broken",
         )
 
 

@@ -92,7 +92,7 @@ def directory_problems(settings: Settings, answers: dict[str, str]) -> Iterable[
         if not files.found(source):
             yield preflight.Problem(
                 f"extra_mounts: {source} does not exist on this host",
-                f"create it there, or correct the mount: mkdir -p {source}",
+                f"create it there, or correct the mount: mkdir -p {quote(source)}",
             )
 
 

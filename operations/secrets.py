@@ -45,7 +45,8 @@ def secret_problems(settings: Settings, answers: dict[str, str]) -> Iterable[pre
         there = content.variables()
     except private.UnreadableFile as error:
         yield preflight.Problem(
-            f"{path}: {error}", f"mend the line, or move the file away: mv {path} {path}.broken"
+            f"{path}: {error}",
+            f"mend the line, or move the file away: mv {quote(path)} {quote(path)}.broken",
         )
         return
     token = there.get(TOKEN)

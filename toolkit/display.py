@@ -82,6 +82,7 @@ class Display:
 
     def for_host(self, host: str, text: str, style: str = "") -> None:
         """Print a line about a host, named when there are several."""
+        text = text.replace("\n", "\n    ")
         self.say(f"[{host}] {text}" if host and len(self.hosts) > 1 else text, style)
 
     def expect(self, hosts: list[str]) -> None:

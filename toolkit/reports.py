@@ -69,7 +69,7 @@ class Report:
     def failures(self, result: RunResult) -> None:
         """Print everything that went wrong, and the command that tries those hosts again."""
         if result.error:
-            self._error(f"Error: {result.error}", "bold red")
+            self.errors.print(said(f"Error: {result.error}", "bold red"), soft_wrap=True)
         for name, host in result.hosts.items():
             if not host.failed:
                 continue
@@ -219,10 +219,15 @@ class Report:
         self._line(f"  Model       {self.command('onboard', *only)}   (OpenClaw's own wizard)")
 
     def _line(self, text: str, style: str = "") -> None:
-        self.console.print(said(text, style), soft_wrap=True)
+        self.console.print(said(_one(text), style), soft_wrap=True)
 
     def _error(self, text: str, style: str = "") -> None:
-        self.errors.print(said(text, style), soft_wrap=True)
+        self.errors.print(said(_one(text), style), soft_wrap=True)
+
+
+def _one(text: str) -> str:
+    """Return a text whose further lines cannot be taken for lines about another host."""
+    return text.replace("\n", "\n        ")
 
 
 def status_table(answers: dict[str, Answer]) -> Table:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from shlex import quote
 
 from operations import access, files, preflight, private, project, snapshot
 from operations.preflight import Problem
@@ -32,7 +33,7 @@ def sandbox_problems(settings: Settings, answers: dict[str, str]) -> Iterable[Pr
         if not files.found(source):
             yield Problem(
                 f"{key}: {source} does not exist on this host, and the engine would create it",
-                f"create it there, or correct the bind: mkdir -p {source}",
+                f"create it there, or correct the bind: mkdir -p {quote(source)}",
             )
     there = answers.get("sandbox-networks", "").split()
     for network, key in _networks(settings):
@@ -40,7 +41,7 @@ def sandbox_problems(settings: Settings, answers: dict[str, str]) -> Iterable[Pr
             # Where no engine answers yet, the network cannot be there either.
             yield Problem(
                 f"{key}: the engine has no network {network}",
-                f"create it: docker network create {network}",
+                f"create it: docker network create {quote(network)}",
                 stops=bool(there),
             )
 
@@ -65,7 +66,7 @@ def roster_problems(settings: Settings, answers: dict[str, str]) -> Iterable[Pro
             yield Problem(
                 f"openclaw.json: the agent {name} has sandbox settings of its own{said}, which win"
                 " over those of all agents",
-                f"name it under sandbox.agents (`{name}: {{}}` removes them), or leave it as it is",
+                "name it under sandbox.agents (`NAME: {}` removes them), or leave it as it is",
                 stops=False,
             )
         elif mode in ("all", "non-main") and not _has_own_compose_file(settings):
@@ -73,7 +74,7 @@ def roster_problems(settings: Settings, answers: dict[str, str]) -> Iterable[Pro
                 f"openclaw.json: the agent {name} is to be sandboxed (mode {mode}), and the gateway"
                 " has no engine for that: its tools fail",
                 "set sandbox.enabled, or let it run its tools beside the gateway: openclaw config"
-                f" set agents.entries.{name}.sandbox.mode off",
+                " set agents.entries.NAME.sandbox.mode off",
                 stops=False,
             )
 

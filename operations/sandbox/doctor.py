@@ -1,11 +1,17 @@
-"""What keeps a deployment's sandboxes from working, with the way out of it; reads only."""
+"""What keeps a deployment's sandboxes from working, with the way out of it; reads only.
+
+A finding may quote what an agent or the gateway said. Its fix never does: a command in it names
+what the settings name, and nothing below the directories of the deployment.
+"""
 
 from __future__ import annotations
 
 import json
+import posixpath
 import shlex
 from collections.abc import Iterable, Mapping
-from typing import Any
+from dataclasses import replace
+from typing import Any, get_args
 
 from pyinfra import host
 from pyinfra.api.exceptions import PyinfraError
@@ -13,7 +19,7 @@ from pyinfra.api.exceptions import PyinfraError
 from operations import access, private, runtime, security, snapshot, templates
 from operations.check import counting
 from operations.preflight import Problem
-from operations.sandbox import knobs, running, turn
+from operations.sandbox import knobs, names, running, turn
 from operations.sandbox.images import contexts, probes
 from toolkit.settings import Settings
 from toolkit.settings.paths import state_in_gateway
@@ -29,7 +35,10 @@ def findings(settings: Settings) -> list[Problem]:
     except private.UnreadableFile as error:
         path = private.config_path(settings)
         return [
-            Problem(f"{path}: {error}", f"mend it, or move the file away: mv {path} {path}.old")
+            Problem(
+                f"{path}: {error}",
+                f"mend it, or move the file away: {shlex.join(['mv', path, f'{path}.old'])}",
+            )
         ]
     try:
         answers = snapshot.parse(snapshot.run_quietly(host, script(settings, deployed)).split("\n"))
@@ -38,7 +47,7 @@ def findings(settings: Settings) -> list[Problem]:
     found = list(examine(settings, deployed, answers))
     if settings.sandbox.enabled and not any(problem.stops for problem in found):
         found += _stale(settings)
-    return found
+    return [replace(problem, what=" ".join(problem.what.split())) for problem in found]
 
 
 def script(settings: Settings, deployed: Mapping[str, Any]) -> str:
@@ -92,7 +101,7 @@ def examine(
     sandboxes = _sandboxes(settings, deployed) if settings.sandbox.enabled else {}
     if settings.sandbox.enabled and not sandboxes:
         yield Problem("openclaw.json has no sandbox policy", "./claw up")
-    yield from _images(sandboxes, answers)
+    yield from _images(settings, sandboxes, answers)
     if not answers.get("gateway", "").strip():
         yield Problem("the gateway does not run", "./claw up")
         return
@@ -105,7 +114,10 @@ def examine(
     yield from _release(answers.get("doctor", ""))
 
 
-def _images(sandboxes: Mapping[str, Any], answers: Mapping[str, str]) -> Iterable[Problem]:
+def _images(
+    settings: Settings, sandboxes: Mapping[str, Any], answers: Mapping[str, str]
+) -> Iterable[Problem]:
+    ours = {names.tag(settings, kind) for kind in get_args(names.ImageKind)}
     for image in sorted({image for one in sandboxes.values() for image in turn.images(one)}):
         if not answers.get(f"image {image}", "").strip():
             yield Problem(f"the sandbox image {image} is not on the engine", "./claw up")
@@ -116,13 +128,15 @@ def _images(sandboxes: Mapping[str, Any], answers: Mapping[str, str]) -> Iterabl
             yield Problem(
                 f"the browser image {image} is too old for this OpenClaw: its label "
                 f"org.openclaw.sandbox-browser.contract is {is_now}, not {contexts.CONTRACT}",
-                f"docker image rm --force {image} && ./claw up",
+                f"docker image rm --force {image} && ./claw up"
+                if image in ours
+                else "make it anew for this OpenClaw, or take it out of openclaw.json",
             )
     for image in sorted({turn.images(one)[0] for one in sandboxes.values()}):
-        yield from _start(image, answers.get(f"start {image}", ""))
+        yield from _start(image, answers.get(f"start {image}", ""), image in ours)
 
 
-def _start(image: str, answer: str) -> Iterable[Problem]:
+def _start(image: str, answer: str, ours: bool) -> Iterable[Problem]:
     *said, code = answer.strip().splitlines() or [""]
     if not code.startswith("exit "):
         return  # there is no such image
@@ -130,7 +144,9 @@ def _start(image: str, answer: str) -> Iterable[Problem]:
         words = " ".join(" ".join(said).split())[-400:]
         fix = "./claw up"
         if "seccomp" not in words and "apparmor" not in words:
-            fix = f"docker run --rm -it --entrypoint sh {image} (it must have sh, sleep, python3)"
+            fix = "it must have sh, sleep and python3"
+            if ours:
+                fix = f"docker run --rm -it --entrypoint sh {image} ({fix})"
         yield Problem(f"a container of the sandbox image {image} does not start: {words}", fix)
         return
     if "no python3" in said:
@@ -145,7 +161,7 @@ def _start(image: str, answer: str) -> Iterable[Problem]:
             yield Problem(
                 f"the sandbox image {image} has tools in {directory} (such as {tool}) that agents "
                 "do not find: OpenClaw runs `sh -lc`, and /etc/profile sets PATH anew",
-                f"RUN echo 'PATH={directory}:$PATH' > /etc/profile.d/tools.sh (in the Dockerfile)",
+                "RUN echo 'PATH=DIRECTORY:$PATH' > /etc/profile.d/tools.sh (in the Dockerfile)",
             )
 
 
@@ -195,7 +211,7 @@ def _paths(
         yield Problem(
             f"{owner}: the engine does not know the gateway's path {path}, which is {where}, and "
             "cannot mount it into a sandbox",
-            f"mount a directory of the host there: extra_mounts: [HOST_DIRECTORY:{path}:rw], or "
+            "mount a directory of the host there: extra_mounts: [HOST_DIRECTORY:THAT_PATH:rw], or "
             "keep it below the state directory",
         )
 
@@ -203,14 +219,25 @@ def _paths(
 def _owners(settings: Settings, answers: Mapping[str, str]) -> Iterable[Problem]:
     mounts = json.loads(answers.get("mounts", "").strip() or "[]")
     for line in answers.get("owners", "").splitlines():
-        names, uid, path = line.split(" ", 2)
+        owners, uid, path = [*line.split(" ", 2), "", ""][:3]
         place = _on_host(path, mounts)
-        reference = shlex.quote(settings.config_directory)
         user = settings.sandbox.container.user
         yield Problem(
-            f"{place} belongs to uid {uid} ({names}), but tools run as {user}",
-            f"chown -R --reference={reference} {shlex.quote(place)}",
+            f"{place} belongs to uid {uid} ({owners}), but tools run as {user}",
+            _give_back(settings, place),
         )
+
+
+def _give_back(settings: Settings, place: str) -> str:
+    """Return the command that gives the owner of the state what lies beside `place`.
+
+    An agent may make any of it a link at any moment: find enters none, and chown follows none.
+    """
+    chown = ["chown", "-h", f"--reference={settings.config_directory}", "{}", "+"]
+    for base in (settings.workspace_directory, settings.config_directory):
+        if f"{posixpath.normpath(place)}/".startswith(f"{base}/"):
+            return shlex.join(["find", base, "-xdev", "-execdir", *chown])
+    return "give it to the gateway's user, after a look at what it is"
 
 
 def _on_host(path: str, mounts: list[dict[str, Any]]) -> str:
@@ -231,8 +258,9 @@ def _release(answer: str) -> Iterable[Problem]:
         return
     for one in counting(said):
         message = str(one.get("message", "")).strip()
-        hint = str(one.get("fixHint") or "./claw cli -- doctor").strip().partition("\n")[0]
-        yield Problem(f"OpenClaw's doctor: {message}", hint, stops=one["severity"] == "error")
+        stops = one["severity"] == "error"
+        # Its own hints are what the gateway says, and an agent may be the gateway.
+        yield Problem(f"OpenClaw's doctor: {message}", "./claw cli -- doctor", stops)
 
 
 def _stale(settings: Settings) -> Iterable[Problem]:

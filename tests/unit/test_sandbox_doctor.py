@@ -97,13 +97,13 @@ def test_nothing_is_wrong():
             "owners",
             "root:root 0 /home/node/.openclaw/workspace/notes",
             "/var/lib/mine/workspace/notes belongs to uid 0 (root:root)",
-            "chown -R --reference=/var/lib/mine/config /var/lib/mine/workspace/notes",
+            "find /var/lib/mine/workspace -xdev -execdir chown -h --reference=/var/lib/mine/config",
         ),
         (
             "doctor",
             json.dumps({"findings": [{"severity": "error", "message": "M", "fixHint": "H\nI"}]}),
             "OpenClaw's doctor: M",
-            "H",
+            "./claw cli -- doctor",
         ),
         ("doctor", "garbage", "gave no answer", "./claw logs"),
     ],
@@ -123,10 +123,51 @@ def test_a_workspace_that_no_bind_mount_holds():
     }
     ((what, fix),) = found(deployed=outside)
     assert "work: the engine does not know the gateway's path /srv/work" in what
-    assert "HOST_DIRECTORY:/srv/work:rw" in fix
+    assert "HOST_DIRECTORY:THAT_PATH:rw" in fix
     volume = [{**MOUNTS[0], "Type": "volume"}, MOUNTS[1]]
     ((what, _),) = found({"mounts": json.dumps(volume)})
     assert "/home/node/.openclaw, which is on a volume" in what
+
+
+EVIL = "x; rm -rf /etc $(id) ../../../etc/shadow [/red]\x1b[2J"
+
+
+def test_no_fix_repeats_what_an_agent_or_the_gateway_says():
+    """Whatever they say: links, images, paths, agents, hints of a doctor."""
+    deployed = {
+        "agents": {
+            "defaults": {
+                "workspace": f"/{EVIL}",
+                "sandbox": {
+                    "mode": "all",
+                    "workspaceRoot": f"/srv/{EVIL}",
+                    "docker": {"image": EVIL, "seccompProfile": EVIL},
+                    "browser": {"enabled": True, "image": f"b{EVIL}"},
+                },
+            },
+            "entries": {EVIL: {"workspace": f"~/{EVIL}"}},
+        }
+    }
+    mounts = [{"Type": "bind", "Source": f"/{EVIL}", "Destination": f"/home/{EVIL}"}, *MOUNTS]
+    hint = {"severity": "error", "message": EVIL, "fixHint": EVIL}
+    owners = [f"{EVIL} 0 {EVIL}", f"root:root 0 /home/node/.openclaw/{EVIL}", EVIL, "a b", ""]
+    said = [
+        {"engine": EVIL},
+        {f"start {EVIL}": f"{EVIL}\nexit 1"},
+        {f"start {EVIL}": f"hidden {EVIL} x\nhidden /{EVIL} y\nno python3\nexit 0"},
+        {f"image {EVIL}": "sha256:1", f"image b{EVIL}": f"sha256:2|{EVIL}"},
+        {"client": EVIL, "socket": EVIL, "profiles": EVIL},
+        {"owners": "\n".join(owners), "mounts": json.dumps(mounts)},
+        {"doctor": json.dumps({"findings": [hint]})},
+    ]
+    fixes = [fix for one in said for _, fix in found(one, deployed)]
+    assert len(fixes) > 15
+    for fix in fixes:
+        assert not any(word in fix for word in ("rm -rf", "shadow", "red]", "\x1b", "/etc "))
+    escaping = {"owners": "root:root 0 /home/node/.openclaw/../../../etc"}
+    assert [fix for what, fix in found(escaping) if "belongs to uid 0" in what] == [
+        "give it to the gateway's user, after a look at what it is"
+    ]
 
 
 def test_what_every_gateway_in_a_container_has_is_no_finding():

@@ -1,0 +1,317 @@
+"""What hosts, agents and files say reaches the terminal as text, by every way that leads there."""
+
+from __future__ import annotations
+
+import ast
+import io
+import json
+import logging
+import subprocess
+import sys
+import unicodedata
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from operations import access, verification
+from operations.check import Check
+from operations.preflight import Problem
+from operations.sandbox import running
+from operations.sandbox.running import Sandbox
+from toolkit import audit, commands, health, reports, terminal, timeline, verbs
+from toolkit.display import Display, LiveDisplay, LogHandler
+from toolkit.outcome import outcome_table
+from toolkit.profiles import Measured
+from toolkit.profiles import table as profiles_table
+from toolkit.progress import HostLine
+from toolkit.progress import table as progress_table
+from toolkit.reports import Report, status_table
+from toolkit.results import HostResult, OperationResult, RunResult
+from toolkit.settings import Settings
+from toolkit.terminal import Guard, Screen, printable
+from toolkit.verbs import Answer
+
+ROOT = Path(__file__).resolve().parents[2]
+MARKUP = "[/red][bold]x[/bold][link=http://a.example]y[/link]:smile:"
+HOSTILE = (
+    "\x1b]52;c;ZXZpbA==\x07\x1b[2J\x1b[31m\x1bPq\x1b\\\x9b2J\x9d0;t\x9c\x07\x08\r\x0e\x7f\x85"
+    "\u202eevil\u202c\u2066\u2069\u200f\u061c\u2028\ufeff\U000e0041\udcff" + MARKUP
+)
+
+
+def acting(text: str) -> set[str]:
+    """The characters of a text that a terminal does not show as they are."""
+    kinds = {character: unicodedata.category(character) for character in set(text) - {"\n", "\t"}}
+    return {one for one, kind in kinds.items() if kind in ("Cc", "Cs", "Zl", "Zp", "Cf")}
+
+
+def screen() -> tuple[Screen, io.StringIO]:
+    file = io.StringIO()
+    return Screen(file=file, width=4000), file
+
+
+def test_nothing_that_acts_is_printable_and_what_is_visible_stays():
+    """All of Unicode, but for signs that have a shape although they belong to the next letter."""
+    shaped = {*range(0x600, 0x606), 0x6DD, 0x70F, 0x890, 0x891, 0x8E2, 0x110BD, 0x110CD}
+    shaped |= {*range(0x13430, 0x13440)}
+    codes = [*range(0x3000), *range(0xD800, 0x20000), *range(0xE0000, 0xE1000)]
+    everything = "".join(chr(code) for code in codes if code not in shaped)
+    shown = printable(everything)
+    assert len(shown) == len(everything)
+    assert not acting(shown)
+    replaced = [one for one, after in zip(everything, shown, strict=True) if one != after]
+    assert {unicodedata.category(one)[0] for one in replaced if ord(one) < 0xE0000} == {"C", "Z"}
+    assert printable("a\tb\n") == "a\tb\n"
+    assert printable("\x1b[0m\x7f") == "␛[0m␡"
+
+
+def a_run() -> RunResult:
+    operation = OperationResult(f"{HOSTILE} | {HOSTILE}", 1.0, True, 0.0, failed=True)
+    one = HostResult(
+        planned=[f"{HOSTILE} | {HOSTILE}"],
+        operations=[operation],
+        failed=HOSTILE,
+        version=HOSTILE,
+        health=HOSTILE,
+        output=[HOSTILE],
+        problems=[{"what": HOSTILE, "fix": HOSTILE}],
+    )
+    return RunResult(
+        hosts={HOSTILE: one, "b": HostResult(left_out=HOSTILE), "c": HostResult(planned=[HOSTILE])},
+        error=HOSTILE,
+        interrupted=[HOSTILE],
+        timeline=HOSTILE,
+    )
+
+
+STATUS: dict[str, Any] = {
+    "deployment": HOSTILE,
+    "deployed": True,
+    "engine": HOSTILE,
+    "compose": HOSTILE,
+    "openclaw": HOSTILE,
+    "state": "running",
+    "health": HOSTILE,
+    "started": HOSTILE,
+    "restarts": 0,
+    "image": HOSTILE,
+    "image_digest": HOSTILE,
+    "image_inputs": HOSTILE,
+    "ports": [HOSTILE],
+    "ready": True,
+}
+CHECKS = [
+    Check(HOSTILE, outcome, HOSTILE, group, HOSTILE, HOSTILE)
+    for outcome in ("ok", "failed", "unknown")
+    for group in (HOSTILE, "")
+]
+SANDBOX = Sandbox(HOSTILE, HOSTILE, HOSTILE, False, HOSTILE, HOSTILE, (HOSTILE,), 1.0)
+CONTAINER = {
+    "calls": {},
+    "capabilities": HOSTILE,
+    "user": HOSTILE,
+    "no_new_privileges": True,
+    "writable": [HOSTILE],
+    "interfaces": [HOSTILE],
+}
+
+
+def summary(report: Report) -> None:
+    host: Any = SimpleNamespace(
+        name=HOSTILE,
+        data={},
+        connector_data={
+            verification.RESULTS: CHECKS,
+            access.SUMMARY: (HOSTILE, (HOSTILE,)),
+            running.NAMED: (SANDBOX,),
+        },
+    )
+    other: Any = SimpleNamespace(name="b", data={}, connector_data={})
+    done = RunResult(hosts={HOSTILE: HostResult(operations=a_run().hosts[HOSTILE].operations)})
+    report.summary(done, [host])
+    report.summary(a_run(), [host, other])
+
+
+WRITERS: dict[str, Any] = {
+    "plan": lambda report: report.plan(a_run()),
+    "failures": lambda report: report.failures(a_run()),
+    "interruption": lambda report: report.interruption(a_run()),
+    "summary": summary,
+    "timeline": lambda report: report.timeline(a_run()),
+}
+TABLES: dict[str, Any] = {
+    "status": lambda: status_table({HOSTILE: Answer(STATUS)}),
+    "status of several": lambda: status_table(
+        {HOSTILE: Answer(STATUS), "b": Answer(error=HOSTILE)}
+    ),
+    "checks": lambda: health.table(HOSTILE, CHECKS),
+    "sandboxes": lambda: health.sandbox_table(HOSTILE, [SANDBOX]),
+    "outcome": lambda: outcome_table(a_run()),
+    "profiles": lambda: profiles_table(HOSTILE, Measured(HOSTILE, {HOSTILE: CONTAINER})),
+    "progress": lambda: progress_table({HOSTILE: HostLine(HOSTILE, "✗")}, "", 4000, 20),
+    "a string": lambda: HOSTILE,
+}
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_a_report_is_text(name: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(reports, "settings_for", lambda host: Settings())
+    monkeypatch.setattr(reports.targets, "is_local", lambda host: True)
+    (console, out), (errors, err) = screen(), screen()
+    WRITERS[name](Report(console, errors, HOSTILE))
+    written = out.getvalue() + err.getvalue()
+    assert MARKUP in written
+    assert not acting(written)
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_a_table_is_text(name: str):
+    console, out = screen()
+    console.print(TABLES[name]())
+    assert "x[/bold]" in out.getvalue()
+    assert not acting(out.getvalue())
+
+
+def test_a_line_of_a_host_cannot_be_taken_for_another_hosts():
+    console, out = screen()
+    Report(console, console)._line("a: broken\nb: nothing to change")
+    shown = Display(console)
+    shown.hosts = ["a", "b"]
+    shown.for_host("a", "broken\n[b] done")
+    assert not [line for line in out.getvalue().splitlines() if line.startswith(("b", "[b]"))]
+
+
+@pytest.mark.parametrize("kind", [Display, LiveDisplay])
+def test_what_is_shown_while_a_run_goes_on_is_text(kind: type[Display]):
+    console, out = screen()
+    shown = kind(console, verbosity=3)
+    shown.hosts = [HOSTILE, "b"]
+    shown.expect([HOSTILE, "b"])
+    with shown, shown.phase(HOSTILE):
+        shown.begin(HOSTILE, HOSTILE)
+        for line in (HOSTILE, f">>> {HOSTILE}"):
+            shown.output(HOSTILE, line)
+        handler = LogHandler(shown)
+        for level in (logging.ERROR, logging.WARNING, logging.INFO):
+            text = f"[{HOSTILE}] {HOSTILE}"
+            handler.emit(logging.LogRecord("pyinfra", level, "", 0, text, None, None))
+        shown.say(HOSTILE)
+        shown._refresh()
+        tail = shown.end(HOSTILE, changed=True, failed=True)
+        shown.finish(HOSTILE, HOSTILE, True)
+        shown._refresh()
+    assert MARKUP in out.getvalue()
+    assert not acting(out.getvalue())
+    assert tail
+    assert not acting("".join(tail))
+
+
+def test_what_is_kept_is_text():
+    html = timeline.render(a_run(), HOSTILE, HOSTILE, HOSTILE)
+    assert MARKUP in html
+    assert not acting(html)
+    run = a_run()
+    assert not acting(audit.line(run.hosts[HOSTILE], HOSTILE, HOSTILE, HOSTILE, HOSTILE))
+    assert not acting(json.dumps(run.document()).replace("\x7f", ""))  # the guard takes that one
+
+
+def test_every_verb_prints_answers_and_errors_as_text(monkeypatch: pytest.MonkeyPatch):
+    streams = {name: io.StringIO() for name in ("stdout", "stderr")}
+    for name, stream in streams.items():
+        monkeypatch.setattr(sys, name, Guard(stream))
+    monkeypatch.setattr(commands, "leave", lambda code: None)
+    monkeypatch.setattr(health, "leave", lambda code: None)
+    values = {
+        health.verify: [Check(HOSTILE, "ok", HOSTILE)],
+        health.doctor: [Problem(HOSTILE, HOSTILE)],
+        health.sandboxes: [SANDBOX],
+        commands.status: STATUS,
+        commands.token: HOSTILE,
+    }
+    for verb, value in values.items():
+        monkeypatch.setattr(
+            commands,
+            "ask",
+            lambda *_, value=value, **__: {HOSTILE: Answer(value), "b": Answer(error=HOSTILE)},
+        )
+        for as_json in ([], ["--json"]) if verb is not commands.token else ([],):
+            before = {name: stream.tell() for name, stream in streams.items()}
+            verb.main(as_json, standalone_mode=False)
+            new = "".join(one.getvalue()[before[name] :] for name, one in streams.items())
+            assert "x[/bold]" in new, verb.name
+            assert not acting(new), (verb.name, as_json)
+
+
+def test_a_log_is_text_on_a_terminal_and_as_it_is_in_a_pipe(monkeypatch: pytest.MonkeyPatch):
+    session: Any = SimpleNamespace(hosts=["a"], display=SimpleNamespace(hosts=["a"]))
+    for terminal_there in (True, False):
+        stream = io.StringIO()
+        monkeypatch.setattr(stream, "isatty", lambda there=terminal_there: there)
+        monkeypatch.setattr(sys, "stdout", Guard(stream))
+        commands._write_line(session)(f"[a] \x1b[32mgreen\x1b[0m {HOSTILE}")
+        text = stream.getvalue()
+        assert (acting(text) == set()) is terminal_there
+        assert ("\x1b[32mgreen" in text) is not terminal_there
+        assert "green" in text
+
+
+def test_a_command_on_this_machine_is_text_on_a_terminal(monkeypatch: pytest.MonkeyPatch):
+    stream = io.StringIO()
+    monkeypatch.setattr(stream, "isatty", lambda: True)
+    for name in ("stdout", "stderr"):
+        monkeypatch.setattr(sys, name, Guard(stream))
+    monkeypatch.setattr(verbs, "as_root", lambda command: command)
+    code = verbs.show(
+        SimpleNamespace(),  # type: ignore[arg-type]
+        "printf '\\033]52;c;eA==\\007 one\\r\\n'; printf '\\302\\233two' >&2; exit 3",
+    )
+    assert code == 3
+    assert not acting(stream.getvalue())
+    assert "␛]52;c;eA==␇ one\n" in stream.getvalue()
+    assert "\ufffdtwo" in stream.getvalue()
+
+
+def test_whatever_the_process_prints_passes_the_guard(tmp_path: Path):
+    """The whole of it, from its entry point on, with a user's function that prints and fails."""
+    given = HOSTILE.replace("\udcff", "")
+    (tmp_path / "inventory.py").write_text(
+        f"def hosts():\n    print({given!r})\n    raise ValueError({given!r})\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-I", ROOT / "toolkit" / "__main__.py", "settings", "inventory:hosts"],
+        capture_output=True,
+        check=False,
+        cwd=tmp_path,
+    )
+    text = done.stdout.decode() + done.stderr.decode()
+    assert done.returncode == 1, text
+    assert text.count(MARKUP) == 2
+    assert not acting(text)
+
+
+def test_only_one_console_is_made():
+    """Another one than `Screen` would read markup, and its colours would not pass the guard."""
+    for path in (ROOT / "toolkit").rglob("*.py"):
+        if path.name == "terminal.py":
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+                assert node.func.id != "Console", path
+            if isinstance(node, ast.ImportFrom) and node.module == "rich.text":
+                # With a constant or from `said`; see the tests of tables above.
+                assert path.name in ("outcome.py", "progress.py", "reports.py", "inventory_view.py")
+
+
+def test_terminals_that_cannot_show_a_character_get_its_number(tmp_path: Path):
+    script = "from toolkit import terminal; terminal.guard(); print('✗ \\udcff \\x1b[2J')"
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        check=True,
+        cwd=ROOT,
+        env={"PYTHONIOENCODING": "ascii", "PATH": "/usr/bin:/bin"},
+    )
+    assert done.stdout == b"\\u2717 \\ufffd \\u241b[2J\n"
+    assert terminal.unguarded(sys.stdout) is not None
