@@ -26,7 +26,7 @@ def outcome_table(result: RunResult) -> Table:
 def _cells(host: HostResult) -> list[Text]:
     health = "green" if host.health == "ready" else "yellow"
     return [
-        said(host.state, STYLES[host.state]),
+        said(host.state, STYLES.get(host.state, "yellow")),
         said(len(host.changed) or ""),
         said(duration(host.seconds) if host.operations else ""),
         said(host.version),
