@@ -22,7 +22,7 @@ from toolkit.options import (
     rollout_options,
     target_options,
 )
-from toolkit.reports import Report
+from toolkit.reports import Given, Report
 from toolkit.results import FAILED, INTERRUPTED, RunResult
 from toolkit.runner import Runner
 from toolkit.session import Options
@@ -99,7 +99,7 @@ def up(
     """
     stdout = terminal.Screen(soft_wrap=True)
     console = ERRORS if as_json else stdout
-    report = Report(console, ERRORS, target)
+    report = Report(console, ERRORS, Given(target, assignments, limit, exclude))
     ask = not yes and terminal.can_ask()
 
     def confirm(result: RunResult) -> bool:

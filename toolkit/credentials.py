@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
+import stat
 import subprocess
+import threading
 from functools import cache
 from pathlib import Path
 
@@ -11,6 +15,8 @@ from toolkit.settings import Settings
 from toolkit.settings.types import CredentialReference
 
 COMMAND_SECONDS = 60
+MAX_BYTES = 64 * 1024
+"""More than any token or key file that an environment variable can hold."""
 
 
 class CredentialError(ValueError):
@@ -49,27 +55,56 @@ def read_all(settings: Settings) -> tuple[dict[str, str], list[str]]:
 
 
 def _file(path: str) -> str:
+    where = f"file {path} on the control machine"
     try:
-        return Path(path).expanduser().read_text(encoding="utf-8").rstrip("\r\n")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
-        raise CredentialError(f"file {path} on the control machine: {reason}") from None
+        # Not blocking: a FIFO that nobody writes to is opened at once, and then refused.
+        handle = os.open(Path(path).expanduser(), os.O_RDONLY | os.O_NONBLOCK)
+        with os.fdopen(handle, "rb") as file:
+            if not stat.S_ISREG(os.fstat(handle).st_mode):
+                raise CredentialError(f"{where}: not a regular file")
+            return _text(where, file.read(MAX_BYTES + 1))
+    except OSError as error:
+        raise CredentialError(f"{where}: {error.strerror}") from None
 
 
 def _output(command: str) -> str:
+    where = f"command {command!r}"
+    process = subprocess.Popen(
+        ["sh", "-c", command],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    late = threading.Event()
+
+    def end() -> None:
+        late.set()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)  # what it has started keeps the pipe open, too
+
+    timer = threading.Timer(COMMAND_SECONDS, end)
+    timer.start()
     try:
-        done = subprocess.run(
-            ["sh", "-c", command],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            timeout=COMMAND_SECONDS,
-            text=True,
-        )
-    except subprocess.TimeoutExpired:
-        raise CredentialError(f"command {command!r} took more than {COMMAND_SECONDS} s") from None
+        with process:
+            assert process.stdout
+            said = process.stdout.read(MAX_BYTES + 1)
+            if len(said) > MAX_BYTES:
+                end()
+    finally:
+        timer.cancel()
+    value = _text(where, said)
+    if late.is_set():
+        raise CredentialError(f"{where} took more than {COMMAND_SECONDS} s")
+    if process.returncode:
+        raise CredentialError(f"{where} exited with {process.returncode}")
+    return value
+
+
+def _text(where: str, said: bytes) -> str:
+    if len(said) > MAX_BYTES:
+        raise CredentialError(f"{where}: more than {MAX_BYTES >> 10} KiB; accepted: one secret")
+    try:
+        return said.decode().rstrip("\r\n")
     except UnicodeDecodeError:
-        raise CredentialError(f"command {command!r} did not print UTF-8") from None
-    if done.returncode:
-        raise CredentialError(f"command {command!r} exited with {done.returncode}")
-    return done.stdout.rstrip("\r\n")
+        raise CredentialError(f"{where}: not UTF-8") from None

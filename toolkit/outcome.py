@@ -9,7 +9,13 @@ from toolkit.results import HostResult, RunResult
 from toolkit.terminal import said
 from toolkit.words import duration
 
-STYLES = {"failed": "bold red", "not attempted": "yellow", "changed": "green", "unchanged": "dim"}
+STYLES = {
+    "failed": "bold red",
+    "not attempted": "yellow",
+    "pending": "yellow",
+    "changed": "green",
+    "unchanged": "dim",
+}
 
 
 def outcome_table(result: RunResult) -> Table:

@@ -6,6 +6,8 @@ import json
 import shlex
 from collections import Counter
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from pyinfra.api.host import Host
@@ -20,6 +22,7 @@ from toolkit import targets
 from toolkit.outcome import outcome_table
 from toolkit.results import HostResult, RunResult, split_name
 from toolkit.settings import Settings, settings_for
+from toolkit.settings.validators import SECRET_NAME
 from toolkit.terminal import said
 from toolkit.verbs import Answer
 from toolkit.words import count, duration
@@ -27,17 +30,35 @@ from toolkit.words import count, duration
 LOOPBACK = ("127.0.0.1", "::1")
 
 
+@dataclass(frozen=True)
+class Given:
+    """What the user typed after the verb, for the commands that follow from it."""
+
+    target: str | None = None
+    assignments: tuple[str, ...] = ()
+    limit: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+
+    def command(self, verb: str, *words: str, hosts: Iterable[str] | None = None) -> str:
+        """Return a `./claw` command line that means the same; `hosts`: just these instead.
+
+        A value that may be a secret is left to the user to type again.
+        """
+        line = ["./claw", verb, *([self.target] if self.target else [])]
+        limit, exclude = (self.limit, self.exclude) if hosts is None else ((",".join(hosts),), ())
+        pairs = [_shown(pair) for pair in self.assignments]
+        for option, values in (("--limit", limit), ("--exclude", exclude), ("--set", pairs)):
+            line += [word for value in values for word in (option, value)]
+        return " ".join([*map(shlex.quote, line), *words])
+
+
 class Report:
-    """Writes a run's outcome to a console; `target` is what the user typed after the verb."""
+    """Writes a run's outcome to a console."""
 
-    def __init__(self, console: Console, errors: Console, target: str | None = None) -> None:
-        self.console, self.errors, self.target = console, errors, target
-
-    def command(self, verb: str, *words: str) -> str:
-        """Return a `./claw` command line for this run's target."""
-        return " ".join(
-            ["./claw", verb, *([shlex.quote(self.target)] if self.target else []), *words]
-        )
+    def __init__(self, console: Console, errors: Console, given: Given | None = None) -> None:
+        self.console, self.errors = console, errors
+        self.given = given or Given()
+        self.command = self.given.command
 
     def plan(self, result: RunResult) -> None:
         """Print what would change, host by host and stage by stage."""
@@ -91,7 +112,10 @@ class Report:
             for reason in dict.fromkeys(result.hosts[name].left_out for name in waiting):
                 self._error(f"    {reason}")
         if failed or waiting:
-            self._error(f"Try just those again: {self.command('up', '--limit @failed')}")
+            # A dry run leaves no word of whom it could not look at.
+            again = [*failed, *waiting] if result.dry else [targets.FAILED]
+            words = ["--dry"] if result.dry else []
+            self._error(f"Try just those again: {self.command('up', *words, hosts=again)}")
 
     def _problems(self, host: HostResult, say: Callable[[str, str], None]) -> None:
         for problem in host.problems:
@@ -102,7 +126,8 @@ class Report:
         """Print what was going on when the run was interrupted."""
         running = "; ".join(result.interrupted or []) or "nothing was running"
         self._error(f"Interrupted. Running were: {running}", "bold yellow")
-        self._error(f"Run it again to finish: {self.command('up')}")
+        words = ["--dry"] if result.dry else []
+        self._error(f"Run it again to finish: {self.command('up', *words)}")
 
     def summary(self, result: RunResult, hosts: list[Host]) -> None:
         """Print what changed and where to go next; of several hosts a table."""
@@ -207,16 +232,18 @@ class Report:
         at = address
         if address in ("0.0.0.0", "::"):
             at = LOOPBACK[0] if local else host.data.get("ssh_hostname") or host.name
-        only = _limit([host.name]) if self.target and _is_inventory(self.target) else []
+        target = self.given.target
+        hosts = [host.name] if target and _is_inventory(target) else None
+        command = partial(self.command, hosts=hosts)
         if address in LOOPBACK and not local:
             tunnel = ["ssh", "-N", "-L", f"{port}:127.0.0.1:{port}", *targets.ssh_options(host)]
             self._line(f"  Tunnel      {shlex.join(tunnel)}")
         self._line(f"  Control UI  http://{f'[{at}]' if ':' in at else at}:{port}/")
-        self._line(f"  Token       {self.command('token', *only)}")
-        channel = self.command("cli", *only, "-- channels add --channel telegram --token BOT_TOKEN")
+        self._line(f"  Token       {command('token')}")
+        channel = command("cli", "-- channels add --channel telegram --token BOT_TOKEN")
         self._line(f"  Channel     {channel}")
-        self._line(f"  Status      {self.command('status', *only)}")
-        self._line(f"  Model       {self.command('onboard', *only)}   (OpenClaw's own wizard)")
+        self._line(f"  Status      {command('status')}")
+        self._line(f"  Model       {command('onboard')}   (OpenClaw's own wizard)")
 
     def _line(self, text: str, style: str = "") -> None:
         self.console.print(said(_one(text), style), soft_wrap=True)
@@ -276,9 +303,11 @@ def short_digest(image: str | None, digest: str | None) -> str:
     return f"{image} {digest.rpartition('sha256:')[2][:12]}"
 
 
+def _shown(pair: str) -> str:
+    key, _, value = pair.partition("=")
+    secret = SECRET_NAME.search(key) or "environment." in key or "arguments." in key
+    return f"{key}=..." if secret or value.startswith(("{", "[")) else pair
+
+
 def _is_inventory(target: str) -> bool:
     return target.endswith((".py", ".yml", ".yaml")) or "," in target
-
-
-def _limit(names: list[str]) -> list[str]:
-    return ["--limit", shlex.quote(",".join(names))]

@@ -6,6 +6,7 @@ import contextlib
 import os
 import shlex
 import socket
+import subprocess
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -26,6 +27,7 @@ from pyinfra.api.host import Host
 from pyinfra.api.output import set_echo
 from pyinfra.api.state import State, StateStage
 from pyinfra.connectors import util as connector_util
+from pyinfra.connectors.docker import DockerConnector
 from pyinfra.connectors.ssh import SSHConnector
 from pyinfra.connectors.sshuserclient import client as ssh_client
 from pyinfra.connectors.util import SUDO_PASSWORD_REQUIRED_LINES
@@ -192,6 +194,8 @@ class Session:
         try:
             if not targets.is_local(host):
                 make_known_hosts(host)
+            if isinstance(host.connector, DockerConnector):
+                need_container(host.connector)
             host.connect(show_errors=False, raise_exceptions=True)
         except Exception as error:  # pyinfra lets some of paramiko's and the key loader's through
             reason = str(error) or type(error).__name__
@@ -281,3 +285,24 @@ def timed(phases: dict[str, float], name: str) -> Iterator[None]:
         yield
     finally:
         phases[name] = phases.get(name, 0.0) + time.monotonic() - started
+
+
+def need_container(connector: DockerConnector) -> None:
+    """Refuse what pyinfra would run, start, commit and remove: a target is there or is none.
+
+    Raises:
+        ConnectError: no running container has that name.
+    """
+    name = connector.data["docker_identifier"]
+    inspect = ["container", "inspect", "--format", "{{.State.Running}}", name]
+    try:
+        said = subprocess.run(
+            [connector.docker_cmd, *inspect],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+        )
+    except OSError as error:
+        raise ConnectError(f"{connector.docker_cmd}: {error.strerror}") from None
+    if said.stdout.strip() != "true":
+        raise ConnectError(f"there is no running container {name}; ./claw makes and starts none")

@@ -94,7 +94,7 @@ def _outcome(result: RunResult) -> str:
     if result.interrupted is not None:
         return "interrupted"
     states = [host.state for host in result.hosts.values()]
-    order = ("changed", "unchanged", "failed", "not attempted")
+    order = ("changed", "unchanged", "pending", "failed", "not attempted")
     return ", ".join(f"{states.count(state)} {state}" for state in order if state in states)
 
 

@@ -365,3 +365,9 @@ def test_ssh_config_that_runs_a_command(tmp_path: Path) -> None:
     shown = claw("inventory", str(fleet), "--json").json["hosts"]
     assert shown["far"]["connection"]["address"] == "203.0.113.7"
     assert shown["near"]["connection"]["address"] == "near"
+
+
+def test_a_container_that_does_not_run_is_left_alone(job: Job) -> None:
+    said = claw("up", "@docker/no-such-container", "--dry", expect=1, timeout=60).stderr
+    assert "no running container no-such-container" in said
+    assert "Traceback" not in said
