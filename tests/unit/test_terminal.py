@@ -27,7 +27,7 @@ from toolkit.profiles import Measured
 from toolkit.profiles import table as profiles_table
 from toolkit.progress import HostLine
 from toolkit.progress import table as progress_table
-from toolkit.reports import Report, status_table
+from toolkit.reports import Given, Report, status_table
 from toolkit.results import HostResult, OperationResult, RunResult
 from toolkit.settings import Settings
 from toolkit.terminal import Guard, Screen, printable
@@ -160,7 +160,7 @@ def test_a_report_is_text(name: str, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(reports, "settings_for", lambda host: Settings())
     monkeypatch.setattr(reports.targets, "is_local", lambda host: True)
     (console, out), (errors, err) = screen(), screen()
-    WRITERS[name](Report(console, errors, HOSTILE))
+    WRITERS[name](Report(console, errors, Given(HOSTILE)))
     written = out.getvalue() + err.getvalue()
     assert MARKUP in written
     assert not acting(written)
