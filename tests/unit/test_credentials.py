@@ -29,7 +29,7 @@ def test_a_file_that_is_none(tmp_path: Path, kind: str) -> None:
         with path.open("wb") as file:
             file.truncate(4 << 40)
     with pytest.raises(
-        CredentialError, match="(?i)not a regular file|is a directory|more than 64 KiB"
+        CredentialError, match=r"(?i)not a regular file|is a directory|more than 64 KiB"
     ):
         read(CredentialReference(file=str(path)))
 
