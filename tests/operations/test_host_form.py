@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -216,3 +217,22 @@ def test_a_unit_that_was_opened_is_named() -> None:
         )
         (check,) = verification.hardening(there, settings())
     assert check.outcome == "failed" and "process.CapEff" in check.detail
+
+
+def test_every_path_that_the_settings_take_is_one_path_to_systemd() -> None:
+    """systemd's words in quotes are a shell's here: no path may hold a quote or a backslash."""
+    odd = "/srv/a b;c %t %% #x & (y) *[z] é !{w}"
+    wanted = settings(extra_mounts=[f"{odd}:/mnt{odd}:ro"])
+    with on():
+        unit = service.unit(wanted).content
+        program = service.program(wanted).content
+    (line,) = [line for line in unit.splitlines() if "/mnt/srv" in line]
+    key, _, value = line.partition("=")
+    assert key == "BindReadOnlyPaths"
+    assert shlex.split(value.replace("%%", "%"), comments=False) == [f"{odd}:/mnt{odd}"]
+    (argument,) = [line for line in program.splitlines() if "/mnt/srv" in line]
+    (word,) = shlex.split(argument.rstrip("\\"))
+    assert word == f'--property=BindReadOnlyPaths="{odd}":"/mnt{odd}"'
+    for character in '"\\\n':
+        with pytest.raises(ValidationError):
+            settings(extra_mounts=[f"/srv/a{character}b:/c"])

@@ -17,6 +17,8 @@ pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.long]
 
 UNIT = "openclaw-gateway"
 ENGINE = f"unix://{access.rootless_socket(Settings())}"
+ODD = "/srv/a b;c %t #d"
+"""A directory of the user's whose name means something to systemd."""
 # What only root may read, another user's home, and where the gateway must be able to write.
 REACH = """
 for path in /root/canary /home/deploy/canary /host/root/canary; do
@@ -37,7 +39,9 @@ def on_host(
         lab_host(request.param, "host-form"),
         base_images="bootstrap",
         sandbox={"enabled": True, "socket": "host"},
+        extra_mounts=[f"{ODD}:/mnt{ODD}:ro"],
     )
+    one.sh(f"mkdir -p '{ODD}' && echo odd >'{ODD}/file' && chmod 755 '{ODD}'")
     # A lab host's own root is an overlay, on which there is no other.
     home = access.rootless_home(Settings())
     one.sh(
@@ -94,6 +98,14 @@ def test_the_gateways_user_reaches_nothing_of_others(on_host: Deployment) -> Non
     root = "docker run --rm -u 0 --privileged -v /:/host openclaw-sandbox:bookworm-slim"
     by_engine = f"DOCKER_HOST={ENGINE} {root} cat /host/root/canary 2>&1"
     assert "ermission denied" in on_host.sh(by_engine, 1)
+
+
+def test_a_mount_with_an_odd_name_is_one_mount(on_host: Deployment) -> None:
+    path = f"/mnt{ODD}/file"
+    inside = f"/proc/{show(on_host, 'MainPID')}/root{path}"
+    assert on_host.sh(f"cat {shlex.quote(inside)}") == "odd\n", "the service"
+    command = f"sh /opt/openclaw/exec.sh cat {shlex.quote(path)}"
+    assert on_host.sh(command) == "odd\n", "what runs beside it"
 
 
 def test_the_verbs_work(on_host: Deployment) -> None:
