@@ -174,6 +174,7 @@ def configured(settings: Settings) -> Generator:
         files=[(file.path, file.content) for file in changed],
         # Without a swap it belongs to the last good gateway as well.
         kept=None if wanted[0] in changed else program_path(settings),
+        last_good=f"{settings.project_directory}/last-good",
     )
     yield StringCommand("sh -s", _stdin=[script])
 
