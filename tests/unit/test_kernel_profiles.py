@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ctypes
+import itertools
 import json
 import shutil
 import subprocess
 from ctypes.util import find_library
+from functools import cache
 from typing import Any
 
 import pytest
@@ -28,18 +30,30 @@ umount2 unshare uselib userfaultfd ustat vhangup vm86 vmsplice
 AMD64_ONLY = {"open", "stat", "fork", "vfork", "poll", "select", "arch_prctl", "pipe", "readlink"}
 CLONE_NEWUSER, CLONE_NEWNS, SIGCHLD = 0x10000000, 0x00020000, 17
 TIOCSTI, TIOCGWINSZ = 0x5412, 0x5413
-UNIX, INET, NETLINK, PACKET, ALG, VSOCK = 1, 2, 16, 17, 38, 40
-STREAM, RAW, CLOEXEC = 1, 3, 0o2000000
+UNIX, INET, INET6, NETLINK, PACKET, ALG, VSOCK = 1, 2, 10, 16, 17, 38, 40
+STREAM, DGRAM, RAW, SEQPACKET, DCCP, CLOEXEC, NONBLOCK = 1, 2, 3, 5, 6, 0o2000000, 0o4000
+TCP, UDP, SCTP, ICMP, L2TP, UDPLITE, MPTCP = 6, 17, 132, 1, 115, 136, 262
+ANY_HIGH = 1 << 32
+SOCKETS = {
+    *((family, STREAM, protocol) for family in (INET, INET6) for protocol in (0, TCP)),
+    *((family, DGRAM, protocol) for family in (INET, INET6) for protocol in (0, UDP)),
+    *((NETLINK, kind, 0) for kind in (RAW, DGRAM)),
+}
 
 
 def answer(kind: Kind, call: str, *arguments: int, architecture: Architecture = "amd64") -> str:
     """What a profile answers to a call, as libseccomp reads its rules."""
-    for rule in seccomp.profile(kind)["syscalls"]:
+    for rule in rules(kind, call):
         here = architecture in rule.get("includes", {}).get("arches", [architecture])
         conditions = rule.get("args") or []
-        if call in rule["names"] and here and all(matches(one, arguments) for one in conditions):
+        if here and all(matches(one, arguments) for one in conditions):
             return "allowed" if rule["action"] == "SCMP_ACT_ALLOW" else f"errno {rule['errnoRet']}"
-    return f"errno {seccomp.profile(kind)['defaultErrnoRet']}"
+    return "errno 1"
+
+
+@cache
+def rules(kind: Kind, call: str) -> list[dict[str, Any]]:
+    return [rule for rule in seccomp.profile(kind)["syscalls"] if call in rule["names"]]
 
 
 def matches(condition: dict[str, Any], arguments: tuple[int, ...]) -> bool:
@@ -108,6 +122,8 @@ def test_a_call_stands_in_one_entry_of_a_profile(kind: Kind) -> None:
         ("socket", (PACKET, RAW, 0), "errno 1"),
         ("socket", (ALG, STREAM, 0), "errno 1"),
         ("socket", (VSOCK, STREAM, 0), "errno 1"),
+        ("socket", (INET, STREAM, MPTCP), "errno 1"),
+        ("socket", (INET6, STREAM | CLOEXEC, SCTP), "errno 1"),
         ("mknodat", (-100, 0, 0o010644), "allowed"),
         ("mknodat", (-100, 0, 0o060644), "errno 1"),
         ("personality", (0x0040000,), "errno 1"),
@@ -120,9 +136,27 @@ def test_arguments_decide_where_a_call_can_do_good_and_harm(
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("flags", [0, CLOEXEC | NONBLOCK, ANY_HIGH])
+def test_sockets_are_tcp_udp_unix_and_the_list_of_addresses(kind: Kind, flags: int) -> None:
+    protocols = (0, ICMP, TCP, UDP, 9, 15, 33, L2TP, SCTP, UDPLITE, 255, MPTCP)
+    every = itertools.product(range(46), range(16), protocols)
+    found = {
+        one
+        for one in every
+        if answer(kind, "socket", one[0], one[1] | flags, one[2] | (flags & ANY_HIGH)) == "allowed"
+    }
+    unix = {(UNIX, kind, protocol) for kind in (STREAM, DGRAM, SEQPACKET) for protocol in protocols}
+    assert found == SOCKETS | unix  # whose protocol the kernel itself wants to be 0 or 1
+    pairs = itertools.product(range(46), range(16))
+    assert {
+        one for one in pairs if answer(kind, "socketpair", one[0], one[1] | flags, 0) == "allowed"
+    } == {one[:2] for one in unix}
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_everything_else_is_refused_on_amd64_and_arm64(kind: Kind) -> None:
     profile = json.loads(seccomp.render(kind))
-    assert profile["defaultAction"] == "SCMP_ACT_ERRNO"
+    assert (profile["defaultAction"], profile["defaultErrnoRet"]) == ("SCMP_ACT_ERRNO", 1)
     assert profile["archMap"] == [
         {"architecture": "SCMP_ARCH_X86_64", "subArchitectures": []},
         {"architecture": "SCMP_ARCH_AARCH64", "subArchitectures": []},

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import platform
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -49,6 +51,19 @@ print(json.dumps({
     "raw socket": refused(lambda: socket.socket(socket.AF_INET, socket.SOCK_RAW, 1)),
     "packet socket": refused(lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW)),
     "kernel cryptography": refused(lambda: socket.socket(socket.AF_ALG, socket.SOCK_SEQPACKET)),
+    "virtual machine socket": refused(lambda: socket.socket(socket.AF_VSOCK, socket.SOCK_STREAM)),
+    "MPTCP": refused(lambda: socket.socket(socket.AF_INET, socket.SOCK_STREAM, 262)),
+    "MPTCP over IPv6": refused(lambda: socket.socket(socket.AF_INET6, socket.SOCK_STREAM, 262)),
+    "SCTP": refused(lambda: socket.socket(socket.AF_INET, socket.SOCK_STREAM, 132)),
+    "SCTP, many to one": refused(lambda: socket.socket(socket.AF_INET, socket.SOCK_SEQPACKET, 132)),
+    "UDP-Lite": refused(lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM, 136)),
+    "ping": refused(lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM, 1)),
+    "audit": refused(lambda: socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 9)),
+    "TCP over IPv6": refused(lambda: socket.socket(socket.AF_INET6, socket.SOCK_STREAM, 6)),
+    "UDP": refused(lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM, 17)),
+    "UDP over IPv6": refused(lambda: socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)),
+    "unix socket": refused(lambda: socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)),
+    "pair of sockets": refused(lambda: socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)),
     "device": refused(lambda: os.mknod("/tmp/device", 0o060600, os.makedev(8, 0))),
     "size of a terminal": refused(lambda: os.get_terminal_size(terminal)),
     "named pipe": refused(lambda: os.mkfifo("/tmp/pipe")),
@@ -58,8 +73,28 @@ print(json.dumps({
 """
 OUT_OF_REACH = {
     "user namespace", "mount", "trace", "type into a terminal", "raw socket", "packet socket",
-    "kernel cryptography", "device",
+    "kernel cryptography", "device", "virtual machine socket", "MPTCP", "MPTCP over IPv6", "SCTP",
+    "SCTP, many to one", "UDP-Lite", "ping", "audit",
 }  # fmt: skip
+# Another architecture's way to a call: int 0x80 with socketcall's number, and x32's socket.
+OTHER_ARCHITECTURES = r"""
+import ctypes, mmap, os
+
+def i386():
+    page = mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
+    page.write(b"\xb8\x66\0\0\0\xcd\x80\xc3")
+    ctypes.CFUNCTYPE(ctypes.c_int)(ctypes.addressof(ctypes.c_char.from_buffer(page)))()
+
+def x32():
+    ctypes.CDLL(None).syscall(0x40000000 | 41, 2, 1, 6)
+
+for attempt in (i386, x32):
+    child = os.fork()
+    if not child:
+        attempt()
+        os._exit(0)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
 TOOLCHAINS = {
     "git": "git init -q a && cd a && git config user.email a@b && git config user.name n && "
     "cp /etc/passwd . && git add . && git commit -qm m && git gc -q && git clone -q . ../b",
@@ -96,8 +131,13 @@ def run(image: str, *command: str, options: tuple[str, ...] = CLOSED) -> str:
     return lab.docker("run", "--rm", *options, image, *command)
 
 
-def profile(sandboxed: Deployment, kind: str) -> str:
-    return f"--security-opt=seccomp=/opt/{sandboxed.name}/security/seccomp-{kind}.json"
+def closed(sandboxed: Deployment, kind: str) -> tuple[str, ...]:
+    profile = f"/opt/{sandboxed.name}/security/seccomp-{kind}.json"
+    return (*CLOSED, f"--security-opt=seccomp={profile}")
+
+
+def minimal(sandboxed: Deployment) -> str:
+    return f"{sandboxed.name}-sandbox:bookworm-slim"
 
 
 def test_less_reaches_the_kernel_than_under_docker_s_default(sandboxed: Deployment) -> None:
@@ -118,16 +158,21 @@ def test_less_reaches_the_kernel_than_under_docker_s_default(sandboxed: Deployme
     assert "fewer than Docker's default: " in said and "tools: 0 more" in said
 
 
+@pytest.mark.parametrize("kind", seccomp.KINDS)
 def test_what_reaches_out_of_a_container_is_refused_and_what_programs_need_is_not(
-    sandboxed: Deployment,
+    sandboxed: Deployment, kind: str
 ) -> None:
-    image, options = (
-        f"{sandboxed.name}-sandbox:bookworm-slim",
-        (*CLOSED, profile(sandboxed, "tools")),
-    )
-    found: dict[str, Any] = json.loads(run(image, "python3", "-c", ATTEMPTS, options=options))
+    said = run(minimal(sandboxed), "python3", "-c", ATTEMPTS, options=closed(sandboxed, kind))
+    found: dict[str, Any] = json.loads(said)
     assert {what for what, answer in found.items() if answer == "EPERM"} == OUT_OF_REACH
     assert {answer for what, answer in found.items() if what not in OUT_OF_REACH} == {"allowed"}
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="only amd64 has other calls beside its")
+def test_calls_of_another_architecture_end_the_program(sandboxed: Deployment) -> None:
+    options = closed(sandboxed, "gateway")
+    said = run(minimal(sandboxed), "python3", "-c", OTHER_ARCHITECTURES, options=options)
+    assert said.split() == [str(-signal.SIGSYS)] * 2
 
 
 def test_the_gateway_runs_under_its_own_profile(sandboxed: Deployment) -> None:
