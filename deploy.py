@@ -9,6 +9,7 @@ from operations import (
     activation,
     compose,
     configuration,
+    conflicts,
     directories,
     engine,
     images,
@@ -31,6 +32,7 @@ config.SUDO = snapshot.needs_sudo(host)
 packages.install(settings=settings)
 engine.install(settings=settings)
 engine.configure(settings=settings)
+conflicts.exclude(settings=settings)
 activation.recover(settings=settings)
 directories.create(settings=settings)
 workspaces.prepare(settings=settings)

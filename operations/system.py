@@ -126,15 +126,6 @@ def address_of(hexadecimal: str) -> str:
     return str(mapped or address)
 
 
-def conflicts(wanted: str, taken: str) -> bool:
-    """Return whether a socket bound to `taken` keeps another from binding `wanted`."""
-    one, other = ipaddress.ip_address(wanted), ipaddress.ip_address(taken)
-    if one.is_unspecified or other.is_unspecified:
-        # A wildcard IPv6 socket takes the IPv4 addresses as well, unless told otherwise.
-        return one.version == other.version or (other.version == 6 and other.is_unspecified)
-    return one == other
-
-
 @preflight.check
 def system_problems(settings: Settings, answers: dict[str, str]) -> Iterable[Problem]:
     if "system" not in answers:
@@ -152,13 +143,6 @@ def system_problems(settings: Settings, answers: dict[str, str]) -> Iterable[Pro
         )
     yield from memory_problems(settings, system)
     yield from disk_problems(settings, system)
-    taken = [one for one in system.listeners if conflicts(settings.gateway.address, one.address)]
-    if taken:
-        yield Problem(
-            f"gateway.port {settings.gateway.port} is in use on {taken[0].address} by"
-            f" {taken[0].process or 'another process'}",
-            "stop that process, or set another gateway.port",
-        )
     if not system.memory_limits:
         yield Problem(
             "the kernel has no memory controller for containers, so gateway.memory limits nothing",

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from operations import preflight, system
+from operations import conflicts, preflight, system
 from operations.engine import checks
 from operations.preflight import Problem
 from toolkit.settings import Settings
@@ -87,9 +87,11 @@ def test_a_running_gateway_needs_less_disk() -> None:
 )
 def test_port_in_use(address: str, listener: str, taken: bool) -> None:
     text = f"{HOST}listener={listener} nginx (pid 7)\n"
-    problems = judged(text, gateway={"address": address})
+    wanted = settings(gateway={"address": address})
+    problems = list(conflicts.conflict_problems(wanted, {"system": text}))
     assert bool(problems) is taken
-    assert all("18789 is in use" in problem and "nginx (pid 7)" in problem for problem in problems)
+    for problem in problems:
+        assert "18789 is in use" in problem.what and "nginx (pid 7)" in problem.what
 
 
 @pytest.mark.parametrize(
