@@ -35,7 +35,7 @@ OUR_IMAGE = ["image", "sha256:" + "b" * 64, ["openclaw:local", "openclaw:last-go
 LISTENER = "listener=0100007F:4965 node (pid 7 of anna, openclaw-gateway.service)"
 
 
-def container(base: dict[str, str] = THEIRS, **changes: str) -> list[str]:
+def container(base: Any = THEIRS, **changes: str) -> list[str]:
     return ["container", *(base | changes).values()]
 
 
@@ -85,7 +85,7 @@ def test_the_deployment_s_own_containers_and_images_are_no_conflict(
 
 
 def test_another_name_is_beside_it() -> None:
-    beside = {"name": "second", "gateway": {"port": 18889}}
+    beside: Any = {"name": "second", "gateway": {"port": 18889}}
     assert problems(container(), FOREIGN_IMAGE, **beside) == []
 
 
@@ -137,8 +137,8 @@ def test_networks_and_volumes_of_other_projects_are_not_taken() -> None:
 
 
 def test_two_gateways_do_not_run_on_one_state() -> None:
-    other = {"project": "other", "name": "other", "ports": "", "mounts": "/root/.openclaw"}
-    directories = {"config": "/root/.openclaw"}
+    other: Any = {"project": "other", "name": "other", "ports": "", "mounts": "/root/.openclaw"}
+    directories: Any = {"config": "/root/.openclaw"}
     ((what, _),) = problems(container(**other), directories=directories)
     assert "other runs with /root/.openclaw" in what
     assert problems(container(**other, state="exited"), directories=directories) == []
