@@ -18,7 +18,7 @@ from pyinfra.api import StringCommand
 from pyinfra.api.deploy import deploy
 from pyinfra.api.host import Host
 
-from operations import access, configuration, images, runtime, snapshot, templates
+from operations import access, configuration, files, images, runtime, snapshot, templates
 from operations.operation import operation
 from toolkit.settings import Settings
 
@@ -174,9 +174,9 @@ def activate(settings: Settings) -> None:
 
 
 def _run(settings: Settings, mode: str) -> StringCommand:
-    path = quote(f"{settings.project_directory}/run/activate.sh")
+    path, text = quote(f"{settings.project_directory}/run/activate.sh"), script(settings)
     return StringCommand(
-        f"umask 077 && cat > {path} && sh {path} {mode}", _stdin=[script(settings)]
+        f"umask 077 && {files.received(path, text)} && sh {path} {mode}", _stdin=[text]
     )
 
 

@@ -8,11 +8,13 @@ pyinfra takes it away when it disconnects.
 
 from __future__ import annotations
 
+import re
 from shlex import quote
 
-from pyinfra.api import StringCommand
 from pyinfra.api.exceptions import PyinfraError
 from pyinfra.api.host import Host
+
+from operations import answers
 
 PLACEHOLDER = "(in the helper)"
 _INSTALL = """umask 077
@@ -32,15 +34,22 @@ def install(host: Host) -> None:
     Does nothing for a host without `_sudo_password`.
 
     Raises:
-        PyinfraError: no directory of the host takes an executable file of the login user.
+        PyinfraError: no directory of the host takes an executable file of the login user, or it
+            does not say where it is.
     """
     password = getattr(host.data, "_sudo_password", None)
     if not password or password == PLACEHOLDER:
         return
-    succeeded, output = host.run_shell_command(
-        StringCommand(_INSTALL), _stdin=[f"printf '%s\\n' {quote(str(password))}"]
-    )
-    if not succeeded:
-        raise PyinfraError(f"{host.name}: no directory there takes sudo's password helper")
-    host.connector_data[f"sudo_askpass_path__{host.get_temp_dir_config()}"] = output.stdout.strip()
+    try:
+        path = answers.ask(host, _INSTALL, given=f"printf '%s\\n' {quote(str(password))}\n")
+    except answers.CommandFailed:
+        raise PyinfraError(
+            f"{host.name}: no directory there takes sudo's password helper"
+        ) from None
+    except PyinfraError as error:
+        raise PyinfraError(f"{host.name}: sudo's password helper: {error}") from None
+    if not re.fullmatch(r"/[^\x00-\x1f]*/openclaw-askpass\.\w{6}", path):
+        said = answers.printable(path)
+        raise PyinfraError(f"{host.name}: sudo's password helper is to be at {said}")
+    host.connector_data[f"sudo_askpass_path__{host.get_temp_dir_config()}"] = path
     host.data._sudo_password = PLACEHOLDER

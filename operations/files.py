@@ -24,6 +24,7 @@ from toolkit.settings import Settings
 differences = getLogger("pyinfra.differences")
 """Says what a change consists of; `./claw` shows it at every verbosity."""
 
+NEW = '"$new"'
 _managed: list[Callable[[Settings], Iterable[str]]] = []
 
 
@@ -143,9 +144,36 @@ def write_command(file: File) -> StringCommand:
         raise ValueError(f"{file.path}: content without a final newline")
     temporary, target = quote(f"{file.path}.openclaw-new"), quote(file.path)
     return StringCommand(
-        f"umask 077 && cat > {temporary} && chown {file.owner} {temporary} && "
+        f"umask 077 && {received(temporary, file.content)} && chown {file.owner} {temporary} && "
         f"chmod {file.mode} {temporary} && mv -f {temporary} {target}",
         _stdin=[file.content],
+    )
+
+
+def received(path: str, content: str) -> str:
+    """Return shell that writes standard input to `path` (quoted) and fails if that is not all of
+    `content`: the end of a connection ends the input, too.
+    """
+    return f'cat >{path} && [ "$(wc -c <{path})" -eq {len(content.encode())} ]'
+
+
+def replace_command(path: str, was: bytes | None, content: str, then: str = "") -> StringCommand:
+    """Return the command that replaces a file which is not the toolkit's alone, mode 600.
+
+    The host refuses unless the file is byte for byte what it was read as: what was read in part,
+    or as empty because something else was said in its place, never takes the place of more.
+
+    + was: its whole content when `content` was made of it; None: it was absent
+    + then: shell that goes on with the new file, "$new"
+    """
+    before = "absent" if was is None else hashlib.sha256(was).hexdigest()
+    refusal = f"{path} is not what was read of it: it stays as it is; run again"
+    return StringCommand(
+        f"umask 077; path={quote(path)}; new=$path.openclaw-new; now=absent; read -r before; "
+        '[ ! -e "$path" ] || now=$(sha256sum <"$path"); '
+        f'[ "${{now%% *}}" = "$before" ] || {{ echo {quote(refusal)} >&2; exit 1; }}; '
+        f'{received(NEW, content)} && {then or ":"} && mv -f "$new" "$path"',
+        _stdin=[f"{before}\n", content],
     )
 
 

@@ -8,6 +8,7 @@ may become root, and its clock.
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from collections.abc import Callable, Iterable
@@ -16,18 +17,24 @@ from dataclasses import dataclass
 import gevent
 from gevent.event import AsyncResult
 from gevent.pool import Pool
+from paramiko import SSHException
 from pyinfra import host as current_host
 from pyinfra import logger
-from pyinfra.api import StringCommand
 from pyinfra.api.exceptions import PyinfraError
 from pyinfra.api.host import Host
 from pyinfra.api.state import State
+from pyinfra.connectors import util
 from pyinfra.context import ctx_host
 
-from operations import private, snapshot
+from operations import answers, private, snapshot
+from operations.answers import printable
 from toolkit.settings import Settings, settings_for
 
 CLOCK_TOLERANCE_SECONDS = 300
+HOST_SECONDS = 300
+"""How long looking at one host may take in all; each answer has a limit of its own."""
+# What sudo warns of does not count, if it works.
+_SUDO_PROBE = "said=$(LC_ALL=C sudo -n true 2>&1) && echo allowed || printf '%s\\n' \"$said\""
 
 
 @dataclass(frozen=True)
@@ -125,32 +132,50 @@ def _problems_of(state: State, host: Host) -> list[Problem]:
                 "see its line above; check address, port, user and key, or leave it out (--limit)",
             )
         ]
+    timer = gevent.Timeout(HOST_SECONDS, TimeoutError())
     try:
         with ctx_host.use(host):
-            problem = root_problem(host)
-            if problem:
+            if problem := root_problem(host):
                 return [problem]
-            settings = settings_for(host)
-            # At the same time as the snapshot: what it costs is a round trip more.
-            asked = gevent.spawn(_ask, host, settings)
-            before = time.time()
-            answers = snapshot.read(host)
-            after = time.time()
-            private.keep(asked.get(), answers)
-            found = list(clock_problems(answers, before, after))
-            for function in _checks:
-                found += function(settings, answers)
-            return found
-    except (PyinfraError, OSError, EOFError) as error:
-        return [Problem(f"the host stopped answering: {error}", "check the connection")]
-    except Exception as error:  # paramiko's own errors, or a check that cannot read an answer
-        what = f"the host cannot be checked: {type(error).__name__}: {error}"
-        return [Problem(what, "check the connection; if it is fine, please report this")]
+            with timer:
+                return _looked_at(host)
+    except TimeoutError:
+        what = f"the host did not answer everything it was asked within {HOST_SECONDS} s"
+        return [Problem(what, "see what it is busy with, or leave it out (--limit)")]
+    except (PyinfraError, OSError, EOFError, SSHException) as error:
+        said = str(error).removeprefix(f"{host.name}: ") or type(error).__name__
+        return [Problem(f"the host cannot be checked: {said}", "check the connection")]
+    except Exception as error:  # an answer that means nothing to whoever reads it
+        what = f"the host's answers cannot be read: {type(error).__name__}: {printable(str(error))}"
+        return [Problem(what, "see what answers there; if nothing is odd, please report this")]
 
 
-def _ask(host: Host, settings: Settings) -> str:
+def _looked_at(host: Host) -> list[Problem]:
+    settings = settings_for(host)
+    # At the same time as the snapshot: what it costs is a round trip more.
+    asked = gevent.spawn(_ask, host, settings)
+    try:
+        before = time.time()
+        answers = snapshot.read(host)
+        after = time.time()
+        said = asked.get()
+    finally:
+        asked.kill(block=False)
+    if isinstance(said, Exception):
+        raise said
+    private.keep(settings, said, answers)
+    found = list(clock_problems(answers, before, after))
+    for function in _checks:
+        found += function(settings, answers)
+    return found
+
+
+def _ask(host: Host, settings: Settings) -> str | Exception:
     with ctx_host.use(host):
-        return private.ask(settings)
+        try:
+            return private.ask(settings)
+        except Exception as error:  # gevent would print it
+            return error
 
 
 def root_problem(host: Host) -> Problem | None:
@@ -159,30 +184,31 @@ def root_problem(host: Host) -> Problem | None:
         return None
     user = getattr(host.data, "ssh_user", None) or "the login user"
     if getattr(host.data, "_sudo_password", None):
-        succeeded, _ = host.run_shell_command(StringCommand("true"), **snapshot.privileges(host))
-        if succeeded:
-            return None
-        what = "sudo refuses the password, or the user may not use it"
-        return Problem(f"{user}: {what}", "correct _sudo_password in the inventory")
-    # A failing command with sudo's message would make pyinfra ask for a password.
-    probe = StringCommand("LC_ALL=C sudo -n true 2>&1 && echo allowed; true")
-    _, output = host.run_shell_command(probe)
-    said = output.stdout.strip()
+        return _refused_password(host, user)
+    said = answers.ask(host, _SUDO_PROBE).strip()
     if said == "allowed":
         return None
     fix = "log in as root or as a user with sudo"
     if "password is required" in said or "authentication is required" in said:
-        if sys.stdin.isatty():  # pyinfra asks for the password, and keeps it for the run
-            succeeded, _ = host.run_shell_command(StringCommand("true"), _sudo=True)
-            if succeeded:
-                return None
+        if sys.stdin.isatty() and (password := util.getpass(f"{host.print_prefix}sudo password: ")):
+            host.data._sudo_password = password
+            return _refused_password(host, user)
         what = "root is needed, and sudo wants a password (or the user may not use it)"
         fix = "set _sudo_password in the inventory, allow sudo without one, or log in as root"
     elif "not found" in said:
         what = "root is needed, and sudo is not installed"
     else:
-        what = f"root is needed, and sudo says: {said[:200]}"
+        what = f"root is needed, and sudo says: {printable(said)}"
     return Problem(f"{user}: {what}", fix)
+
+
+def _refused_password(host: Host, user: str) -> Problem | None:
+    try:
+        answers.ask(host, "true", snapshot.privileges(host))
+    except answers.AnswerError as error:
+        what = f"sudo refuses the password, or the user may not use it: {printable(str(error))}"
+        return Problem(f"{user}: {what}", "correct _sudo_password in the inventory")
+    return None
 
 
 def clock_problems(answers: dict[str, str], before: float, after: float) -> Iterable[Problem]:
@@ -193,6 +219,11 @@ def clock_problems(answers: dict[str, str], before: float, after: float) -> Iter
     for line in answers.get("system", "").splitlines():
         word, _, value = line.partition("=")
         if word == "time":
+            if not re.fullmatch(r"\d{1,12}", value):
+                yield Problem(
+                    f"its clock cannot be read: {printable(value)}", "run `date +%s` on the host"
+                )
+                continue
             clock = int(value)
             skew = clock - after if clock > after else min(0, clock + 1 - before)
             if abs(skew) > CLOCK_TOLERANCE_SECONDS:

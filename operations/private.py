@@ -7,6 +7,7 @@ further round trip and kept exactly as long as the snapshot.
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import re
 from dataclasses import dataclass, field
@@ -14,8 +15,10 @@ from shlex import quote
 
 import json5
 from pyinfra import host
+from pyinfra.api.exceptions import PyinfraError
 
 from operations import snapshot, templates
+from operations.answers import printable
 from toolkit import dotenv
 from toolkit.settings import Settings
 
@@ -24,6 +27,10 @@ _CACHE = "openclaw_private"
 
 class UnreadableFile(ValueError):
     """A file on the host that the program it belongs to could not read either."""
+
+
+class NotRead(PyinfraError):
+    """A file is there, but what came of it is not all of it: nothing may be made of that."""
 
 
 @dataclass(frozen=True)
@@ -94,38 +101,67 @@ def states(answers: dict[str, str]) -> tuple[str, str]:
 
 
 def read(settings: Settings) -> Private:
-    """Return the content of both files on the current host."""
+    """Return the content of both files on the current host.
+
+    Raises:
+        NotRead: a file is there, and not all of it was read.
+    """
     answers = snapshot.read()
     cached = host.connector_data.get(_CACHE)
     if cached and cached[0] is answers:
         return cached[1]
-    return keep(ask(settings), answers)
+    return keep(settings, ask(settings), answers)
 
 
 def ask(settings: Settings) -> str:
     """Return what the current host says of both files, for `keep`."""
-    # base64: a file that is not UTF-8 must not stop pyinfra from reading the answer.
-    commands = [
-        f"base64 -w0 {quote(path)} 2>/dev/null; echo ."
-        for path in (environment_path(settings), config_path(settings))
-    ]
-    proxies = templates.render("compose/proxies.sh.j2")
-    return snapshot.read_quietly(host, "\n".join([*commands, f"{{ {proxies}}} | base64 -w0"]))
-
-
-def keep(answer: str, answers: dict[str, str]) -> Private:
-    """Keep what `ask` returned at the time of a snapshot, as long as that; return its content."""
-    environment, config, variables = (
-        base64.b64decode(line.rstrip(".")) for line in (*answer.splitlines(), "", "", "")[:3]
+    return snapshot.read_quietly(
+        host,
+        templates.render(
+            "deploy/private.sh.j2",
+            paths=[environment_path(settings), config_path(settings)],
+            proxies=templates.render("compose/proxies.sh.j2"),
+        ),
     )
-    there = [state.startswith("regular") for state in states(answers)]
+
+
+def keep(settings: Settings, answer: str, answers: dict[str, str]) -> Private:
+    """Keep what `ask` returned at the time of a snapshot, as long as that; return its content.
+
+    Raises as `read`.
+    """
+    lines = answer.split("\n")
+    if len(lines) != 3:
+        raise NotRead(f"the host says {len(lines)} lines of 2 files and its proxies")
+    paths = (environment_path(settings), config_path(settings), "the host's proxy variables")
+    environment, config, variables = map(_content, paths, lines)
     content = Private(
-        environment if there[0] else None,
-        config if there[1] else None,
-        dict(line.split("=", 1) for line in variables.decode(errors="replace").splitlines()),
+        environment,
+        config,
+        dict(
+            line.split("=", 1)
+            for line in (variables or b"").decode(errors="replace").splitlines()
+            if "=" in line
+        ),
     )
     host.connector_data[_CACHE] = (answers, content)
     return content
+
+
+def _content(path: str, line: str) -> bytes | None:
+    """Return what a line of the answer holds: `absent`, or digest and content in base64."""
+    if line == "absent":
+        return None
+    digest, _, text = line.partition(" ")
+    try:
+        data = base64.b64decode(text, validate=True)
+    except ValueError:
+        data = None
+    if data is None or hashlib.sha256(data).hexdigest() != digest:
+        # Never quoted: it may be the content after all.
+        why = printable(text) if digest == "unreadable:" else "what came of it is not all of it"
+        raise NotRead(f"{path} cannot be read whole: {why}")
+    return data
 
 
 def _parse(text: str) -> object:

@@ -7,13 +7,11 @@ import hmac
 import re
 from collections.abc import Generator, Iterable, Mapping
 from dataclasses import dataclass
-from shlex import quote
 
 from pyinfra import host
-from pyinfra.api import StringCommand
 from pyinfra.api.deploy import deploy
 
-from operations import preflight, private, project, snapshot
+from operations import files, preflight, private, project, snapshot
 from operations.operation import operation
 from toolkit import credentials, dotenv
 from toolkit.settings import Settings
@@ -144,14 +142,10 @@ def written(settings: Settings) -> Generator:
     if not wanted.make_token and good and current == wanted.text.encode():
         host.noop(f"{path} is as it should be")
         return
-    temporary = f"{path}.openclaw-new"
     # The token is made by the host and passes through no argument: printf is built in.
     token = f"printf '{TOKEN}=%s\\n' \"$(od -An -N32 -v -tx1 /dev/urandom | tr -d ' \\n')\""
-    make = f"{{ cat && {token}; }}" if wanted.make_token else "cat"
-    yield StringCommand(
-        f"umask 077 && {make} > {quote(temporary)} && mv -f {quote(temporary)} {quote(path)}",
-        _stdin=[wanted.text],
-    )
+    make = f"{token} >>{files.NEW}" if wanted.make_token else ""
+    yield files.replace_command(path, current, wanted.text, make)
 
 
 @deploy("Secrets")

@@ -20,9 +20,8 @@ import pyinfra
 from gevent.pool import Pool
 from gevent.subprocess import Popen
 from pyinfra import logger
-from pyinfra.api.command import StringCommand
 from pyinfra.api.config import Config
-from pyinfra.api.exceptions import ConnectError
+from pyinfra.api.exceptions import ConnectError, PyinfraError
 from pyinfra.api.host import Host
 from pyinfra.api.output import set_echo
 from pyinfra.api.state import State, StateStage
@@ -33,6 +32,7 @@ from pyinfra.connectors.sshuserclient import client as ssh_client
 from pyinfra.connectors.util import SUDO_PASSWORD_REQUIRED_LINES
 from pyinfra.context import ctx_config, ctx_inventory, ctx_state
 
+from operations import answers
 from operations.connection import transport
 from toolkit import fast_pyinfra, history, host_keys, targets, terminal
 from toolkit.display import Display, LogHandler, split_prefix
@@ -216,8 +216,11 @@ class Session:
             if host.data.get("_sudo_password"):
                 return False
             probe = '[ "$(id -u)" = 0 ] || LC_ALL=C sudo -n true 2>&1; true'
-            _, output = host.run_shell_command(StringCommand(probe), print_output=False)
-            return any(line in output.stdout for line in SUDO_PASSWORD_REQUIRED_LINES)
+            try:
+                said = answers.ask(host, probe)
+            except PyinfraError:
+                return False
+            return any(line in said for line in SUDO_PASSWORD_REQUIRED_LINES)
 
         for host, asks in self.on_each(self.active, wanted).items():
             if asks:

@@ -24,6 +24,9 @@ from operations.sandbox.images import contexts, probes
 from toolkit.settings import Settings
 from toolkit.settings.paths import state_in_gateway
 
+LOOK_SECONDS = 600
+"""OpenClaw's own doctor and a container of each image, on a slow machine."""
+
 
 def findings(settings: Settings) -> list[Problem]:
     """Return what is wrong on the current host, the causes before what follows from them.
@@ -41,7 +44,7 @@ def findings(settings: Settings) -> list[Problem]:
             )
         ]
     try:
-        answers = snapshot.parse(snapshot.run_quietly(host, script(settings, deployed)).split("\n"))
+        answers = snapshot.ask_several(host, script(settings, deployed), LOOK_SECONDS)
     except PyinfraError as error:
         return [Problem(f"the host cannot be looked at: {error}", "./claw up")]
     found = list(examine(settings, deployed, answers))

@@ -29,6 +29,8 @@ from operations.service import surroundings
 from toolkit.settings import Settings
 from toolkit.settings.types import memory_bytes
 
+END_SECONDS = 300
+"""How long a proof may take beside its turns: to look at the sandboxes, and to clean up."""
 _PLACEHOLDER = "@PROOF_DIRECTORY@"
 
 
@@ -126,10 +128,11 @@ def prove(settings: Settings) -> list[Check]:
     configuration = turn.configuration(private.read(settings).configuration(), settings)
     plan = turn.plan(configuration, settings, nonce)
     try:
-        answer = snapshot.run_quietly(host, script(settings, configuration, plan))
+        seen = snapshot.ask_several(
+            host, script(settings, configuration, plan), _seconds(plan) + END_SECONDS
+        )
     except PyinfraError as error:
         return [Check("sandbox", "failed", f"no agent could take a turn: {error}")]
-    seen = snapshot.parse(answer.split("\n"))
     seen["socket"] = access.socket(settings)
     checks = results(settings, configuration, plan, nonce, seen)
     if not any(check.outcome == "failed" for check in checks):
@@ -163,10 +166,15 @@ def script(settings: Settings, configuration: dict[str, Any], plan: dict[str, An
         token=secrets.token_hex(32),
         arguments=_arguments(settings) if access.on_host(settings) else [],
         placeholder=_PLACEHOLDER,
-        seconds=plan["readySeconds"] + len(plan["turns"]) * (plan["turnSeconds"] + 10) + 30,
+        seconds=_seconds(plan),
         images=sorted({image for sandbox in sandboxes for image in turn.images(sandbox)}),
         profiles=sorted({path for one in sandboxes for path in profile_paths(settings, one)}),
     )
+
+
+def _seconds(plan: dict[str, Any]) -> int:
+    turns: int = len(plan["turns"]) * (plan["turnSeconds"] + 10)
+    return int(plan["readySeconds"]) + turns + 30
 
 
 def _container(settings: Settings, plan: dict[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import re
 from types import SimpleNamespace
 from typing import Any
 
@@ -25,12 +28,39 @@ class FakeHost:
         self.state = SimpleNamespace(is_executing=executing, config=SimpleNamespace(DIFF=False))
         self.noops: list[str] = []
         self.data = SimpleNamespace()
+        self.connector = None
 
-    def get_fact(self, *_: Any, **__: Any) -> dict[str, str]:
-        return self.snapshots[min(self.commands_run, len(self.snapshots) - 1)]
+    def run_shell_command(self, command: Any, **_: Any) -> tuple[bool, SimpleNamespace]:
+        there = self.snapshots[min(self.commands_run, len(self.snapshots) - 1)]
+        return True, SimpleNamespace(stdout=framed(command.get_raw_value(), there), stderr="")
 
     def noop(self, reason: str) -> None:
         self.noops.append(reason)
+
+
+def framed(question: str, there: dict[str, str]) -> str:
+    """Return how a host answers the probes."""
+    (mark,) = set(re.findall(r"\\036(\w{16} )%s", question))
+    probes = re.findall(rf"\\036{mark}%s\\n' (\S+)", question)
+    said = "\n".join(f"\x1e{mark}{name}\n{there.get(name, '')}" for name in {*probes, *there})
+    return answered(question, said)
+
+
+def answered(question: str, said: str, status: int = 0) -> str:
+    """Return an answer between the marks that `answers.ask` wants."""
+    nonce = question.split()[-1]
+    return f"\x1e{nonce} {status} {len(said.encode())}\n{said}\x1e{nonce}"
+
+
+def private_answer(*contents: str | bytes | None) -> str:
+    """Return what a host says of `.env`, of `openclaw.json` and of its proxies."""
+    lines = []
+    for content in contents:
+        data = content.encode() if isinstance(content, str) else content
+        whole = b"" if data is None else base64.b64encode(data)
+        digest = "" if data is None else hashlib.sha256(data).hexdigest()
+        lines.append("absent" if data is None else f"{digest} {whole.decode()}")
+    return "\n".join(lines)
 
 
 class Command(str):

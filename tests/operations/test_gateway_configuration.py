@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import re
 import shlex
@@ -16,7 +15,7 @@ from pyinfra.context import ctx_host
 
 from operations import activation, compose, configuration, images, network, snapshot, verification
 from operations.activation import Running
-from tests.operations.hosts import FakeHost, commands
+from tests.operations.hosts import FakeHost, commands, private_answer
 from toolkit.settings import Settings
 
 ENVIRONMENT = f"OPENCLAW_GATEWAY_TOKEN={'a' * 64}\n"
@@ -48,8 +47,7 @@ def host_with(monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, str]]:
 
     def snapshot_of(config: object, **running: str) -> dict[str, str]:
         text = config if isinstance(config, str) else json.dumps(config)
-        contents = (ENVIRONMENT, text or "")
-        answer = "".join(f"{base64.b64encode(c.encode()).decode()}.\n" for c in contents)
+        answer = private_answer(ENVIRONMENT, text or None, "")
         monkeypatch.setattr(snapshot, "read_quietly", lambda *_: answer)
         states = ["regular file|600|0:0", "regular file|600|1000:1000" if text else "absent"]
         facts = {

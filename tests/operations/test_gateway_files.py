@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import subprocess
 from collections.abc import Callable
 from contextlib import contextmanager
@@ -14,7 +13,7 @@ import yaml
 from pyinfra.context import ctx_host
 
 from operations import compose, directories, network, preflight, project, secrets, snapshot
-from tests.operations.hosts import FakeHost, commands
+from tests.operations.hosts import FakeHost, commands, private_answer
 from toolkit import credentials
 from toolkit.settings import Settings
 
@@ -51,12 +50,7 @@ def files_on_host(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Answers]:
     def put(
         environment: str | bytes | None, config: str | bytes | None = None, proxies: str = ""
     ) -> Answers:
-        contents = [
-            text.encode() if isinstance(text, str) else text or b""
-            for text in (environment, config)
-        ]
-        answer = "".join(f"{base64.b64encode(content).decode()}.\n" for content in contents)
-        answer += base64.b64encode(proxies.encode()).decode()
+        answer = private_answer(environment, config, proxies)
         monkeypatch.setattr(snapshot, "read_quietly", lambda *_: answer)
         return private(environment, config)
 
@@ -154,12 +148,50 @@ def run_script(command: str, text: str, directory: Path) -> str:
     return written.read_text()
 
 
+def text_of(command: Any) -> str:
+    """The new content; the line before it is the digest of what it was made of."""
+    return command.stdin.partition("\n")[2]
+
+
+HELD = f"OPENCLAW_GATEWAY_TOKEN={TOKEN}\nMINE=1\n"
+
+
+@pytest.mark.parametrize(
+    ("there", "taken_for", "cut"),
+    [
+        (HELD, None, 0),
+        (HELD, "", 0),
+        (HELD, "MINE=1\n", 0),
+        (HELD + "LATER=1\n", HELD, 0),
+        ("", None, 0),
+        (HELD, HELD, 5),
+        (None, HELD, 0),
+    ],
+)
+def test_env_is_replaced_only_where_all_of_it_was_read_and_all_of_the_new_one_came(
+    there, taken_for, cut, files_on_host, tmp_path: Path, monkeypatch
+) -> None:
+    monkeypatch.setenv("MY_KEY", "s3cret")
+    wanted = settings(credentials={"ANTHROPIC_API_KEY": {"env": "MY_KEY"}})
+    (command,) = commands(secrets.written, files_on_host(taken_for), settings=wanted)
+    if there is not None:
+        (tmp_path / ".env").write_text(there)
+    with pytest.raises(subprocess.CalledProcessError):
+        run_script(command, command.stdin[: len(command.stdin) - cut], tmp_path)
+    assert ((tmp_path / ".env").read_text() if there is not None else None) == there
+    if taken_for:
+        (tmp_path / ".env").write_text(taken_for)
+        assert "s3cret" in run_script(command, command.stdin, tmp_path)
+
+
 def test_the_host_makes_the_token_itself(files_on_host, tmp_path: Path) -> None:
-    first, second = (
-        run_script(command, command.stdin, tmp_path)
-        for _ in range(2)
-        for command in commands(secrets.written, files_on_host(None), settings=settings())
-    )
+    made = []
+    for number in "12":
+        place = tmp_path / number
+        place.mkdir()
+        (command,) = commands(secrets.written, files_on_host(None), settings=settings())
+        made.append(run_script(command, command.stdin, place))
+    first, second = made
     made = [secrets.dotenv.values(text)["OPENCLAW_GATEWAY_TOKEN"] for text in (first, second)]
     assert all(len(token) == 64 and int(token, 16) for token in made)
     assert made[0] != made[1]
@@ -171,9 +203,9 @@ def test_the_users_lines_are_kept_and_the_token_too(files_on_host, monkeypatch) 
     text = f"# mine\nFOO='a b'\nOPENCLAW_GATEWAY_TOKEN={TOKEN}\nBAR=1"
     wanted = settings(credentials={"ANTHROPIC_API_KEY": {"env": "MY_KEY"}})
     (command,) = commands(secrets.written, files_on_host(text), settings=wanted)
-    assert command.stdin == f"{text}\nANTHROPIC_API_KEY='s3 cret$'\n"
+    assert text_of(command) == f"{text}\nANTHROPIC_API_KEY='s3 cret$'\n"
     assert "s3" not in command and TOKEN not in command
-    assert commands(secrets.written, files_on_host(command.stdin), settings=wanted) == []
+    assert commands(secrets.written, files_on_host(text_of(command)), settings=wanted) == []
 
 
 def test_a_file_that_others_may_read_is_closed(files_on_host) -> None:
@@ -185,7 +217,7 @@ def test_a_file_that_others_may_read_is_closed(files_on_host) -> None:
 def test_a_token_in_openclaw_json_is_adopted(files_on_host) -> None:
     config = f"{{gateway: {{auth: {{mode: 'token', token: '{TOKEN}'}}}}}} // json5"
     (command,) = commands(secrets.written, files_on_host("A=1\n", config), settings=settings())
-    assert command.stdin == f"A=1\nOPENCLAW_GATEWAY_TOKEN={TOKEN}\n"
+    assert text_of(command) == f"A=1\nOPENCLAW_GATEWAY_TOKEN={TOKEN}\n"
     assert "urandom" not in command
 
 
@@ -247,7 +279,7 @@ def test_the_hosts_proxies_are_taken_over_once(files_on_host) -> None:
     text = f"OPENCLAW_GATEWAY_TOKEN={TOKEN}\n"
     (command,) = commands(secrets.written, files_on_host(text, None, proxies), settings=settings())
     taken = "HTTPS_PROXY=http://u:p@proxy:3128\nNO_PROXY=localhost,127.0.0.1,::1\n"
-    assert command.stdin == text + taken
+    assert text_of(command) == text + taken
     changed = text + taken.replace("proxy:3128", "other:1").replace(",::1", "")
     assert (
         commands(secrets.written, files_on_host(changed, None, proxies), settings=settings()) == []
@@ -261,9 +293,9 @@ def test_compose_knows_the_extra_file_only_while_there_is_one(files_on_host) -> 
     with_home = settings(home_volume="claw_home")
     (command,) = commands(secrets.written, files_on_host(text), settings=with_home)
     extended = f"{text}COMPOSE_FILE=docker-compose.yml:docker-compose.extra.yml\n"
-    assert command.stdin == extended
+    assert text_of(command) == extended
     (command,) = commands(secrets.written, files_on_host(extended), settings=settings())
-    assert command.stdin == text
+    assert text_of(command) == text
     own = f"{text}COMPOSE_FILE=docker-compose.yml:mine.yml\n"
     assert commands(secrets.written, files_on_host(own), settings=with_home) == []
 
