@@ -107,6 +107,12 @@ def printable(text: str, length: int = QUOTED) -> str:
     return shown if len(shown) <= length else f"{shown[: length - 3]}..."
 
 
+def _end_of(said: bytes) -> str:
+    """Return the last that was said: noise comes first."""
+    shown = printable(said[-4 * QUOTED :].decode(errors="replace"), 4 * QUOTED)
+    return shown if len(shown) <= QUOTED else f"...{shown[3 - QUOTED :]}"
+
+
 def for_any_shell(host: Host, command: str) -> str:
     """Return a command line of pyinfra's as the login shell of a host is to read it.
 
@@ -189,8 +195,7 @@ def _read(process: Process, nonce: bytes, limit: int) -> tuple[int, bytes]:
         more = process.read() if len(data) < NOISE_BYTES else b""
         if not more:
             said = process.said() if len(data) < NOISE_BYTES else b""
-            quoted = bytes(data[:NOISE_BYTES]) + b" " + said
-            raise _Unmarked(printable(quoted.decode(errors="replace")))
+            raise _Unmarked(_end_of(bytes(data[:NOISE_BYTES]) + b" " + said))
         data += more
     status, length = int(found[1]), int(found[2])
     if length > limit:

@@ -7,6 +7,7 @@ import hmac
 import re
 from collections.abc import Generator, Iterable, Mapping
 from dataclasses import dataclass
+from shlex import quote
 
 from pyinfra import host
 from pyinfra.api.deploy import deploy
