@@ -2,8 +2,9 @@
 
 pyinfra hands sudo a helper that prints a variable, and writes that variable into the command
 line of `env`, where every user of the host can read it. The helper made here holds the password
-itself: a script that only the login user may read, kept in memory where the host allows it.
-pyinfra takes it away when it disconnects.
+itself: a script in a directory that only the login user may enter, kept in memory where the host
+allows it. pyinfra takes it away when it disconnects; what a run that was killed left behind, whose
+connection is gone, the next one takes away.
 """
 
 from __future__ import annotations
@@ -14,18 +15,9 @@ from shlex import quote
 from pyinfra.api.exceptions import PyinfraError
 from pyinfra.api.host import Host
 
-from operations import answers
+from operations import answers, templates
 
 PLACEHOLDER = "(in the helper)"
-_INSTALL = """umask 077
-for directory in "$XDG_RUNTIME_DIR" /dev/shm /tmp "$HOME"; do
-  [ -d "$directory" ] || continue
-  helper=$(mktemp "$directory/openclaw-askpass.XXXXXX" 2>/dev/null) || continue
-  printf '#!/bin/sh\\n' >"$helper" && chmod 700 "$helper"
-  if "$helper" 2>/dev/null; then cat >>"$helper" && echo "$helper" && exit; fi
-  rm -f "$helper"
-done
-exit 1"""
 
 
 def install(host: Host) -> None:
@@ -41,7 +33,8 @@ def install(host: Host) -> None:
     if not password or password == PLACEHOLDER:
         return
     try:
-        path = answers.ask(host, _INSTALL, given=f"printf '%s\\n' {quote(str(password))}\n")
+        script = templates.render("access/askpass.sh.j2")
+        path = answers.ask(host, script, given=f"printf '%s\\n' {quote(str(password))}\n")
     except answers.CommandFailed:
         raise PyinfraError(
             f"{host.name}: no directory there takes sudo's password helper"

@@ -1,10 +1,10 @@
 """One run at a time for a deployment on a host.
 
-The lock is a file under /run/lock that names the holder and the process that lives exactly as
-long as the holder's connection (its sshd process on the host; the toolkit itself for `@local`).
-When that process is gone the lock is void, so a killed run never leaves a host locked. It is void
-too when the holder was a process of this control machine that is gone: a host whose network was
-cut without a word believes in its connections for hours. Commands
+The lock is a file that only root can open, in /run/openclaw-pyinfra. It names the holder and the
+process that lives exactly as long as the holder's connection (its sshd process on the host; the
+toolkit itself for `@local`). When that process is gone the lock is void, so a killed run never
+leaves a host locked. It is void too when the holder was a process of this control machine that is
+gone: a host whose network was cut without a word believes in its connections for hours. Commands
 that outlive their run carry its id in their environment; whoever takes the lock next ends them
 first, but lets package installations finish.
 
@@ -15,6 +15,7 @@ what is neither a fact nor a change, and no word for "stop, another run is here"
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -27,6 +28,9 @@ from pyinfra.api.host import Host
 from operations import snapshot, templates
 
 VARIABLE = "OPENCLAW_DEPLOY"
+DIRECTORY, EARLIER = "/run/openclaw-pyinfra", "/run/lock"
+"""Where the lock is, and where earlier releases have it: theirs counts if root made it, and while
+a run of this one goes on there is one for them to see."""
 STOP_LIMIT_SECONDS = 120
 POLL_SECONDS = 2
 AUDIT_BYTES = 1024 * 1024
@@ -68,7 +72,8 @@ def gone(control: str) -> bool:
     """Return whether a process that `control_process` named was one of this machine and is gone."""
     here = control_process(os.getpid()).split()
     there = control.split()
-    return len(there) == 4 and there[:2] == here[:2] and control_process(int(there[2])) != control
+    ours = len(there) == 4 and there[:2] == here[:2] and re.fullmatch("[0-9]{1,9}", there[2])
+    return bool(ours) and control_process(int(there[2])) != control
 
 
 def script(
@@ -80,6 +85,8 @@ def script(
     """
     return templates.render(
         "deploy/lock.sh.j2",
+        directory=DIRECTORY,
+        earlier=EARLIER,
         deployment=name,
         call=call,
         id=id,
@@ -115,7 +122,7 @@ def acquire(
         answer = parse(_run(host, script(name, "acquire", holder.id, holder, void)))
         if answer.get("state") == ["acquired"]:
             break
-        [held_by], [control] = answer.get("id", [""]), answer.get("control", [""])
+        held_by, control = _first(answer, "id"), _first(answer, "control")
         if held_by != void and gone(control):
             void = held_by
             continue
@@ -158,17 +165,23 @@ def parse(output: str) -> dict[str, list[str]]:
 def held(answer: dict[str, list[str]]) -> str:
     """Return the sentence that names the holder of the lock."""
 
-    def first(key: str) -> str:
-        return answer.get(key, [""])[0]
-
-    since = int(first("since") or 0)
-    age = max(0, int(first("now") or since) - since)
+    since, now = (_seconds(_first(answer, key)) for key in ("since", "now"))
+    age = max(0, now - since)
     when = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(since))
-    process = (first("process").split() or ["?"])[0]
+    process = (_first(answer, "process").split() or ["?"])[0]
     return (
-        f"{first('owner') or 'somebody'} is changing this host since {when} ({age} s ago): "
-        f"{first('message')} (process {process} on the host)"
+        f"{_first(answer, 'owner') or 'somebody'} is changing this host since {when} ({age} s ago):"
+        f" {_first(answer, 'message')} (process {process} on the host)"
     )
+
+
+def _first(answer: dict[str, list[str]], key: str) -> str:
+    return answer.get(key, [""])[0]
+
+
+def _seconds(text: str) -> int:
+    """Return the seconds since 1970 that a host says; 0 if it says none."""
+    return int(text) if re.fullmatch("[0-9]{1,11}", text) else 0
 
 
 def _silently(message: str) -> None:

@@ -141,4 +141,4 @@ class Fleet:
         self.sh(f"rm -f {self.directory}/log")
 
     def locks(self) -> str:
-        return self.sh(f"cat /run/lock/openclaw-*-{self.id}.lock 2>/dev/null || true")
+        return self.sh(f"cat /run/openclaw-pyinfra/*-{self.id}.lock 2>/dev/null || true")

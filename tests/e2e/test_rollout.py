@@ -46,7 +46,7 @@ def test_hosts_fail_alone_and_are_tried_again(fleet: Callable[..., Fleet], tmp_p
     one.await_log(run, "begin cut")
     # The session that the lock names, as if the connection had been cut.
     one.sh(
-        f"kill $(sed -n 's/^process=\\([0-9]*\\) .*/\\1/p' /run/lock/openclaw-cut-{one.id}.lock)"
+        f"kill $(sed -n 's/^process=\\([0-9]*\\) .*/\\1/p' /run/openclaw-pyinfra/cut-{one.id}.lock)"
     )
     failed = run.finish(120)
     assert failed.returncode == 1, failed.output

@@ -12,12 +12,14 @@ import secrets
 import signal
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from operations import deploy_lock
 from tests.e2e.harness import ROOT, Process, Result, claw, start_claw, until
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="changes this machine as root")
@@ -89,7 +91,7 @@ class Job:
         return start_claw(*self.arguments(*more))
 
     def lock(self) -> str:
-        path = Path(f"/run/lock/openclaw-{self.name}.lock")
+        path = Path(f"{deploy_lock.DIRECTORY}/{self.name}.lock")
         return path.read_text() if path.exists() else ""
 
     def commands(self) -> str:
@@ -98,12 +100,18 @@ class Job:
         return "\n".join(line for line in found.stdout.splitlines() if f"{self.directory}/" in line)
 
 
-@pytest.fixture
-def job(tmp_path: Path) -> Iterator[Job]:
-    one = Job(tmp_path, f"clawtest-{secrets.token_hex(3)}")
+@contextmanager
+def new_job(directory: Path) -> Iterator[Job]:
+    one = Job(directory, f"clawtest-{secrets.token_hex(3)}")
     one.write()
     yield one
-    Path(f"/run/lock/openclaw-{one.name}.lock").unlink(missing_ok=True)
+    Path(f"{deploy_lock.DIRECTORY}/{one.name}.lock").unlink(missing_ok=True)
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> Iterator[Job]:
+    with new_job(tmp_path) as one:
+        yield one
 
 
 def test_plan_do_and_nothing_left(job: Job) -> None:
