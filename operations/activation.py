@@ -30,6 +30,8 @@ CANDIDATE = "candidate"
 """Key of `host.connector_data`, set once this run has changed what the gateway runs or reads."""
 RELOAD_SECONDS = 15
 """OpenClaw takes up a changed openclaw.json within 2 s on an idle machine."""
+STATE_SECONDS = 1800
+"""How long a copy of the state may take; who owns it could make that endless."""
 
 
 @dataclass(frozen=True)
@@ -197,4 +199,5 @@ def script(settings: Settings) -> str:
         timeout=settings.gateway.ready_timeout,
         secrets=sorted(settings.credentials),
         reload_seconds=RELOAD_SECONDS,
+        state_seconds=STATE_SECONDS,
     )

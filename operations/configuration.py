@@ -30,6 +30,8 @@ _SECRET_KEY = re.compile(
     re.IGNORECASE,
 )
 _ABSENT = object()
+MERGE_SECONDS = 300
+"""How long OpenClaw may take for it: what it reads can be without an end."""
 
 
 def owned(settings: Settings, there: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -151,6 +153,7 @@ def script(settings: Settings) -> str:
         bind=runtime.bind(settings),
         auth_choice=settings.onboarding.auth_choice,
         port=settings.gateway.port,
+        seconds=MERGE_SECONDS,
         patch=owned(settings, private.read(settings).configuration()),
     )
 

@@ -2,20 +2,23 @@
 
 OpenClaw's containers run as uid 1000 (`node`); its documentation wants the mounted directories
 owned by it (install/docker, "Permissions and EACCES"). Only the directories themselves are
-created or mended: nothing below them, and no parent of a path that the user chose.
+created or mended: nothing below them, and no parent of a path that the user chose. Those parents
+must be root's: whoever may write to one of them could put a link there for root to follow. What is
+inside a directory of the container's user is created by that user.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Generator, Iterable
 from dataclasses import dataclass
-from shlex import quote
+from shlex import join, quote
 
 from pyinfra import host
 from pyinfra.api import StringCommand
 from pyinfra.api.deploy import deploy
 
-from operations import access, files, preflight
+from operations import access, files, owner, preflight, snapshot
 from operations.operation import operation
 from toolkit.settings import Settings
 
@@ -36,13 +39,46 @@ class Directory:
     mended: bool = True
 
 
-@files.managed_paths
+@files.observed_paths
 def paths(settings: Settings) -> Iterable[str]:
     return [
-        *(directory.path for directory in wanted(settings, OWNER)),
+        *(directory.path for directory in wanted(settings, OWNER) if directory.mended),
         *sources(settings),
         *([home] if (home := home_directory(settings)) else []),
     ]
+
+
+@files.foreign_paths
+def paths_inside(settings: Settings) -> Iterable[str]:
+    return [directory.path for directory in wanted(settings, OWNER) if not directory.mended]
+
+
+@snapshot.probe("parents")
+def parents_probe(settings: Settings) -> str:
+    found = [directory.path for directory in wanted(settings, OWNER) if directory.mended]
+    home = home_directory(settings)
+    return f"namei -l {join([*found, *([home] if home else [])])}"
+
+
+def foreign_parents(answer: str) -> dict[str, str]:
+    """Return, by path, who else than root may replace a part of it, from `namei -l`; the last part
+    of a path is not looked at.
+    """
+    found: dict[str, str] = {}
+    for section in re.split(r"^f: ", answer, flags=re.MULTILINE)[1:]:
+        path, *parts = section.splitlines()
+        for number, part in enumerate(parts[:-1]):
+            mode, user, group, name = part.split(None, 3)
+            others = "w" in (mode[8], mode[5] if group != "root" else "")
+            # In a directory such as /tmp nobody replaces what is root's.
+            held = mode[9] in "tT" and number + 2 < len(parts)
+            if user != "root":
+                found.setdefault(
+                    path, f"{name.split(' -> ')[0]} on the way there belongs to {user}"
+                )
+            elif mode[0] == "d" and others and not held:
+                found.setdefault(path, f"others than root may write to {name} on the way there")
+    return found
 
 
 def wanted(settings: Settings, owner: str, engine: str | None = None) -> list[Directory]:
@@ -69,6 +105,19 @@ def wanted(settings: Settings, owner: str, engine: str | None = None) -> list[Di
     ]
 
 
+def place(settings: Settings, path: str) -> tuple[str, str]:
+    """Return a path of the container's user as the directory of the deployment that it is in, and
+    the rest, '' if it is that directory."""
+    for directory in wanted(settings, OWNER):
+        if (
+            directory.owner == OWNER
+            and directory.mended
+            and f"{path}/".startswith(f"{directory.path}/")
+        ):
+            return directory.path, path[len(directory.path) + 1 :]
+    raise ValueError(f"{path} is in no directory of the deployment")
+
+
 def sources(settings: Settings) -> list[str]:
     return [mount.split(":")[0] for mount in settings.extra_mounts]
 
@@ -81,6 +130,18 @@ def home_directory(settings: Settings) -> str | None:
 
 @preflight.check
 def directory_problems(settings: Settings, answers: dict[str, str]) -> Iterable[preflight.Problem]:
+    keys = {
+        getattr(settings, f"{name}_directory"): f"directories.{name}"
+        for name in ("project", "config", "workspace", "auth")
+    } | ({home: "home_volume"} if (home := home_directory(settings)) else {})
+    for path, why in foreign_parents(answers.get("parents", "")).items():
+        if path == home and files.found(path):
+            continue  # nothing is done there
+        yield preflight.Problem(
+            f"{keys.get(path, 'name')}: {path}: {why}, and could put a link in its place; accepted:"
+            " a directory whose parents belong to root, and only root may write to them",
+            "set another path, such as one below /srv, or give those parents to root",
+        )
     for directory in wanted(settings, OWNER):
         there = files.found(directory.path)
         if there and there.kind != "directory":
@@ -104,18 +165,19 @@ def created(settings: Settings) -> Generator:
 
     A home directory that the user chose is created if absent and never mended.
     """
-    owner = access.owner(settings)
-    directories = wanted(settings, owner, access.engine_group(settings))
-    commands = [_install(directory) for directory in directories if _differs(directory)]
+    user = access.owner(settings)
+    directories = wanted(settings, user, access.engine_group(settings))
+    commands = [_install(settings, directory) for directory in directories if _differs(directory)]
     home = home_directory(settings)
     if home and not files.found(home):
+        commands.append(_install(settings, Directory(home, user, ("700",))))
         # The mount points inside belong to the container's user as well.
-        for path in (home, f"{home}/.openclaw", f"{home}/.config", f"{home}/.config/openclaw"):
-            commands.append(_install(Directory(path, owner, ("700",))))
+        points = (".openclaw", ".config", ".config/openclaw")
+        commands.append(owner.command(home, "mkdir", "-p", "-m", "700", "--", *points))
     if not commands:
         host.noop("the directories are as they should be")
         return
-    yield StringCommand(" && ".join(commands))
+    yield StringCommand("sh -s", _stdin=["\n".join(["set -eu", owner.shell(), *commands])])
 
 
 @deploy("Directories")
@@ -131,6 +193,10 @@ def _differs(directory: Directory) -> bool:
     return there.owner != directory.owner or there.mode not in directory.modes
 
 
-def _install(directory: Directory) -> str:
-    owner, group = directory.owner.split(":")
-    return f"install -d -o {owner} -g {group} -m {directory.modes[0]} {quote(directory.path)}"
+def _install(settings: Settings, directory: Directory) -> str:
+    mode = directory.modes[0]
+    if not directory.mended:
+        inside, rest = place(settings, directory.path)
+        return owner.command(inside, "mkdir", "-p", "-m", mode, "--", rest)
+    user, group = directory.owner.split(":")
+    return f"install -d -o {user} -g {group} -m {mode} {quote(directory.path)}"

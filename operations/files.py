@@ -25,7 +25,10 @@ differences = getLogger("pyinfra.differences")
 """Says what a change consists of; `./claw` shows it at every verbosity."""
 
 NEW = '"$new"'
-_managed: list[Callable[[Settings], Iterable[str]]] = []
+Paths = Callable[[Settings], Iterable[str]]
+_managed: list[Paths] = []
+_observed: list[Paths] = []
+_foreign: list[Paths] = []
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,7 @@ class File:
 
 @dataclass(frozen=True)
 class Found:
-    """What is at a path: `kind` as `stat -c %F` says it, mode, `uid:gid`, SHA-256 of a file."""
+    """What is at a path: `kind` as `stat -c %F` says it, mode, `uid:gid`, SHA-256 if managed."""
 
     kind: str
     mode: str
@@ -52,21 +55,36 @@ class Found:
     digest: str
 
 
-def managed_paths(
-    function: Callable[[Settings], Iterable[str]],
-) -> Callable[[Settings], Iterable[str]]:
-    """Register a function that names the paths whose state the snapshot must hold."""
+def managed_paths(function: Paths) -> Paths:
+    """Register a function that names the toolkit's own paths, whose state the snapshot must hold,
+    the digest of files included."""
     _managed.append(function)
+    return function
+
+
+def observed_paths(function: Paths) -> Paths:
+    """Register a function that names paths of which only kind, mode and owner are wanted: those of
+    what a link there leads to. Nothing of them is opened."""
+    _observed.append(function)
+    return function
+
+
+def foreign_paths(function: Paths) -> Paths:
+    """As `observed_paths`, for what lies where others can put a link: that is not followed."""
+    _foreign.append(function)
     return function
 
 
 @snapshot.probe("files")
 def files_probe(settings: Settings) -> str:
-    paths = sorted({path for function in _managed for path in function(settings)})
-    words = " ".join(quote(path) for path in paths)
+    words, seen, foreign = (
+        " ".join(quote(path) for path in sorted({path for one in kind for path in one(settings)}))
+        for kind in (_managed, [*_managed, *_observed], _foreign)
+    )
+    links = f"stat -c '%F|%a|%u:%g|%n' {foreign}; " if foreign else ""
     return f"""set --
 for path in {words}; do [ ! -f "$path" ] || set -- "$@" "$path"; done
-{{ [ $# = 0 ] || sha256sum "$@"; stat -L -c '%F|%a|%u:%g|%n' {words}; }} | awk '
+{{ [ $# = 0 ] || sha256sum "$@"; {links}stat -L -c '%F|%a|%u:%g|%n' {seen}; }} | awk '
   substr($0, 65, 2) == "  " {{ digest[substr($0, 67)] = substr($0, 1, 64); next }}
   {{
     name = $0

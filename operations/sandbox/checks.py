@@ -15,7 +15,7 @@ from toolkit.settings.types import parse_mount
 _ENGINES_OWN = ("none", "bridge")
 
 
-@files.managed_paths
+@files.observed_paths
 def bind_sources(settings: Settings) -> Iterable[str]:
     return [source for source, _ in _binds(settings)]
 

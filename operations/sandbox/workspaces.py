@@ -7,13 +7,12 @@ root; the gateway, which is not, could then never write there.
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable
-from shlex import quote
 
 from pyinfra import host
 from pyinfra.api import StringCommand
 from pyinfra.api.deploy import deploy
 
-from operations import access, files
+from operations import directories, files, owner
 from operations.operation import operation
 from operations.sandbox import checks, roster
 from toolkit.settings import Settings
@@ -24,7 +23,7 @@ __all__ = ["checks", "prepare"]
 MOUNT_POINT = ".openclaw/sandbox-skills/skills"
 
 
-@files.managed_paths
+@files.foreign_paths
 def paths(settings: Settings) -> Iterable[str]:
     return [f"{base}/{path}" for base, path in mount_points(settings)]
 
@@ -40,7 +39,8 @@ def mount_points(settings: Settings) -> list[tuple[str, str]]:
         own = view.name is None and name in settings.sandbox.agents
         if view.workspace_access == "rw" and view.mode != "off" and not own:
             if name == roster.FIRST:
-                found.append((settings.workspace_directory, MOUNT_POINT))
+                base, inside = directories.place(settings, settings.workspace_directory)
+                found.append((base, f"{inside}/{MOUNT_POINT}".lstrip("/")))
             else:
                 workspace = roster.workspace(name).rpartition("/")[2]
                 found.append((settings.config_directory, f"{workspace}/{MOUNT_POINT}"))
@@ -58,12 +58,14 @@ def prepared(settings: Settings) -> Generator:
     absent = [(base, path) for base, path in mount_points(settings) if not _there(base, path)]
     if not absent:
         host.noop("no sandbox needs anything in a workspace that is not there")
-    user, group = access.owner(settings).split(":")
-    for base, path in absent:
-        yield StringCommand(
-            f"cd {quote(base)} && umask 022 && "
-            f"setpriv --reuid {user} --regid {group} --clear-groups mkdir -p {quote(path)}"
-        )
+        return
+    script = [
+        "set -eu",
+        owner.shell(),
+        "umask 022",
+        *(owner.command(base, "mkdir", "-p", "--", path) for base, path in absent),
+    ]
+    yield StringCommand("sh -s", _stdin=["\n".join(script)])
 
 
 @deploy("Sandbox workspaces")

@@ -114,8 +114,8 @@ def test_a_containers_user_is_one_of_the_engines_users_own_ids() -> None:
 def test_the_directories_belong_to_that_id_and_let_the_engine_pass() -> None:
     snapshot_there = {"access": ROOTLESS, "files": ""}
     (command,) = commands(directories.created, snapshot_there, settings=settings("rootless"))
-    assert "install -d -o 0 -g 989 -m 710 /var/lib/openclaw" in command.split(" && ")
-    assert "install -d -o 525287 -g 625287 -m 700 /var/lib/openclaw/config" in command
+    assert "install -d -o 0 -g 989 -m 710 /var/lib/openclaw" in command.stdin.splitlines()
+    assert "install -d -o 525287 -g 625287 -m 700 /var/lib/openclaw/config" in command.stdin
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Callable
 from contextlib import contextmanager
@@ -76,14 +77,19 @@ def problems(check: Callable, answers: Answers, wanted: Settings) -> list[prefli
 # Directories
 
 
+def lines(command: Any) -> list[str]:
+    """What a script does, behind the functions it begins with."""
+    return command.stdin.rpartition("\n}\n")[2].strip().splitlines()
+
+
 def test_a_bare_host_gets_every_directory_in_one_command() -> None:
     (command,) = commands(directories.created, {"files": ""}, settings=settings())
-    assert command.split(" && ") == [
+    assert lines(command) == [
         "install -d -o 0 -g 0 -m 755 /opt/openclaw",
         "install -d -o 0 -g 0 -m 700 /opt/openclaw/run",
         "install -d -o 0 -g 0 -m 700 /var/lib/openclaw",
         "install -d -o 1000 -g 1000 -m 700 /var/lib/openclaw/config",
-        "install -d -o 1000 -g 1000 -m 755 /var/lib/openclaw/config/workspace",
+        "as_owner 60 /var/lib/openclaw/config mkdir -p -m 755 -- workspace",
         "install -d -o 1000 -g 1000 -m 755 /var/lib/openclaw/workspace",
         "install -d -o 1000 -g 1000 -m 700 /var/lib/openclaw/auth",
     ]
@@ -99,8 +105,8 @@ def test_only_what_differs_is_mended_and_nothing_below_it() -> None:
     found = DIRECTORIES.replace(
         "700|1000:1000|-|/var/lib/openclaw/auth", "755|0:0|-|/var/lib/openclaw/auth"
     )
-    done = commands(directories.created, {"files": found}, settings=settings())
-    assert done == ["install -d -o 1000 -g 1000 -m 700 /var/lib/openclaw/auth"]
+    (command,) = commands(directories.created, {"files": found}, settings=settings())
+    assert lines(command) == ["install -d -o 1000 -g 1000 -m 700 /var/lib/openclaw/auth"]
 
 
 def test_what_the_containers_user_could_have_replaced_by_a_link_is_not_followed() -> None:
@@ -108,16 +114,74 @@ def test_what_the_containers_user_could_have_replaced_by_a_link_is_not_followed(
     chosen = {"directories": {"workspace": "/var/lib/openclaw/config/workspace"}}
     found = DIRECTORIES.replace("/workspace\n", "/workspace-elsewhere\n", 1)
     (command,) = commands(directories.created, {"files": found}, settings=settings(**chosen))
-    assert command == "install -d -o 1000 -g 1000 -m 755 /var/lib/openclaw/config/workspace"
+    made = ["as_owner 60 /var/lib/openclaw/config mkdir -p -m 755 -- workspace"]
+    assert lines(command) == made
     assert commands(directories.created, {"files": DIRECTORIES}, settings=settings(**chosen)) == []
 
 
 def test_a_home_directory_is_created_and_never_mended() -> None:
     home = settings(home_volume="/srv/home")
     (command,) = commands(directories.created, {"files": DIRECTORIES}, settings=home)
-    assert command.startswith("install -d -o 1000 -g 1000 -m 700 /srv/home && ")
+    assert lines(command)[0] == "install -d -o 1000 -g 1000 -m 700 /srv/home"
     found = DIRECTORIES + "directory|755|0:0|-|/srv/home\n"
     assert commands(directories.created, {"files": found}, settings=home) == []
+
+
+PARENTS = """\
+f: /opt/openclaw
+drwxr-xr-x root root /
+drwxr-xr-x root root opt
+                     openclaw - No such file or directory
+f: /home/alice/claw/config
+drwxr-xr-x root  root  /
+drwxr-xr-x root  root  home
+drwxr-xr-x alice alice alice
+"""
+
+
+@pytest.mark.parametrize(
+    ("parents", "who"),
+    [
+        (PARENTS + "drwxr-xr-x root root claw\ndrwx------ 1000 1000 config\n", "alice"),
+        (PARENTS + "                      claw - No such file or directory\n", "alice"),
+        ("f: /d\ndrwxr-xr-x root root /\ndrwx------ 1000 1000 d\n", None),
+        ("f: /t/d\ndrwxr-xr-x root root /\ndrwxrwxrwt root root t\n d - No such\n", "others"),
+        ("f: /t/d\ndrwxrwxrwt root root t\ndrwx------ root root d\n", "others"),
+        ("f: /t/d/e\ndrwxrwxrwt root root t\ndrwx------ root root d\n e - No such\n", None),
+        ("f: /t/d/e\ndrwxrwxrwt root root t\ndrwx------ bob bob d\n e - No such\n", "bob"),
+        ("f: /t/d\ndrwxrwxr-x root staff t\n d - No such\n", "others"),
+        ("f: /t/d\ndrwxrwxr-x root root t\n d - No such\n", None),
+        (
+            "f: /l/d\nlrwxrwxrwx root root l -> /home/a b/c\ndrwxr-xr-x root root   /\n"
+            "drwxr-xr-x root root   home\ndrwxr-xr-x eve eve   a b\ndrwx------ root root   c\n"
+            "drwx------ 1000 1000 d\n",
+            "eve",
+        ),
+    ],
+)
+def test_root_works_only_where_nobody_else_can_put_a_link(parents: str, who: str | None) -> None:
+    wanted = settings(directories={"config": "/home/alice/claw/config"})
+    answers = {"files": "", "parents": parents}
+    said = problems(directories.directory_problems, answers, wanted)
+    assert len(said) == (1 if who else 0)
+    assert not who or who in said[0].what
+
+
+def test_the_parents_are_as_the_host_lists_them(tmp_path: Path) -> None:
+    if os.geteuid():
+        pytest.skip("gives a directory away")
+    alice = tmp_path / "a b"
+    (alice / "inside").mkdir(parents=True)
+    os.chown(alice, 4711, 4711)
+    (tmp_path / "link").symlink_to(alice)
+    for path, foreign in (
+        (alice / "x", True),
+        (tmp_path / "link/inside/x", True),
+        ("/opt/x", False),
+    ):
+        probe = directories.parents_probe(settings(directories={"config": str(path)}))
+        listed = subprocess.run(["sh", "-c", probe], capture_output=True, text=True).stdout
+        assert (str(path) in directories.foreign_parents(listed)) == foreign
 
 
 def test_missing_mount_sources_and_files_in_the_way_are_problems() -> None:

@@ -25,17 +25,19 @@ def settings(sandbox: dict[str, Any] | None = None, **others: Any) -> Settings:
 def test_mount_points_of_writable_workspaces_are_made_once_by_their_owner() -> None:
     wanted = settings({"agents": {"main": {"workspace_access": "rw"}, "x": {"preset": "personal"}}})
     mount_points = ".openclaw/sandbox-skills/skills"
-    main, x = commands(workspaces.prepared, {"files": ""}, settings=wanted)
-    user = "setpriv --reuid 1000 --regid 1000 --clear-groups"
-    assert main == f"cd /var/lib/openclaw/workspace && umask 022 && {user} mkdir -p {mount_points}"
-    assert x.endswith(f"mkdir -p workspace-x/{mount_points}")
-    assert x.startswith("cd /var/lib/openclaw/config && ")
+    (command,) = commands(workspaces.prepared, {"files": ""}, settings=wanted)
+    assert command.stdin.splitlines()[-2:] == [
+        f"as_owner 60 /var/lib/openclaw/workspace mkdir -p -- {mount_points}",
+        f"as_owner 60 /var/lib/openclaw/config mkdir -p -- workspace-x/{mount_points}",
+    ]
     there = "\n".join(f"directory|755|1000:1000|-|{path}" for path in workspaces.paths(wanted))
     assert commands(workspaces.prepared, {"files": there}, settings=wanted) == []
-    rootless = {"files": "", "access": "form=rootless\nsubuid=100000\nsubgid=200000"}
-    wanted = settings({"socket": "rootless", "workspace_access": "rw"})
-    (main,) = commands(workspaces.prepared, rootless, settings=wanted)
-    assert "setpriv --reuid 100999 --regid 200999 " in main
+    inside = Settings.model_validate(
+        {**wanted.model_dump(), "directories": {"workspace": "/var/lib/openclaw/config/w"}}
+    )
+    (command,) = commands(workspaces.prepared, {"files": ""}, settings=inside)
+    # Root enters no directory that is in one of somebody else's.
+    assert f"as_owner 60 /var/lib/openclaw/config mkdir -p -- w/{mount_points}" in command.stdin
 
 
 @pytest.mark.parametrize("sandbox", [{}, {"enabled": False, "workspace_access": "rw"}])

@@ -211,6 +211,8 @@ def _home_volume(settings: Settings) -> Iterator[Inconsistency]:
     for directory in (settings.config_directory, settings.workspace_directory):
         if not reason and (volume == directory or inside(volume, directory)):
             reason = f"it is inside {directory}, which has its own mount"
+        if not reason and inside(directory, volume):
+            reason = f"{directory} is inside it, where the container's user could replace it"
     if reason:
         yield Inconsistency(
             ("home_volume", "directories.config", "directories.workspace", "directories.project"),
