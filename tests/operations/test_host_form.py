@@ -6,6 +6,7 @@ import shlex
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -236,3 +237,45 @@ def test_every_path_that_the_settings_take_is_one_path_to_systemd() -> None:
     for character in '"\\\n':
         with pytest.raises(ValidationError):
             settings(extra_mounts=[f"/srv/a{character}b:/c"])
+
+
+# A tree that an image filled
+
+
+@pytest.mark.parametrize(
+    ("made", "refused"),
+    [
+        ("mkdir -p etc home/node; echo root:x:0:0 >etc/passwd; echo root:x:0: >etc/group", None),
+        (":", None),
+        ("mkdir etc; ln -s nowhere etc/passwd.new; ln -s ../out/f etc/group.new", None),
+        ("ln -s ../out etc", "/etc"),
+        ("mkdir etc; ln -s ../../out/shadow etc/passwd", "/etc/passwd"),
+        ("mkdir etc; ln -s ../../out/new etc/group", "/etc/group"),
+        ("mkdir etc; mkfifo etc/passwd", "/etc/passwd"),
+        ("ln -s ../out home", "/home"),
+        ("mkdir home; ln -s ../../out/x home/node", "/home/node"),
+        ("mkdir home; mkfifo home/node", "/home/node"),
+    ],
+)
+def test_no_link_of_an_image_leads_out_of_its_tree(
+    made: str, refused: str | None, tmp_path: Path
+) -> None:
+    tree, out = tmp_path / "tree", tmp_path / "out"
+    tree.mkdir()
+    out.mkdir()
+    (out / "shadow").write_text("root:!\n")
+    with on():
+        functions = runtime.shell(settings())
+    ids = "id() { echo 525287; }"
+    script = f"{functions}\n{ids}\n(cd {tree}; {made}) && add_user {tree}"
+    done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, timeout=20)
+    assert [path.name for path in out.iterdir()] == ["shadow"]
+    assert (out / "shadow").read_text() == "root:!\n"
+    if refused:
+        assert done.returncode and f"something else at {refused}," in done.stderr
+    else:
+        assert done.returncode == 0, done.stderr
+        user = "openclaw-gateway:x:525287:525287::/home/node:/bin/sh\n"
+        assert (tree / "etc/passwd").read_text().endswith(user)
+        assert (tree / "etc/group").read_text().endswith("openclaw-gateway:x:525287:\n")
+        assert (tree / "home/node").is_dir()
