@@ -11,6 +11,7 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 from shlex import quote
 
 import json5
@@ -22,6 +23,10 @@ from operations.answers import printable
 from toolkit import dotenv
 from toolkit.settings import Settings
 
+CONFIG_BYTES = 1 << 20
+"""How large openclaw.json may be; its owner is the agent, who could have it grow."""
+JSON5_BYTES = 1 << 16
+"""How much of it may be JSON5 that is not JSON; the parser takes seconds for that."""
 _CACHE = "openclaw_private"
 
 
@@ -35,11 +40,13 @@ class NotRead(PyinfraError):
 
 @dataclass(frozen=True)
 class Private:
-    """The content of both files (None: absent), and the host's own proxy variables."""
+    """The content of both files (None: absent), the host's own proxy variables, and why
+    `openclaw.json` was not read although it is there."""
 
     environment: bytes | None
     config: bytes | None
     proxies: dict[str, str] = field(default_factory=dict)
+    refused: str = ""
 
     def variables(self) -> dict[str, str]:
         """Return the values of `.env` by key; none if it is absent.
@@ -62,8 +69,10 @@ class Private:
         """Return what `openclaw.json` says; empty if it is absent or blank.
 
         Raises:
-            UnreadableFile: it is not a JSON5 object.
+            UnreadableFile: it is no regular file of an accepted size, or not a JSON5 object.
         """
+        if self.refused:
+            raise UnreadableFile(self.refused)
         if not (self.config or b"").strip():
             return {}
         try:
@@ -119,7 +128,10 @@ def ask(settings: Settings) -> str:
         host,
         templates.render(
             "deploy/private.sh.j2",
-            paths=[environment_path(settings), config_path(settings)],
+            environment=environment_path(settings),
+            directory=settings.config_directory,
+            name="openclaw.json",
+            limit=CONFIG_BYTES,
             proxies=templates.render("compose/proxies.sh.j2"),
         ),
     )
@@ -133,8 +145,10 @@ def keep(settings: Settings, answer: str, answers: dict[str, str]) -> Private:
     lines = answer.split("\n")
     if len(lines) != 3:
         raise NotRead(f"the host says {len(lines)} lines of 2 files and its proxies")
+    refused = printable(lines[1]).removeprefix("refused: ") if lines[1][:8] == "refused:" else ""
     paths = (environment_path(settings), config_path(settings), "the host's proxy variables")
-    environment, config, variables = map(_content, paths, lines)
+    said = (lines[0], "absent" if refused else lines[1], lines[2])
+    environment, config, variables = map(_content, paths, said)
     content = Private(
         environment,
         config,
@@ -143,6 +157,7 @@ def keep(settings: Settings, answer: str, answers: dict[str, str]) -> Private:
             for line in (variables or b"").decode(errors="replace").splitlines()
             if "=" in line
         ),
+        refused,
     )
     host.connector_data[_CACHE] = (answers, content)
     return content
@@ -169,9 +184,22 @@ def _parse(text: str) -> object:
         return json.loads(text)  # what OpenClaw writes; the JSON5 parser takes 50 times as long
     except ValueError:
         pass
+    content, error = _json5(text)
+    if error:
+        raise UnreadableFile(error)
+    return json.loads(content)
+
+
+@lru_cache(maxsize=32)
+def _json5(text: str) -> tuple[str, str]:
+    """Return JSON5 as JSON, or why it is none."""
+    if len(text) > JSON5_BYTES:
+        return "", f"it is not JSON, and too large for JSON5, of which {JSON5_BYTES} are accepted"
     try:
-        return json5.loads(text)
+        return json.dumps(json5.loads(text)), ""
+    except RecursionError:
+        return "", "it is nested too deeply"
     except ValueError as error:
         place = re.search(r":(\d+) Unexpected .* at column (\d+)", str(error))
         where = f" at line {place[1]}, column {place[2]}" if place else ""
-        raise UnreadableFile(f"it is not JSON5: unexpected text{where}") from None
+        return "", f"it is not JSON5: unexpected text{where}"

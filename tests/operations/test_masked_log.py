@@ -30,6 +30,7 @@ def masked(variables: list[str], log: str) -> str:
         timeout=1,
         secrets=["PLAIN_NAME"],
         reload_seconds=1,
+        state_seconds=1,
     )
     found = re.search(r"^masked_log\(\) \{\n.*?^\}\n", script, re.M | re.S)
     assert found
