@@ -94,7 +94,10 @@ def running() -> Running:
 
 def known(host: Host) -> Running:
     """Return what was last seen of a host's gateway, without asking the host."""
-    return Running.parse(snapshot.known(host).get("gateway", ""))
+    try:
+        return Running.parse(snapshot.known(host).get("gateway", ""))
+    except ValueError:  # why the host was left out
+        return Running()
 
 
 def url(settings: Settings) -> str:

@@ -13,6 +13,7 @@ import re
 import secrets
 import time
 from collections.abc import Mapping
+from shlex import quote
 from typing import Any
 
 import gevent
@@ -119,7 +120,16 @@ def for_any_shell(host: Host, command: str) -> str:
     To fish a backslash between single quotes means something; all that pyinfra writes stand there.
     """
     by_ssh = isinstance(host.connector, SSHConnector)
-    return command.replace("\\", "'\"\\\\\"'") if by_ssh else command
+    return _outside_quotes(command) if by_ssh else command
+
+
+def quoted(word: str) -> str:
+    """Return a word as any login shell reads it, fish too."""
+    return _outside_quotes(quote(word))
+
+
+def _outside_quotes(command: str) -> str:
+    return command.replace("\\", "'\"\\\\\"'")
 
 
 class _Unmarked(Exception):

@@ -18,7 +18,7 @@ import json5
 from pyinfra import host
 from pyinfra.api.exceptions import PyinfraError
 
-from operations import snapshot, templates
+from operations import shape, snapshot, templates
 from operations.answers import printable
 from toolkit import dotenv
 from toolkit.settings import Settings
@@ -83,7 +83,10 @@ class Private:
             raise UnreadableFile("it is nested too deeply") from None
         if not isinstance(content, dict):
             raise UnreadableFile("it is not an object")
-        return content
+        try:
+            return shape.of(content)
+        except shape.WrongFormError as error:
+            raise UnreadableFile(printable(str(error))) from None
 
 
 @snapshot.probe("private")

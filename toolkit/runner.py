@@ -35,6 +35,8 @@ from toolkit.session import Interrupted, Options, Session, timed
 from toolkit.settings import SettingsError, settings_for
 
 INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+OF_A_HOST = (PyinfraError, OSError, EOFError, SSHException)
+"""What goes wrong with a host, and what an answer that cannot be read is called."""
 NOT_READY = "not ready to be provisioned"
 
 
@@ -127,9 +129,14 @@ class Runner:
         preflight.isolate(session.state)
         loaded = session.on_each(session.active, self._load)
         self.result.mark("Check", session.took)
-        for host, error in loaded.items():
-            if error:
-                self._leave_out(host, error)
+        errors = {host: error for host, error in loaded.items() if error}
+        reasons = {repr(cause(error)) for error in errors.values()}
+        if len(errors) == len(loaded) > 1 == len(reasons) and not any(
+            isinstance(cause(error), OF_A_HOST) for error in errors.values()
+        ):
+            raise next(iter(errors.values()))  # the deploy file's own trouble
+        for host, error in errors.items():
+            self._leave_out(host, error)
         for host in session.active:
             self.result.hosts[host.name].settings = [
                 {"key": change.key, "from": change.before, "to": change.after}
@@ -152,27 +159,29 @@ class Runner:
         return None
 
     def _leave_out(self, host: Host, wrapped: Exception) -> None:
-        """Note why a host cannot take part; an error that is not its own stops the run."""
+        """Note why a host cannot take part; wrong settings stop the run."""
         own, error = self.result.hosts[host.name], cause(wrapped)
         if isinstance(error, PreflightError):
             own.problems = [
                 {"what": problem.what, "fix": problem.fix} for problem in error.problems[host.name]
             ]
             own.failed = NOT_READY
-        elif isinstance(error, (PyinfraError, OSError, EOFError, SSHException)) and not isinstance(
-            error, SettingsError
-        ):
-            if len(self.result.hosts) == 1:
-                raise wrapped
-            own.failed = f"cannot be checked: {str(error).removeprefix(f'{host.name}: ')}"
-        else:
+        elif isinstance(error, SettingsError) or len(self.result.hosts) == 1:
             raise wrapped
+        else:
+            said = str(error) if isinstance(error, OF_A_HOST) else explain(error)
+            own.failed = f"cannot be checked: {said.removeprefix(f'{host.name}: ')}"
         self.session.leave_out(host)
 
     def _unverified(self, host: Host) -> bool:
         """Whether there is something to look at on a host on which nothing would change."""
-        with ctx_host.use(host):
-            return verification.due(settings_for(host))
+        try:
+            with ctx_host.use(host):
+                return verification.due(settings_for(host))
+        except Exception as error:  # what it says, or its agents' files: its own trouble
+            self.result.hosts[host.name].failed = f"cannot be looked at: {explain(error)}"
+            self.session.leave_out(host)
+            return False
 
     # Canary and batches
 

@@ -12,16 +12,21 @@ from typing import Any
 
 import gevent
 from gevent.subprocess import PIPE, Popen
+from paramiko import SSHException
 from pyinfra.api import StringCommand
 from pyinfra.api.exceptions import PyinfraError
 from pyinfra.api.host import Host
 from pyinfra.connectors.ssh import SSHConnector
 
-from operations import access, private, project, runtime, secrets, snapshot, templates
+from operations import access, answers, private, project, runtime, secrets, snapshot, templates
+from operations.private import UnreadableFile
 from toolkit import dotenv, targets, terminal
+from toolkit.dotenv import DotenvError
+from toolkit.errors import explain
 from toolkit.session import Session
 from toolkit.settings import Settings, settings_for
 
+OF_A_HOST = (PyinfraError, OSError, EOFError, SSHException, DotenvError, UnreadableFile)
 EXIT_MARK = "\x1eexit "
 
 
@@ -45,8 +50,10 @@ def ask(session: Session, question: Callable[[Host], Any]) -> dict[str, Answer]:
     def one(host: Host) -> Answer:
         try:
             return Answer(question(host))
-        except Exception as error:
+        except OF_A_HOST as error:
             return Answer(error=str(error).removeprefix(f"{host.name}: ") or type(error).__name__)
+        except Exception as error:
+            return Answer(error=explain(error))
 
     answers |= {host.name: answer for host, answer in session.on_each(session.active, one).items()}
     session.close()
@@ -171,9 +178,10 @@ def onboard_command(settings: Settings, arguments: tuple[str, ...]) -> str:
 
 
 def as_root(command: str) -> str:
-    """Return a shell line that runs `command` as root, by sudo where that is needed."""
+    """Return a line of any shell that runs `command` as root, by sudo where that is needed."""
     quoted = shlex.quote(command)
-    return f'if [ "$(id -u)" = 0 ]; then exec sh -c {quoted}; else exec sudo sh -c {quoted}; fi'
+    line = f'if [ "$(id -u)" = 0 ]; then exec sh -c {quoted}; else exec sudo sh -c {quoted}; fi'
+    return f"sh -c {answers.quoted(line)}"
 
 
 def hand_over(host: Host, command: str) -> None:

@@ -22,6 +22,9 @@ from operations.images.channel import CHUNK, ChannelError
 
 DIRECTORY = "/var/tmp"
 """Where there is room: `/tmp` may be memory."""
+SPARE_BYTES = 1 << 30
+"""What is left free there, whatever a host gives."""
+LONGEST_LAYER = 1 << 37
 
 
 class Part:
@@ -39,11 +42,28 @@ class Part:
         self.error: str | None = None
 
     def begin(self, length: int) -> None:
-        """Say how long the content is."""
+        """Say how long the content is.
+
+        Raises:
+            ChannelError: that is longer than any layer.
+        """
+        if length > LONGEST_LAYER:
+            raise ChannelError(f"a layer is said to have {length} bytes")
         self.length = length
         self._grown()
 
     def write(self, data: bytes) -> None:
+        """Take the next bytes.
+
+        Raises:
+            ChannelError: there are more than the content can need, or there is no room.
+        """
+        # gzip makes 5 bytes more of 32 KiB that it cannot compress, and has 18 of its own.
+        if self.size + len(data) > self.length + self.length // 1000 + 1024:
+            raise ChannelError(f"more came than a layer of {self.length} bytes needs")
+        room = os.fstatvfs(self._file.fileno())
+        if room.f_bavail * room.f_frsize < SPARE_BYTES + len(data):
+            raise ChannelError(f"{DIRECTORY} of this machine has no room for it")
         self._file.write(data)
         self._file.flush()
         self.size += len(data)
@@ -91,33 +111,46 @@ class Part:
 
 
 class Splitter:
-    """Splits a stream of gzip members into parts, one each."""
+    """Splits a stream of gzip members into parts, one each; what comes behind them is dropped."""
 
     def __init__(self, parts: Sequence[Part]) -> None:
         self._left = list(parts)
         self._member = zlib.decompressobj(wbits=31)
+        self._length = 0
+
+    @property
+    def done(self) -> bool:
+        """Whether all parts are complete."""
+        return not self._left
 
     def feed(self, data: bytes) -> None:
         """Take the next bytes.
 
         Raises:
-            ChannelError: they are no gzip members, or more of them than parts.
+            ChannelError: they are no gzip members, or not those of the parts.
         """
-        while data:
-            if not self._left:
-                raise ChannelError("more came than was asked for")
-            try:
-                content = self._member.decompress(data, CHUNK * 16)
-                while self._member.unconsumed_tail and content:
-                    content = self._member.decompress(self._member.unconsumed_tail, CHUNK * 16)
-            except zlib.error as error:
-                raise ChannelError(f"what came is damaged: {error}") from None
+        while data and self._left:
+            part = self._left[0]
+            self._inflate(part, data)
             rest = self._member.unused_data
-            self._left[0].write(data[: len(data) - len(rest)])
+            part.write(data[: len(data) - len(rest)])
             if self._member.eof:
+                if self._length != part.length:
+                    raise ChannelError(f"{self._length} bytes came of {part.length}")
                 self._left.pop(0).end()
-                self._member = zlib.decompressobj(wbits=31)
+                self._member, self._length = zlib.decompressobj(wbits=31), 0
             data = rest
+
+    def _inflate(self, part: Part, data: bytes) -> None:
+        """Count what the bytes hold, a piece at a time, up to more than the part is to have."""
+        try:
+            while data:
+                self._length += len(self._member.decompress(data, CHUNK * 16))
+                if self._length > part.length:
+                    raise ChannelError(f"more came than the {part.length} bytes of a layer")
+                data = self._member.unconsumed_tail
+        except zlib.error as error:
+            raise ChannelError(f"what came is damaged: {error}") from None
 
     def end(self) -> None:
         """Say that nothing more comes.

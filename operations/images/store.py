@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from dataclasses import dataclass, field
 
 import gevent
@@ -18,6 +19,7 @@ from operations.images.spool import Part, Splitter
 from toolkit.settings import Settings, settings_for
 
 LOOK_SECONDS = 0.2
+LONGEST_BEGINNING = 4 << 20
 
 
 @dataclass
@@ -91,22 +93,16 @@ def _fetch(
             )
         with channel.process(giver, script, environment) as process:
             process.end()
-            data = b""
-            while data.count(b"\n") < 2:
-                more = process.read()
-                if not more:
-                    process.finish()
-                    raise ChannelError("it gave nothing")
-                data += more
-            configuration, lengths, data = data.split(b"\n", 2)
-            for part, length in zip(parts, lengths.split(), strict=True):
-                part.begin(int(length))
-            store.configuration = base64.b64decode(configuration)
+            configuration, lengths, data = _beginning(process)
+            for part, length in zip(parts, lengths, strict=True):
+                part.begin(length)
+            store.configuration = configuration
             splitter = Splitter(parts)
             splitter.feed(data)
-            while data := process.read():
+            while not splitter.done and (data := process.read()):
                 splitter.feed(data)
-            process.finish()
+            if not splitter.done:
+                process.finish()
             splitter.end()
     except Exception as error:  # whoever waits for a part must learn of it
         reason = str(error) or type(error).__name__
@@ -115,3 +111,23 @@ def _fetch(
                 part.end(reason)
         return reason
     return None
+
+
+def _beginning(process: channel.Process) -> tuple[bytes, list[int], bytes]:
+    """Return an image's configuration, the lengths of layers, and what has come behind them."""
+    data = b""
+    while data.count(b"\n") < 2:
+        more = process.read()
+        if not more:
+            process.finish()
+            raise ChannelError("it gave nothing")
+        data += more
+        if len(data) > LONGEST_BEGINNING:
+            raise ChannelError("it gives no image")
+    configuration, lengths, rest = data.split(b"\n", 2)
+    if not re.fullmatch(rb"(\d{1,15} ?)*", lengths):
+        raise ChannelError("it does not say how long the layers are")
+    try:
+        return base64.b64decode(configuration, validate=True), list(map(int, lengths.split())), rest
+    except ValueError:
+        raise ChannelError("it gives no image's configuration") from None

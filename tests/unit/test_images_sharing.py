@@ -163,9 +163,9 @@ def test_a_layer_is_passed_on_while_it_arrives() -> None:
 
 def test_a_stream_is_split_wherever_it_is_cut() -> None:
     contents = [bytes(5000), b"second", b""]
-    stream = b"".join(gzip.compress(content) for content in contents)
+    stream = b"".join(gzip.compress(content) for content in contents) + b"Goodbye!\n"
     for size in (1, 7, len(stream)):
-        parts = [Part() for _ in contents]
+        parts = [part_of(len(content)) for content in contents]
         splitter = Splitter(parts)
         for start in range(0, len(stream), size):
             splitter.feed(stream[start : start + size])
@@ -174,10 +174,46 @@ def test_a_stream_is_split_wherever_it_is_cut() -> None:
         assert read == contents and all(part.complete for part in parts)
 
 
+def part_of(length: int) -> Part:
+    part = Part()
+    part.begin(length)
+    return part
+
+
+@pytest.mark.parametrize(
+    ("length", "given"),
+    [
+        (1000, gzip.compress(bytes(50_000_000))),
+        (1000, gzip.compress(bytes(999))),
+        (0, gzip.compress(b"x")),
+        (10, b"\x1f\x8b\x08\x08" + bytes(6) + b"a name without an end" * 1_000_000),
+    ],
+)
+def test_what_is_not_as_long_as_was_said_is_refused_before_it_fills_the_disk(
+    length: int, given: bytes
+) -> None:
+    part = part_of(length)
+    with pytest.raises(ChannelError, match=r"came (than|of)"):
+        splitter = Splitter([part])
+        for start in range(0, len(given), 1 << 16):
+            splitter.feed(given[start : start + (1 << 16)])
+    assert part.size < 100_000
+
+
+def test_a_length_that_no_layer_has_and_a_disk_without_room_are_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with pytest.raises(ChannelError, match="is said to have"):
+        part_of(10**15)
+    monkeypatch.setattr(spool, "SPARE_BYTES", 1 << 60)
+    with pytest.raises(ChannelError, match="no room"):
+        Splitter([part_of(5)]).feed(gzip.compress(b"12345"))
+
+
 def test_a_stream_that_breaks_off_or_is_damaged_is_refused() -> None:
     with pytest.raises(ChannelError, match="damaged"):
-        Splitter([Part()]).feed(b"not gzip at all")
-    splitter = Splitter([Part()])
+        Splitter([part_of(5)]).feed(b"not gzip at all")
+    splitter = Splitter([part_of(5)])
     splitter.feed(gzip.compress(b"layer")[:-3])
     with pytest.raises(ChannelError, match="ended too early"):
         splitter.end()
