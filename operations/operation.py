@@ -7,10 +7,12 @@ from functools import wraps
 from typing import ParamSpec
 
 from pyinfra import host
+from pyinfra.api import StringCommand
 from pyinfra.api import operation as pyinfra_operation
 from pyinfra.api.operation import PyinfraOperation
 
 from operations import snapshot
+from operations.output import COMMAND_SECONDS
 
 P = ParamSpec("P")
 BEGUN = "openclaw_begun"
@@ -30,6 +32,8 @@ def operation(function: Callable[P, Generator]) -> PyinfraOperation[P]:
         if host.state.is_executing:
             host.connector_data[BEGUN] = True
         for command in function(*args, **kwargs):
+            if isinstance(command, StringCommand):
+                command.connector_arguments.setdefault("_timeout", COMMAND_SECONDS)
             yield command
             snapshot.forget(host)
 

@@ -1,14 +1,19 @@
-"""What pyinfra works out anew for each operation on each host, worked out once or for less."""
+"""What pyinfra works out anew for each operation on each host, worked out once or for less; and the
+output of commands, read with limits."""
 
 from __future__ import annotations
 
 import sys
 from functools import cache
 from traceback import walk_stack
-from types import FrameType
-from typing import NamedTuple
+from types import FrameType, ModuleType
+from typing import Any, NamedTuple
 
 from pyinfra.api import arguments, connectors, util
+from pyinfra.connectors import ssh
+from pyinfra.connectors import util as connector_util
+
+from operations.output import read_output_buffers
 
 _all_global_arguments = cache(arguments.all_global_arguments)
 _entry_points = cache(connectors.entry_points)
@@ -31,6 +36,19 @@ def _place(frame: FrameType) -> Place:
 
 def install() -> None:
     """Put it in the place of pyinfra's own."""
-    vars(util).update(stack=_stack, getframeinfo=_place)
-    vars(arguments).update(all_global_arguments=_all_global_arguments)
-    vars(connectors).update(entry_points=_entry_points)
+    replace(util, stack=_stack, getframeinfo=_place)
+    replace(arguments, all_global_arguments=_all_global_arguments)
+    replace(connectors, entry_points=_entry_points)
+    for module in (connector_util, ssh):
+        replace(module, read_output_buffers=read_output_buffers)
+
+
+def replace(module: ModuleType, **names: Any) -> None:
+    """Put something in the place of names of a module.
+
+    Raises:
+        AttributeError: there is no such name any more.
+    """
+    for name, value in names.items():
+        getattr(module, name)
+        setattr(module, name, value)
