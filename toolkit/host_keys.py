@@ -8,21 +8,20 @@ from __future__ import annotations
 
 import re
 import shlex
-import socket
 import subprocess
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from paramiko import HostKeys, PKey, SSHException, Transport
+from paramiko import PKey, SSHException, Transport
 from paramiko.hostkeys import HostKeyEntry
 from pyinfra.api.exceptions import PyinfraError
 from pyinfra.api.host import Host
 from pyinfra.connectors.base import DataMeta
 from pyinfra.connectors.ssh import connector_data_meta
-from pyinfra.connectors.sshuserclient import SSHClient
-from pyinfra.connectors.sshuserclient.client import get_ssh_config
 
-from toolkit.settings.machines import ssh_config
+from toolkit import openssh
+from toolkit.settings.machines import resolved
 
 STRICT = "ssh_strict_host_key_checking"
 SECONDS = 15
@@ -72,41 +71,33 @@ def fingerprint(key: PKey, name: str = "") -> str:
 
 
 def scan(host: Host) -> Keys:
-    """Return the keys of a host, asked of it directly or through its ProxyJump.
+    """Return the keys of a host, asked of it directly or through what leads to it.
 
     Raises:
         HostKeyError: it does not answer, or a jump host does not let us through.
     """
+    there = resolved(host)
+    files = openssh.files(there, host.data.get("ssh_known_hosts_file"))
     offered: list[PKey] = []
     for kind in KINDS:
-        name, files, transport = _transport(host)
         try:
-            transport.get_security_options().key_types = kind
-            transport.start_client(timeout=SECONDS)
-            offered.append(transport.get_remote_server_key())
-        except SSHException as error:
+            with openssh.way(there, SECONDS) as way, closing(Transport(way)) as transport:
+                transport.get_security_options().key_types = kind
+                transport.start_client(timeout=SECONDS)
+                offered.append(transport.get_remote_server_key())
+        except (SSHException, OSError, EOFError) as error:
+            if advised := advice(host, str(error), None, False):
+                raise HostKeyError(advised) from None
             if "Incompatible" not in f"{type(error).__name__} {error}":
                 raise HostKeyError(f"no answer in the SSH protocol: {error}") from None
-        except (OSError, EOFError) as error:
-            raise HostKeyError(f"no answer in the SSH protocol: {error}") from None
-        finally:
-            transport.close()
     if not offered:
         raise HostKeyError("it offers no key of a kind that is still thought safe")
-    return Keys(name, files, tuple(offered), known(name, files))
+    return Keys(there.known_name, files, tuple(offered), known(there.known_name, files))
 
 
 def known(name: str, files: tuple[Path, ...]) -> tuple[PKey, ...]:
     """Return the keys that known_hosts files have for a name, hashed or not."""
-    found: list[PKey] = []
-    for file in filter(Path.exists, files):
-        keys = HostKeys()
-        try:
-            keys.load(str(file))
-        except (OSError, ValueError, SSHException) as error:
-            raise HostKeyError(f"{file} cannot be read: {error}") from None
-        found += (keys.lookup(name) or {}).values()
-    return tuple(found)
+    return openssh.lookup(name, files).keys
 
 
 def write(keys: Keys, chosen: tuple[PKey, ...]) -> None:
@@ -156,37 +147,9 @@ def advice(host: Host, reason: str, target: str | None, several: bool) -> str | 
 
 def _trusted(host: Host, name: str, target: str | None, several: bool) -> list[str]:
     """Return the target of `trust` that is about `name`: the host itself, or a jump host."""
-    data = host.data
-    config = get_ssh_config(data.get("ssh_config_file"))
-    for hop in ssh_config(host).get("proxyjump", "").split(","):
-        hostname, settings = SSHClient.derive_shorthand(config, hop) if hop else ("", {})
-        resolved = config.lookup(hostname).get("hostname", hostname) if hop and config else ""
-        if hop and name == _name(resolved, int(settings["port"])):
-            file = data.get("ssh_config_file")
-            return [hop, *(["--set", f"ssh_config_file={file}"] if file else [])]
+    there = resolved(host)
+    for hop, text in zip(openssh.hops(there), there.jumps, strict=True):
+        if name == hop.known_name:
+            file = there.config_file
+            return [text, *(["--set", f"ssh_config_file={file}"] if file else [])]
     return [target or host.name, *(["--limit", host.name] if several else [])]
-
-
-def _transport(host: Host) -> tuple[str, tuple[Path, ...], Transport]:
-    """Return the name and the files in known_hosts, and a transport that is not yet started."""
-    data = host.data
-    given = {"port": int(data.get("ssh_port"))} if data.get("ssh_port") else {}
-    client = SSHClient()
-    try:
-        hostname, config, *_, files, _, _ = client.parse_config(
-            data.get("ssh_hostname") or host.name,
-            {**given, "timeout": SECONDS},
-            ssh_config_file=data.get("ssh_config_file"),
-        )
-        port = given.get("port") or config["port"]
-        way = config.get("sock") or socket.create_connection((hostname, port), SECONDS)
-    except (SSHException, OSError, EOFError) as error:
-        raise HostKeyError(advice(host, str(error), None, False) or str(error)) from None
-    if data.get("ssh_known_hosts_file"):
-        files = (data.get("ssh_known_hosts_file"),)
-    paths = tuple(Path(file).expanduser() for file in files)
-    return _name(hostname, port), paths, Transport(way)
-
-
-def _name(hostname: str, port: int) -> str:
-    return hostname if port == 22 else f"[{hostname}]:{port}"

@@ -18,7 +18,7 @@ from toolkit import commands
 from toolkit.options import TARGET_HELP, leave, target_options
 from toolkit.settings import Settings, settings_for
 from toolkit.settings.layers import connector_types
-from toolkit.settings.machines import ssh_config
+from toolkit.settings.machines import resolved as resolved_by_ssh
 from toolkit.settings.sources import HIDDEN, layers_of, leaves, resolved
 from toolkit.targets import LOCAL
 from toolkit.terminal import Screen, said
@@ -82,16 +82,16 @@ def connection(host: Host) -> dict[str, Any]:
     if not issubclass(host.connector_cls, SSHConnector):
         kind = host.connector_cls.__name__.removesuffix("Connector").lower()
         return {"connector": kind, **_others(host)}
-    found = ssh_config(host)
-    keys = [data.get("ssh_key")] if data.get("ssh_key") else found.get("identityfile", [])
+    there = resolved_by_ssh(host)
+    keys = [data.get("ssh_key")] if data.get("ssh_key") else there.own_identities
     reached = {
         "connector": "ssh",
-        "address": found["hostname"],
-        "port": int(data.get("ssh_port") or found.get("port") or 22),
-        "user": data.get("ssh_user") or found.get("user"),
+        "address": there.hostname,
+        "port": there.port,
+        "user": there.user,
         "key": ", ".join(keys) or None,
-        "jump": found.get("proxyjump"),
-        "command": found.get("proxycommand"),
+        "jump": ",".join(there.jumps) or None,
+        "command": there.command,
         **_others(host),
     }
     return {key: value for key, value in reached.items() if value is not None}

@@ -28,13 +28,12 @@ from pyinfra.api.state import State, StateStage
 from pyinfra.connectors import util as connector_util
 from pyinfra.connectors.docker import DockerConnector
 from pyinfra.connectors.ssh import SSHConnector
-from pyinfra.connectors.sshuserclient import client as ssh_client
 from pyinfra.connectors.util import SUDO_PASSWORD_REQUIRED_LINES
 from pyinfra.context import ctx_config, ctx_inventory, ctx_state
 
 from operations import answers
 from operations.connection import transport
-from toolkit import fast_pyinfra, history, host_keys, targets, terminal
+from toolkit import fast_pyinfra, history, host_keys, ssh_client, targets, terminal
 from toolkit.display import Display, LogHandler, split_prefix
 from toolkit.rollout import Rollout, rollout_for
 from toolkit.settings import settings_for
@@ -242,8 +241,7 @@ class Session:
         self.state.print_output = True  # feeds the display, which shows it with -vvv
         fast_pyinfra.install()
         host_keys.check_strictly()
-        # A jump host with an unknown key: an error, rather than a question under our display.
-        vars(ssh_client).update(AskPolicy=ssh_client.StrictPolicy)
+        ssh_client.install()
         vars(connector_util).update(
             Popen=partial(Popen, start_new_session=True),
             getpass=lambda prompt: "",  # asked by us, before anything starts
@@ -266,18 +264,15 @@ def prepare_socket(host: Host) -> None:
     """Send small packets at once, and notice when the other side is gone.
 
     The first halves, measured, the time of a run over SSH. Without the second a host whose network
-    is cut would hold up the run for a quarter of an hour. Through a jump host it is that
-    connection's socket that counts.
+    is cut would hold up the run for a quarter of an hour. Through a jump host `ssh` does both.
     """
-    way = transport(host)
-    while way is not None:
-        if isinstance(way.sock, socket.socket):
-            way.sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-            for option, value in SOCKET_OPTIONS.items():
-                if number := getattr(socket, option, None):
-                    way.sock.setsockopt(socket.IPPROTO_TCP, number, value)
-        jump = getattr(way.sock, "get_transport", None)
-        way = jump() if jump else None
+    found = transport(host)
+    way = found.sock if found else None
+    if isinstance(way, socket.socket) and way.family in (socket.AF_INET, socket.AF_INET6):
+        way.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for option, value in SOCKET_OPTIONS.items():
+            if number := getattr(socket, option, None):
+                way.setsockopt(socket.IPPROTO_TCP, number, value)
 
 
 @contextmanager

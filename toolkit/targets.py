@@ -31,10 +31,11 @@ ACCEPTED = (
     "(MODULE:FUNCTION), or what pyinfra's connectors find (@terraform, @vagrant, @docker/ID)"
 )
 _ADDRESS = re.compile(
-    r"(?:(?P<user>[^@\s:/\[\]]+)@)?"
-    r"(?:\[(?P<v6>[0-9A-Fa-f:.]+(?:%\w+)?)\]|(?P<bare6>[0-9A-Fa-f]*:[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*)"
-    r"|(?P<host>[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_])?))"
-    r"(?::(?P<port>\d{1,5}))?"
+    r"(?:ssh://)?(?:(?P<user>[^@\s:/\[\]-][^@\s:/\[\]]*)@)?"
+    r"(?:\[(?P<v6>[0-9A-Fa-f:.]+(?:%[\w.-]+)?)\]"
+    r"|(?P<bare6>[0-9A-Fa-f]*:[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*(?:%[\w.-]+)?)"
+    r"|(?P<host>[A-Za-z0-9_](?:[A-Za-z0-9._+/-]*[A-Za-z0-9_])?))"
+    r"(?::(?P<port>\d{1,5}))?/?"
 )
 
 
@@ -115,6 +116,8 @@ def load_inventory(target: str | None, overrides: dict[str, Any]) -> Inventory:
         inventory = _from_connector(text, overrides)
     elif functions.REFERENCE.fullmatch(text):
         inventory = functions.call(text).inventory(overrides)
+    elif path.exists() and "/" in text:
+        raise TargetError(f"target {text}: it is no inventory; accepted are {ACCEPTED}")
     else:
         addresses = {part: Address.parse(part.strip()) for part in text.split(",")}
         names = [(address.hostname, address.data()) for address in addresses.values()]

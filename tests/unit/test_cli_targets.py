@@ -30,6 +30,10 @@ from toolkit.targets import (
         ("2001:db8::7", Address("2001:db8::7")),
         ("root@::1", Address("::1", "root")),
         ("[fe80::1%eth0]:22", Address("fe80::1%eth0", None, 22)),
+        ("root@fe80::1%eth0", Address("fe80::1%eth0", "root")),
+        ("ssh://root@203.0.113.7:2222", Address("203.0.113.7", "root", 2222)),
+        ("ssh://claw1/", Address("claw1")),
+        ("team/web+1", Address("team/web+1")),
     ],
 )
 def test_address(text: str, address: Address) -> None:
@@ -40,7 +44,7 @@ def test_address(text: str, address: Address) -> None:
     "text",
     [
         *("", "a b", "root@", "@", "root@@host", "host:", "host:ssh", "host:0", "host:70000"),
-        *("-oProxyCommand=x", "user@-oProxyCommand=x", "host/path", "ssh://host", "$(id)", "[::1"),
+        *("-oProxyCommand=x", "user@-oProxyCommand=x", "/etc", "ssh://", "$(id)", "[::1", "-x@h"),
     ],
 )
 def test_not_an_address(text: str) -> None:

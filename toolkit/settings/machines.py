@@ -7,24 +7,21 @@ directories; the engine is the machine's, so its settings have to be the same.
 from __future__ import annotations
 
 import ipaddress
-import os
-import subprocess
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import combinations
-from typing import Any
 
-import paramiko.config
+from gevent.pool import Pool
 from pyinfra.api.host import Host
 from pyinfra.connectors.ssh import SSHConnector
-from pyinfra.connectors.sshuserclient.client import get_ssh_config
-from pyinfra.connectors.sshuserclient.config import FakeInvoke, FakeInvokeResult
 
+from toolkit import openssh
+from toolkit.openssh import OpenSSHError, Resolved
 from toolkit.settings.errors import Problem
 from toolkit.settings.model import Engine, Settings
 from toolkit.settings.paths import inside
 
+AT_ONCE = 8
 DIRECTORIES = ("project", "config", "workspace", "auth")
-SSH_PORT = 22
 
 
 def machine(host: Host) -> str:
@@ -34,44 +31,47 @@ def machine(host: Host) -> str:
     """
     if not issubclass(host.connector_cls, SSHConnector):
         return host.name
-    found = ssh_config(host)
-    port = host.data.get("ssh_port") or found.get("port") or SSH_PORT
-    through = f" through {found['proxyjump']}" if "proxyjump" in found else ""
-    return f"{found['hostname'].lower()}:{port}{through}"
+    there = resolved(host)
+    through = f" through {there.way_through}" if there.way_through else ""
+    return f"{there.hostname.lower()}:{there.port}{through}"
 
 
-def ssh_config(host: Host) -> dict[str, Any]:
-    """Return what the user's configuration of SSH says of a host; `hostname` is always there."""
-    name = host.data.get("ssh_hostname") or host.name
-    config = get_ssh_config(host.data.get("ssh_config_file"))
-    return {"hostname": name, **(config.lookup(name) if config else {})}
+def resolved(host: Host) -> Resolved:
+    """Return what OpenSSH makes of a host over SSH, with what its host data say.
 
-
-class MatchExec(FakeInvoke):
-    """`Match exec` in the user's shell, as ssh_config(5) has it; pyinfra's leaves the `-c` out."""
-
-    @staticmethod
-    def run(cmd: str, *_: object, **__: object) -> FakeInvokeResult:
-        shell = os.environ.get("SHELL") or "/bin/sh"
-        done = subprocess.run([shell, "-c", cmd], stdout=subprocess.DEVNULL)
-        result = FakeInvokeResult()
-        result.ok = done.returncode == 0
-        return result
-
-
-vars(paramiko.config).update(invoke=MatchExec)
+    Raises:
+        OpenSSHError: it refuses the configuration or the name.
+    """
+    data = host.data
+    port = data.get("ssh_port")
+    return openssh.resolve(
+        data.get("ssh_hostname") or host.name,
+        data.get("ssh_user"),
+        int(port) if port else None,
+        data.get("ssh_config_file"),
+    )
 
 
 def problems(hosts: Iterable[Host], settings: Mapping[str, Settings]) -> Iterator[Problem]:
     """Yield what hosts on one machine may not share; `settings` are those that are valid."""
     together: dict[str, list[str]] = {}
-    for host in hosts:
-        if host.name in settings:
-            together.setdefault(machine(host), []).append(host.name)
+    known = [host for host in hosts if host.name in settings]
+    for host, place in zip(known, Pool(AT_ONCE).map(_machine, known), strict=True):
+        if isinstance(place, OpenSSHError):
+            yield Problem(host.name, "ssh", str(place))
+        else:
+            together.setdefault(place, []).append(host.name)
     for place, names in together.items():
         for first, second in combinations(names, 2):
             for key, message in _clashes(settings[second], settings[first]):
                 yield Problem(second, key, f"{message} {first}, which is on {place} too")
+
+
+def _machine(host: Host) -> str | OpenSSHError:
+    try:
+        return machine(host)
+    except OpenSSHError as error:
+        return error
 
 
 def _clashes(one: Settings, other: Settings) -> Iterator[tuple[str, str]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -160,15 +161,19 @@ def _validated(inventory: Inventory, variables: Mapping[str, str]) -> dict[str, 
         logger.warning(sentence)
     problems: list[Problem] = list(from_environment.problems)
     found: dict[str, _Known] = {}
+    reached = []
     for host in inventory:
-        problems.extend(_connector_problems(host))
+        if wrong_connection := list(_connector_problems(host)):
+            problems.extend(wrong_connection)
+        else:
+            reached.append(host)
         merged = merge([*inventory_layers(host), from_environment.layer, overrides])
         settings, wrong = validate(host.name, merged)
         problems.extend(wrong)
         if settings:
             found[host.name] = _Known(settings, sources, merged)
     valid = {name: known.settings for name, known in found.items()}
-    problems.extend(machines.problems(inventory, valid))
+    problems.extend(machines.problems(reached, valid))
     if problems:
         raise SettingsError.of(problems)
     return found
@@ -187,6 +192,19 @@ def _connector_problems(host: Host) -> Iterator[Problem]:
                     key,
                     f"given {kind(value)} ({layer.where(key)}); accepted: {TYPE_NAMES[accepted]}",
                 )
+            elif value is not None and (fitting := _refused(key, value)):
+                yield Problem(
+                    host.name, key, f"given {value!r} ({layer.where(key)}); accepted: {fitting}"
+                )
+
+
+def _refused(key: str, value: Any) -> str | None:
+    """Return what is accepted for connection data, where `value` is not."""
+    if key == "ssh_port" and not 0 < value < 65536:
+        return "1 to 65535"
+    if key == "ssh_config_file" and not Path(value).expanduser().is_file():
+        return "a file on this machine"
+    return None
 
 
 def _warn(found: Mapping[str, _Known]) -> None:

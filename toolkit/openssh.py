@@ -1,0 +1,341 @@
+"""What OpenSSH itself makes of a host: `ssh -G` resolves it, `ssh -W` leads through jump hosts, and
+`ssh-keygen -F` looks its keys up. Nobody else reads ssh_config or known_hosts.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import contextlib
+import os
+import pwd
+import re
+import shlex
+import socket
+import subprocess
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from paramiko import PKey, SSHException
+from paramiko.pkey import UnknownKeyType
+from pyinfra.api.exceptions import PyinfraError
+
+SECONDS = 30
+"""How long `ssh -G` may take, with the commands of `Match exec`."""
+_TRUE = ("yes", "true")
+_TOKENS = re.compile(r"%(.)")
+
+
+class OpenSSHError(PyinfraError):
+    """OpenSSH does not accept a host or its configuration; the message is what it said."""
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A host as OpenSSH would connect to it: ssh_config(5)'s options, with values in seconds.
+
+    `original` is what was asked for, `known_name` the name of its key in known_hosts; `strict` is
+    `yes`, `ask`, `accept-new` or `no`; `agent` the agent's socket, '' for the usual one, None for
+    no agent.
+    """
+
+    original: str
+    hostname: str
+    port: int
+    user: str
+    known_name: str
+    known_hosts: tuple[Path, ...]
+    strict: str
+    identities: tuple[str, ...]
+    certificates: tuple[str, ...]
+    identities_only: bool
+    agent: str | None
+    timeout: float | None
+    keep_alive: int
+    forward_agent: bool
+    family: socket.AddressFamily
+    command: str | None
+    jumps: tuple[str, ...]
+    config_file: str | None
+
+    @property
+    def own_identities(self) -> tuple[str, ...]:
+        """The identity files that are not those which ssh tries by itself."""
+        return tuple(path for path in self.identities if not path.startswith("~/.ssh/id_"))
+
+    @property
+    def way_through(self) -> str | None:
+        """What leads to it, if it is not reached directly."""
+        return ",".join(self.jumps) or self.command
+
+
+@dataclass(frozen=True)
+class KnownKeys:
+    """What known_hosts files have for a name; `authority`: they have a certificate authority for
+    it, which cannot be used here.
+    """
+
+    keys: tuple[PKey, ...] = ()
+    revoked: tuple[PKey, ...] = ()
+    authority: bool = False
+
+
+@cache
+def resolve(
+    name: str, user: str | None = None, port: int | None = None, config_file: str | None = None
+) -> Resolved:
+    """Return what OpenSSH makes of a host, asked once per process.
+
+    Args:
+        name: a name of ssh_config, or an address.
+        user, port: what was given for it, as `ssh -l` and `-p`.
+        config_file: as `ssh -F`; None: the user's and the system's.
+
+    Raises:
+        OpenSSHError: it refuses the configuration or the name, or is not installed.
+    """
+    words = [*_file(config_file)]
+    words += ["-l", user] if user else []
+    words += ["-p", str(port)] if port else []
+    said: dict[str, list[str]] = {}
+    for line in _run(["ssh", "-G", *words, "--", name]).splitlines():
+        key, _, value = line.partition(" ")
+        said.setdefault(key, []).append(value)
+
+    def one(key: str, default: str = "") -> str:
+        return said.get(key, [default])[0]
+
+    hostname, number = one("hostname", name), int(one("port", "22"))
+    alias = one("hostkeyalias")
+    strict = one("stricthostkeychecking", "ask")
+    agent = one("identityagent", "SSH_AUTH_SOCK")
+    timeout = one("connecttimeout", "none")
+    jump, command = one("proxyjump", "none"), one("proxycommand", "none")
+    found = Resolved(
+        original=name,
+        hostname=hostname,
+        port=number,
+        user=one("user"),
+        known_name=alias or _known_name(hostname.lower(), number),
+        known_hosts=tuple(_known_hosts(one("userknownhostsfile"), one("globalknownhostsfile"))),
+        strict={"true": "yes", "false": "no", "off": "no"}.get(strict, strict),
+        identities=tuple(said.get("identityfile", ())),
+        certificates=tuple(said.get("certificatefile", ())),
+        identities_only=one("identitiesonly") in _TRUE,
+        agent=None if agent == "none" else _agent(agent),
+        timeout=None if timeout == "none" else float(timeout),
+        keep_alive=int(one("serveraliveinterval", "0")),
+        forward_agent=one("forwardagent") in _TRUE,
+        family={"inet": socket.AF_INET, "inet6": socket.AF_INET6}.get(
+            one("addressfamily"), socket.AF_UNSPEC
+        ),
+        command=None,
+        jumps=() if jump == "none" else tuple(jump.split(",")),
+        config_file=config_file,
+    )
+    if command == "none":
+        return found
+    return Resolved(**{**vars(found), "command": _expanded(command, found)})
+
+
+def hops(there: Resolved) -> list[Resolved]:
+    """Return the jump hosts on the way to a host, the nearest first; raises like `resolve`."""
+    return [resolve(*_hop(hop), there.config_file) for hop in there.jumps]
+
+
+def files(there: Resolved, given: str | None) -> tuple[Path, ...]:
+    """Return the known_hosts files of a host; `given` is what its host data names instead."""
+    return (Path(given).expanduser(),) if given else there.known_hosts
+
+
+def lookup(name: str, files: Iterable[Path]) -> KnownKeys:
+    """Return what known_hosts files have for a name: hashed, by pattern, or as it is.
+
+    What `ssh-keygen` cannot read of a file is passed over, as `ssh` does.
+    """
+    keys: list[PKey] = []
+    revoked: list[PKey] = []
+    authority = False
+    for file in filter(Path.is_file, files):
+        words = ["ssh-keygen", "-F", name, "-f", str(file)]
+        for line in _run(words, failing=True).splitlines():
+            marker, fields = "", line.split()
+            if fields and fields[0].startswith("@"):
+                marker, *fields = fields
+            if line.startswith("#") or len(fields) < 3:
+                continue
+            if marker == "@cert-authority":
+                authority = True
+            elif key := _key(fields[1], fields[2]):
+                (revoked if marker == "@revoked" else keys).append(key)
+    return KnownKeys(tuple(keys), tuple(revoked), authority)
+
+
+@contextlib.contextmanager
+def way(there: Resolved, timeout: float) -> Iterator[socket.socket]:
+    """Open the way to a host: a TCP connection, or what ProxyJump and ProxyCommand lead through.
+
+    The socket is closed if the body fails, and is the caller's otherwise.
+
+    Raises:
+        OSError: nobody answers.
+        SSHException: what leads there said why it does not; the key of a jump host is not known.
+    """
+    if not (there.jumps or there.command):
+        found, said = _connected(there, timeout), None
+    else:
+        for hop in hops(there):
+            if hop.strict in ("ask", "yes") and not lookup(hop.known_name, hop.known_hosts).keys:
+                raise SSHException(f"No host key for {hop.known_name} found in known_hosts")
+        found, said = _through(there)
+    try:
+        yield found
+    except (SSHException, OSError, EOFError) as error:
+        found.close()
+        reason = said() if said else ""
+        raise SSHException(reason) if reason else error from None
+    except BaseException:
+        found.close()
+        raise
+
+
+def _connected(there: Resolved, timeout: float) -> socket.socket:
+    errors: list[OSError] = []
+    for family, kind, protocol, _, address in socket.getaddrinfo(
+        there.hostname, there.port, there.family, socket.SOCK_STREAM
+    ):
+        found = socket.socket(family, kind, protocol)
+        found.settimeout(timeout)
+        try:
+            found.connect(address)
+        except OSError as error:
+            found.close()
+            errors.append(error)
+        else:
+            return found
+    raise errors[-1]
+
+
+def _through(there: Resolved) -> tuple[socket.socket, Callable[[], str]]:
+    """Return a socket that `ssh -W` or the ProxyCommand leads on, and what tells their errors."""
+    if there.jumps:
+        words = _jump(list(zip(there.jumps, hops(there), strict=True)), there)
+    else:
+        words = [os.environ.get("SHELL") or "/bin/sh", "-c", f"exec {there.command}"]
+    ours, theirs = socket.socketpair()
+    with theirs:
+        os.set_blocking(theirs.fileno(), True)  # gevent's are not, and it is inherited
+        end = theirs.fileno()
+        process = subprocess.Popen(
+            words, stdin=end, stdout=end, stderr=subprocess.PIPE, start_new_session=True
+        )
+
+    def said() -> str:
+        """What it printed before it ended; '' while it runs."""
+        try:
+            _, text = process.communicate(timeout=5)
+        except subprocess.TimeoutExpired:
+            return ""
+        lines = text.decode(errors="replace").strip().splitlines() if text else []
+        return f"{shlex.join(words)}: {' '.join(lines)[-500:]}" if lines else ""
+
+    return ours, said
+
+
+def _jump(before: list[tuple[str, Resolved]], there: Resolved) -> list[str]:
+    """Return the `ssh -W` that leads to a host through jump hosts, and asks nothing."""
+    *further, (text, hop) = before
+    name, user, port = _hop(text)
+    words = ["ssh", *_file(there.config_file), "-o", "BatchMode=yes"]
+    words += ["-o", "ServerAliveInterval=20"]
+    if _moved_home():
+        known = " ".join(f'"{file}"' for file in hop.known_hosts)
+        words += ["-o", f"UserKnownHostsFile={known}"]
+    if further:
+        command = shlex.join(_jump(further, hop)).replace("%", "%%")
+        words += ["-o", f"ProxyCommand={command}"]
+    words += ["-l", user] if user else []
+    words += ["-p", str(port)] if port else []
+    return [*words, "-W", f"[{there.hostname}]:{there.port}", "--", name]
+
+
+def _run(words: list[str], failing: bool = False) -> str:
+    try:
+        done = subprocess.run(
+            words, stdin=subprocess.DEVNULL, capture_output=True, timeout=SECONDS, check=False
+        )
+    except FileNotFoundError:
+        raise OpenSSHError(f"this machine has no {words[0]}: install OpenSSH's client") from None
+    except subprocess.TimeoutExpired:
+        raise OpenSSHError(f"{shlex.join(words)} took more than {SECONDS} s") from None
+    if done.returncode and not failing:
+        said = done.stderr.decode(errors="replace").strip()
+        raise OpenSSHError(f"{shlex.join(words)}: {said or 'failed'}")
+    return done.stdout.decode(errors="replace")
+
+
+def _file(config_file: str | None) -> list[str]:
+    """Return `-F FILE`; ssh itself looks into the home of the user database, not into $HOME."""
+    if config_file is None and _moved_home():
+        own = Path.home() / ".ssh/config"
+        config_file = str(own) if own.exists() else os.devnull
+    return [] if config_file is None else ["-F", str(Path(config_file).expanduser())]
+
+
+def _moved_home() -> str | None:
+    """Return the home of the user database where $HOME is another."""
+    with contextlib.suppress(KeyError):
+        listed = pwd.getpwuid(os.getuid()).pw_dir
+        if Path(listed) != Path.home():
+            return listed
+    return None
+
+
+def _known_name(hostname: str, port: int) -> str:
+    return hostname if port == 22 else f"[{hostname}]:{port}"
+
+
+def _known_hosts(*lists: str) -> Iterator[Path]:
+    moved = _moved_home()
+    for file in (word for words in lists for word in words.split() if word != "none"):
+        if moved and file.startswith(f"{moved}/.ssh/known_hosts"):
+            file = f"{Path.home()}/.ssh/{Path(file).name}"
+        yield Path(file).expanduser()
+
+
+def _agent(value: str) -> str:
+    if value == "SSH_AUTH_SOCK":
+        return ""
+    return os.environ.get(value[1:].strip("{}"), "") if value.startswith("$") else value
+
+
+def _expanded(command: str, there: Resolved) -> str:
+    values = {"%": "%", "h": there.hostname, "n": there.original, "p": there.port, "r": there.user}
+
+    def value(found: re.Match[str]) -> str:
+        if found[1] not in values:
+            raise OpenSSHError(f"ProxyCommand {command}: %{found[1]} is not understood")
+        return str(values[found[1]])
+
+    return _TOKENS.sub(value, command)
+
+
+def _hop(text: str) -> tuple[str, str | None, int | None]:
+    """Return name, user and port of a hop as ProxyJump has it: `[USER@]HOST[:PORT]` or a URI."""
+    user, _, place = text.removeprefix("ssh://").rpartition("@")
+    host, port = place, ""
+    if place.startswith("["):
+        host, _, port = place[1:].partition("]")
+    elif place.count(":") == 1:
+        host, _, port = place.partition(":")
+    port = port.strip(":/")
+    return host, user or None, int(port) if port else None
+
+
+def _key(kind: str, text: str) -> PKey | None:
+    try:
+        return PKey.from_type_string(kind, base64.b64decode(text, validate=True))
+    except (UnknownKeyType, SSHException, binascii.Error, ValueError):
+        return None
