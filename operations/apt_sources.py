@@ -8,6 +8,8 @@ from operations.system import ARCHITECTURES, System
 from toolkit.settings import Settings
 
 KEY = "/etc/apt/keyrings/docker.asc"
+FINGERPRINT = "9DC858229FC7DD38854AE2D88D81803C0EBFCD88"
+"""Of Docker's key for Debian and Ubuntu: https://docs.docker.com/engine/install/debian/"""
 SOURCE = "/etc/apt/sources.list.d/docker.sources"
 TRIXIE_FILES = (
     "/etc/apt/sources.list.d/openclaw-trixie.sources",

@@ -7,19 +7,19 @@ to the lock that comes with the toolkit; `--tools` adds the newest pnpm and Bun.
 from __future__ import annotations
 
 import argparse
-import json
-import shutil
-import subprocess
 import sys
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
-from toolkit import lock
+from pydantic import ValidationError
+
+from toolkit import lock, npm, trees
 from toolkit.lock import Binary, LockError, Npm, Release
+from toolkit.npm import ReleaseError
 
 NPM_MAJOR = "11"
-"""npm 12 does not run the install scripts of packages unless each is allowed by name."""
+"""The major that releases are tried with."""
 
 
 @dataclass(frozen=True)
@@ -42,14 +42,6 @@ TOOLS = {
     "bun": Packages("@oven/bun-linux-x64", "@oven/bun-linux-aarch64", "bin/bun"),
 }
 """Tools of the sandbox images that are npm packages."""
-
-
-class ReleaseError(LockError):
-    """A release cannot be resolved; `fix` says what the user can do."""
-
-    def __init__(self, what: str, fix: str) -> None:
-        self.what, self.fix = what, fix
-        super().__init__(f"{what} ({fix})")
 
 
 _answers: dict[str, Release | ReleaseError] = {}
@@ -77,30 +69,35 @@ def resolve(version: str) -> Release:
 
 
 def _resolve(version: str) -> Release:
-    if not shutil.which("npm"):
+    if not npm.there():
         raise ReleaseError(
             f"gateway.version {version} is not in the lock, and this machine has no npm to ask",
             f"install npm here, or run `python -m toolkit.releases {version}` where there is one"
             f" and bring {lock.location()} along; accepted without: "
             + ", ".join(lock.read().releases),
         )
-    found = _view(f"openclaw@{version}", "dist.integrity", "engines.node")
+    found = npm.view(f"openclaw@{version}", "dist.integrity", "engines.node")
     if not found:
-        newest = _view("openclaw", "version")
+        newest = npm.view("openclaw", "version")
         raise ReleaseError(
             f"gateway.version {version}: npm has no such release of openclaw",
             f"accepted: a released version; the newest is {newest}",
         )
-    engines = found["engines.node"]
-    node = _node(engines)
-    npm = _newest(_view(f"npm@{NPM_MAJOR}", "version"))
-    return Release(
-        resolved=datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        engines=engines,
-        openclaw=found["dist.integrity"],
-        node=_binary(NODE, node),
-        npm=Npm(version=npm, integrity=_view(f"npm@{npm}", "dist.integrity")),
-    )
+    try:
+        engines = found["engines.node"]
+        newest = _newest(npm.view(f"npm@{NPM_MAJOR}", "version"))
+        return Release(
+            resolved=datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            engines=engines,
+            openclaw=found["dist.integrity"],
+            node=_binary(NODE, _node(engines)),
+            npm=Npm(version=newest, integrity=npm.view(f"npm@{newest}", "dist.integrity")),
+        )
+    except (ValidationError, KeyError, TypeError, ValueError):
+        raise ReleaseError(
+            f"gateway.version {version}: npm does not say what it runs on as releases do",
+            "choose another gateway.version",
+        ) from None
 
 
 def newest_tools() -> dict[str, Binary]:
@@ -109,10 +106,10 @@ def newest_tools() -> dict[str, Binary]:
     Raises:
         ReleaseError: no npm on this machine to ask, or npm does not answer.
     """
-    if not shutil.which("npm"):
+    if not npm.there():
         raise ReleaseError("this machine has no npm to ask", "run it where there is one")
     return {
-        name: _binary(packages, _newest(_view(packages.arm64, "version")))
+        name: _binary(packages, _newest(npm.view(packages.arm64, "version")))
         for name, packages in TOOLS.items()
     }
 
@@ -121,7 +118,7 @@ def _binary(packages: Packages, version: str) -> Binary:
     found = {}
     for architecture in ("x64", "arm64"):
         package = f"{getattr(packages, architecture)}@{version}"
-        found[architecture] = _view(package, "dist.integrity")
+        found[architecture] = npm.view(package, "dist.integrity")
         if not found[architecture]:
             raise ReleaseError(
                 f"npm has no {package}", "try again later, or choose another version"
@@ -139,7 +136,7 @@ def oldest_major(versions: list[str]) -> str:
 def _node(engines: str) -> str:
     """npm itself says which versions satisfy the range."""
     both = [
-        set(_list(_view(f"node-linux-{architecture}@{engines}", "version")))
+        set(_list(npm.view(f"node-linux-{architecture}@{engines}", "version")))
         for architecture in ("x64", "arm64")
     ]
     common = [version for version in both[0] & both[1] if "-" not in version]
@@ -160,22 +157,6 @@ def _list(value: Any) -> list[str]:
     return value if isinstance(value, list) else [value] if value else []
 
 
-def _view(package: str, *fields: str) -> Any:
-    """Return what `npm view` says, None if there is no such version."""
-    done = subprocess.run(
-        ["npm", "view", package, *fields, "--json"], capture_output=True, text=True, check=False
-    )
-    if done.returncode and "E404" not in done.stdout + done.stderr:
-        lines = [line for line in done.stderr.splitlines() if "error" in line.lower()]
-        raise ReleaseError(
-            f"npm view {package} failed: {lines[0] if lines else done.stderr.strip()}",
-            "check the network and the npm configuration of this machine",
-        )
-    if done.returncode or not done.stdout.strip():
-        return None
-    return json.loads(done.stdout)
-
-
 def main() -> int:
     """Resolve a release, or the tools, and record it; for the command line."""
     parser = argparse.ArgumentParser(prog="python -m toolkit.releases", description=__doc__)
@@ -191,7 +172,10 @@ def main() -> int:
             path = lock.record(tools=found, path=target)
             said = ", ".join(f"{name} {tool.version}" for name, tool in found.items())
         else:
-            path = lock.record(releases={options.version: resolve(options.version)}, path=target)
+            release = resolve(options.version)
+            tree = trees.of(options.version, release)
+            path = lock.record(releases={options.version: release}, path=target)
+            trees.record(options.version, tree, trees.SHIPPED if options.shipped else None)
             said = options.version
     except LockError as error:
         print(error, file=sys.stderr)

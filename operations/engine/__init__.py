@@ -61,12 +61,12 @@ def installed(settings: Settings) -> Generator:
         host.noop("the engine that is there is used")
         return
     fresh, had = not current().installed, packages.current().versions
+    if wanted.missing and wanted.source == "official":
+        yield from _trust_docker(settings)
     if fresh and not without_root and _daemon_differs(settings):
         yield _write_daemon(settings)
     if wanted.missing:
-        if wanted.source == "official":
-            yield from _trust_docker(settings)
-        elif any(item.endswith("/trixie") for item in wanted.missing):
+        if any(item.endswith("/trixie") for item in wanted.missing):
             source, pin = apt_sources.TRIXIE_FILES
             yield _script("engine/trixie.sh.j2", source=source, pin=pin)
         yield packages.install_command([*wanted.missing, *(f"{name}-" for name in wanted.removed)])
@@ -150,7 +150,13 @@ def _trust_docker(settings: Settings) -> Generator:
         yield files.write_command(files.File(apt_sources.KEY, content))
     else:
         url = f"{apt_sources.repository(settings, system.current().distribution)}/gpg"
-        yield _script("engine/docker-key.sh.j2", key=apt_sources.KEY, url=url)
+        yield _script(
+            "engine/docker-key.sh.j2",
+            key=apt_sources.KEY,
+            url=url,
+            fingerprint=apt_sources.FINGERPRINT,
+            protocols="=https" if url.startswith("https:") else "=http,https",
+        )
     source = apt_sources.docker(settings, system.current())
     if files.differs(source):
         files.show_difference(source)

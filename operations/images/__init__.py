@@ -22,7 +22,7 @@ from operations.images.identity import tag
 from operations.images.planning import context_files, paths, pending, plan, unreachable
 from operations.operation import operation
 from operations.preflight import Problem
-from toolkit import lock, releases
+from toolkit import lock, releases, trees
 from toolkit.lock import LockError
 from toolkit.releases import ReleaseError
 from toolkit.settings import Settings
@@ -35,8 +35,8 @@ def release_problems(settings: Settings, answers: dict[str, str]) -> Iterable[Pr
     try:
         known = lock.read()
         version = settings.gateway.version
-        if settings.gateway.source == "npm" and version not in known.releases:
-            releases.resolve(version)
+        if settings.gateway.source == "npm":
+            trees.of(version, known.releases.get(version) or releases.resolve(version))
     except ReleaseError as error:
         yield Problem(error.what, error.fix)
     except LockError as error:

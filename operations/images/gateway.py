@@ -117,8 +117,8 @@ def make(settings: Settings) -> Generator:
         base = wanted.base
         digest = yield from scripts.pulled(settings, base)
         wanted = replace(wanted, base=replace(base, digest=digest))
-    if wanted.unresolved:
-        scripts.record(releases={settings.gateway.version: wanted.unresolved})
+    if settings.gateway.source == "npm":
+        scripts.record_release(settings.gateway.version, wanted)
     yield build_command(settings, wanted)
 
 
@@ -149,6 +149,7 @@ def _checkout(settings: Settings, base: Base) -> Generator:
             settings,
             directory=state.checkout(settings),
             repository=gateway.repository,
+            protocol=_protocol(gateway.repository or ""),
             shown=base.reference.partition("#")[0],
             ref=gateway.ref,
             commit=base.digest,
@@ -156,3 +157,9 @@ def _checkout(settings: Settings, base: Base) -> Generator:
         )
     if base.reference.partition("#")[2] != state.current().commit:
         scripts.record(repositories={base.reference: state.current().commit})
+
+
+def _protocol(repository: str) -> str:
+    """Return git's name for how a repository is reached: `file` for a path, `ssh` for `git@HOST:`."""
+    scheme, separator, _ = repository.partition("://")
+    return scheme if separator else "file" if repository.startswith("/") else "ssh"

@@ -13,6 +13,7 @@ from typing import Any
 
 from operations import packages, templates
 from operations.sandbox import names
+from toolkit import trees
 from toolkit.lock import Lock, Release
 from toolkit.settings import Settings
 
@@ -46,8 +47,13 @@ RUNTIME_PACKAGES = (
     "tini",
     "tzdata",
 )
-STEPS = ("packages.sh", "npm.sh", "pip.sh")
+STEPS = ("packages.sh", "npm.sh", "pip.sh", "tree.mjs")
 """Scripts that the steps of any image run."""
+TREE = "package-lock.json"
+"""The release's dependency tree, in the build context."""
+INSTALL_SCRIPTS = ("openclaw",)
+"""npm packages whose install scripts run: OpenClaw's own is what completes its package. What
+others have is not needed: their native modules come built (docs/images.md)."""
 SCRIPTS = (
     *STEPS,
     "browser.sh",
@@ -121,12 +127,17 @@ def image_base(settings: Settings, lock: Lock) -> Base:
 
 
 def npm_context(settings: Settings, release: Release, base: Base) -> dict[str, str]:
-    """Return the build context of the gateway from npm: file names and contents."""
+    """Return the build context of the gateway from npm: file names and contents.
+
+    Raises:
+        LockError: the release's dependency tree is neither recorded nor can it be resolved.
+    """
     gateway = settings.gateway
     dockerfile = templates.render(
         "images/gateway/Dockerfile.j2",
         version=gateway.version,
         release=release,
+        install_scripts=INSTALL_SCRIPTS,
         bootstrap=base.bootstrapped,
         base_name=base.reference,
         packages=RUNTIME_PACKAGES,
@@ -136,7 +147,8 @@ def npm_context(settings: Settings, release: Release, base: Base) -> dict[str, s
         docker=settings.sandbox.enabled,
         browser="browser" in names.kinds(settings),
     )
-    return context("gateway", dockerfile, SCRIPTS)
+    tree = trees.of(gateway.version, release)
+    return {**context("gateway", dockerfile, SCRIPTS), TREE: tree}
 
 
 def image_context(settings: Settings) -> dict[str, str]:

@@ -136,7 +136,7 @@ def context_files(settings: Settings, wanted: Plan) -> list[files.File]:
 @files.managed_paths
 def paths(settings: Settings) -> Iterable[str]:
     folder = state.directory(settings)
-    names = ("Dockerfile", *identity.SCRIPTS)
+    names = ("Dockerfile", identity.TREE, *identity.SCRIPTS)
     return [f"{settings.project_directory}/images", folder, *(f"{folder}/{name}" for name in names)]
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from pyinfra import host, logger
@@ -13,7 +14,7 @@ from operations.images import identity, state
 from operations.images.identity import Base
 from operations.images.planning import Plan, available
 from operations.quoting import Script
-from toolkit import lock
+from toolkit import lock, trees
 from toolkit.lock import LockError
 from toolkit.settings import Settings
 
@@ -92,9 +93,23 @@ def pulled(settings: Settings, base: Base) -> Generator[StringCommand, None, str
     return digest
 
 
+def record_release(version: str, wanted: Plan) -> None:
+    """Write a release and its dependency tree to the lock, as far as it does not know them."""
+    if wanted.unresolved:
+        record(releases={version: wanted.unresolved})
+    with _tolerated():
+        trees.record(version, wanted.context[identity.TREE])
+
+
 def record(**entries: Any) -> None:
     """Write to the lock; a directory that cannot be written is no reason to fail a host."""
-    try:
+    with _tolerated():
         lock.record(**entries)
+
+
+@contextmanager
+def _tolerated() -> Iterator[None]:
+    try:
+        yield
     except LockError as error:
         logger.warning(f"{host.print_prefix}{error}; the next host resolves anew")

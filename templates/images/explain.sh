@@ -13,6 +13,7 @@ explain() {
     /ERROR: No matching distribution found for / { say("Python package " after("found for ") " does not exist (gateway.pip_packages)") }
     /ERROR: Invalid requirement/ { say("Python package: " after("ERROR: ") " (gateway.pip_packages)") }
     /integrity of npm package / { say("refused: " after("integrity of ")) }
+    /npm package .* cannot be fetched as the lock has it/ { say("refused: " after("npm package ")) }
     /No matching version found for |E404.*not found|404 Not Found.*npm/ { say("npm: " after("npm error ")) }
     /toomanyrequests|Too Many Requests|429 / { say("the registry limits pulls (429 toomanyrequests): wait, log in with docker login on the host, or set engine.registry_mirrors") }
     /unauthorized|authentication required|no basic auth credentials/ { say("the registry wants a login (unauthorized): run docker login on the host as root") }

@@ -6,11 +6,15 @@ is proved is the way: key, deb822 source, conflicting packages, what is kept.
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from operations.apt_sources import KEY, SOURCE
+from operations.engine import daemon
 from tests.e2e.engine_job import TINY, Job
 from tests.lab import hosts as lab
 
@@ -101,3 +105,20 @@ def test_repository_that_another_key_signed_is_refused(job: Job, tmp_path):
     assert "Traceback" not in said and "unexpected" not in said
     assert "not signed" in said or "NO_PUBKEY" in said or "Missing key" in said
     assert not job.installed() & OFFICIAL
+
+
+def test_key_of_another_repository_is_refused_before_anything_is_trusted(
+    job: Job, repository: Repository
+):
+    """The stand-in's key is not Docker's, and no key of our own says that it may be taken."""
+    said = job.up(source="official", repository_key=None, expect=1).output
+    assert "Traceback" not in said and "engine.repository_key" in said
+    said = "".join(said.split())
+    assert "expectedthekeywithfingerprint9DC858229FC7DD38854AE2D88D81803C0EBFCD88" in said
+    lines = repository.key.read_text().split("\n\n")[1].splitlines()
+    packets = base64.b64decode("".join(line for line in lines if line[:1] not in "=-"))
+    primary = packets[: 3 + int.from_bytes(packets[1:3], "big")]
+    assert hashlib.sha1(primary).hexdigest().upper() in said
+    assert not job.installed() & OFFICIAL
+    for path in (KEY, SOURCE, daemon.PATH):
+        job.sh(f"test ! -e {path}")

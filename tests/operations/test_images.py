@@ -13,7 +13,7 @@ from pyinfra.context import ctx_host
 from operations import images, snapshot, templates
 from operations.images import gateway, identity, planning, state
 from tests.operations.hosts import Command, FakeHost, commands
-from toolkit import lock
+from toolkit import lock, trees
 from toolkit.lock import Lock
 from toolkit.settings import Settings
 
@@ -111,8 +111,36 @@ def test_a_changed_release_changes_the_inputs(own_lock: Path) -> None:
     there = facts(bootstrapped(settings()))
     release = lock.read().releases["2026.9.6"]
     lock.record(releases={"2026.10.1": release}, path=own_lock)
+    trees.record("2026.10.1", trees.of("2026.9.6", release).replace("2026.9.6", "2026.10.1"))
     (built,) = build(there, gateway={"version": "2026.10.1"})
     assert "sh -s" in built
+
+
+def test_a_changed_dependency_changes_the_inputs(own_lock: Path) -> None:
+    there = facts(bootstrapped(settings()))
+    assert build(there) == []
+    text = trees.of("2026.9.6", lock.read().releases["2026.9.6"])
+    path = own_lock.parent / trees.NAME / "2026.9.6.json"
+    path.parent.mkdir()
+    place = '"node_modules/openclaw/node_modules/zod": {"version": "'
+    assert f"{place}4" in text
+    path.write_text(text.replace(f"{place}4", f"{place}5"))
+    (built,) = build(there)
+    assert "sh -s" in built
+
+
+def test_a_tree_that_was_resolved_is_recorded_when_the_image_is_built(own_lock: Path) -> None:
+    release = lock.read().releases["2026.9.6"]
+    lock.record(releases={"2026.10.1": release}, path=own_lock)
+    text = trees.of("2026.9.6", release).replace("2026.9.6", "2026.10.1")
+    key = ("2026.10.1", release.openclaw, release.resolved)
+    path = own_lock.parent / trees.NAME / "2026.10.1.json"
+    trees._answers[key] = text
+    try:
+        build(facts(base_image()), gateway={"version": "2026.10.1"})
+    finally:
+        del trees._answers[key]
+    assert path.read_text() == text
 
 
 def test_the_tag_is_the_deployment_s() -> None:

@@ -58,7 +58,7 @@ class Engine(Section):
     """Docker's apt repository, without the distribution's name (`official` only)."""
     repository_key: AbsolutePath | None = None
     """File on the control machine with the repository's signing key; none: fetched from the
-    repository over HTTPS (`official` only)."""
+    repository, and taken only if it is Docker's, by its fingerprint (`official` only)."""
     users: tuple[UserName, ...] = ()
     """Users of the host who may use the engine. Membership of the docker group is root on
     the host, so the default is nobody."""

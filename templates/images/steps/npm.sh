@@ -1,6 +1,8 @@
 #!/bin/sh
 # npm.sh fetch NAME VERSION INTEGRITY FILE: an npm package's tarball, refused when it is not the expected one.
-# npm.sh install FILE DIRECTORY BEFORE: a tarball and its dependencies as they were at the time BEFORE.
+# npm.sh install LOCK DIRECTORY NAME...: the packages of a lock, all of them and no others, without running anything of
+# theirs. The packages NAMEs become nobody's, whose install scripts are to run in a later step:
+# npm.sh scripts DIRECTORY NAME...: as nobody, and without fetching anything.
 # With the secrets of the build: npmrc, ca (the host's CA bundle).
 set -eu
 [ ! -e /run/secrets/npmrc ] || export npm_config_userconfig=/run/secrets/npmrc
@@ -21,11 +23,32 @@ fetch() {
 }
 
 install() {
-  npm install --global --omit=dev --prefix /opt/npm --before="$3" "$1"
-  name=$(ls /opt/npm/lib/node_modules)
-  mv "/opt/npm/lib/node_modules/$name" "$2"
+  lock=$1 directory=$2
+  shift 2
+  tree=$(dirname "$0")/tree.mjs
+  mkdir -p "$directory"
+  cp "$lock" "$directory/package-lock.json"
+  node "$tree" root "$lock" >"$directory/package.json"
+  (cd "$directory" && npm ci --ignore-scripts --omit=dev --install-strategy=shallow) 2>/tmp/npm.log || {
+    cat /tmp/npm.log >&2
+    node "$tree" refused "$lock" /tmp/npm.log
+    exit 1
+  }
+  node "$tree" missing "$lock" "$directory"
   # npm's own record holds the addresses from which it loaded.
-  rm -rf /opt/npm "$2/node_modules/.package-lock.json"
+  find "$directory/node_modules" -name .package-lock.json -delete
+  for name in "$@"; do
+    find "$directory" -type d -path "*/node_modules/$name" -prune | while IFS= read -r package; do
+      find "$package" -path "$package/node_modules" -prune -o -exec chown -h nobody:nogroup {} +
+    done
+  done
+}
+
+scripts() {
+  cd "$1"
+  shift
+  # Nothing is fetched, by an install script that calls npm neither.
+  HOME=/tmp npm_config_cache=/tmp/npm npm_config_offline=true npm rebuild --foreground-scripts --bin-links=false "$@"
 }
 
 command=$1
