@@ -160,6 +160,6 @@ def _checkout(settings: Settings, base: Base) -> Generator:
 
 
 def _protocol(repository: str) -> str:
-    """Return git's name for how a repository is reached: `file` for a path, `ssh` for `git@HOST:`."""
+    """Return git's name for the protocol of a repository."""
     scheme, separator, _ = repository.partition("://")
     return scheme if separator else "file" if repository.startswith("/") else "ssh"

@@ -1,4 +1,4 @@
-"""Docker's signing key: taken by its fingerprint alone, and over HTTPS alone."""
+"""Docker's signing key is taken by its fingerprint alone; HTTPS stays HTTPS where it redirects."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import hashlib
 import ssl
 import subprocess
 import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -14,6 +16,9 @@ import pytest
 
 from operations import templates
 from operations.apt_sources import FINGERPRINT
+from operations.images import gateway, state
+from tests.operations.hosts import commands
+from toolkit.settings import Settings
 
 PUBLIC, SECRET, SIGNATURE, NAME, SUBKEY = 6, 5, 2, 13, 14
 
@@ -85,6 +90,7 @@ def test_the_key_with_the_fingerprint_is_taken(form, served, tmp_path: Path) -> 
     assert (tmp_path / "keyrings" / "docker.asc").stat().st_mode & 0o777 == 0o644
 
 
+PLAIN = {"PATH": "/usr/bin:/bin", "no_proxy": "*", "NO_PROXY": "*"}
 GOOD, OTHER = old(PUBLIC, body(1)), old(PUBLIC, body(2))
 
 
@@ -117,7 +123,17 @@ def test_any_other_is_refused_and_both_fingerprints_named(
     assert list((tmp_path / "keyrings").iterdir()) == []
 
 
-def test_a_redirect_to_plain_http_is_not_followed(tmp_path: Path) -> None:
+@dataclass
+class Redirecting:
+    """An HTTPS server that redirects everything to plain HTTP; `asked`: whether over HTTPS."""
+
+    url: str
+    certificate: str
+    asked: list[bool]
+
+
+@pytest.fixture
+def redirecting(tmp_path: Path) -> Iterator[Redirecting]:
     asked: list[bool] = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -126,39 +142,73 @@ def test_a_redirect_to_plain_http_is_not_followed(tmp_path: Path) -> None:
             asked.append(secure)
             self.send_response(302 if secure else 200)
             if secure:
-                self.send_header("Location", f"http://127.0.0.1:{servers[1].server_port}/gpg")
+                address = f"http://127.0.0.1:{servers[1].server_port}{self.path}"
+                self.send_header("Location", address)
+            text = b"" if secure else armored(GOOD).encode()
+            self.send_header("Content-Length", str(len(text)))
             self.end_headers()
-            self.wfile.write(b"" if secure else armored(GOOD).encode())
+            self.wfile.write(text)
 
         def log_message(self, *arguments: object) -> None:
             pass
 
-    certificate = tmp_path / "certificate.pem"
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1",
          "-subj", "/CN=lab", "-addext", "subjectAltName=IP:127.0.0.1",
-         "-keyout", certificate, "-out", tmp_path / "chain.pem"],
+         "-keyout", key, "-out", certificate],
         check=True, capture_output=True,
     )  # fmt: skip
     servers = [ThreadingHTTPServer(("127.0.0.1", 0), Handler) for _ in range(2)]
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(tmp_path / "chain.pem", certificate)
+    context.load_cert_chain(certificate, key)
     servers[0].socket = context.wrap_socket(servers[0].socket, server_side=True)
     for server in servers:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-    environment = {
-        "PATH": "/usr/bin:/bin",
-        "CURL_CA_BUNDLE": str(tmp_path / "chain.pem"),
-        "no_proxy": "*",
-    }
-    url = f"https://127.0.0.1:{servers[0].server_port}/gpg"
-    done = fetch(tmp_path, url, fingerprint(body(1)), environment)
+    yield Redirecting(f"https://127.0.0.1:{servers[0].server_port}/r", str(certificate), asked)
     for server in servers:
         server.shutdown()
         server.server_close()
-    assert done.returncode and asked == [True]
+
+
+def test_the_key_is_not_fetched_over_plain_http(redirecting: Redirecting, tmp_path: Path) -> None:
+    environment = {**PLAIN, "CURL_CA_BUNDLE": redirecting.certificate}
+    done = fetch(tmp_path, redirecting.url, fingerprint(body(1)), environment)
+    assert done.returncode and redirecting.asked == [True]
     assert "rotocol" in done.stderr
     assert list((tmp_path / "keyrings").iterdir()) == []
+
+
+def test_a_checkout_does_not_go_on_over_plain_http(
+    redirecting: Redirecting, tmp_path: Path
+) -> None:
+    wanted = Settings.model_validate(
+        {"gateway": {"source": "git", "repository": redirecting.url, "ref": "main"}}
+    )
+    there = {"images": "", "packages": "installed git 2.39"}
+    checkout = commands(gateway.built, there, settings=wanted)[0].stdin
+    script = checkout.replace(state.checkout(wanted), str(tmp_path / "source"))
+    environment = {**PLAIN, "GIT_SSL_CAINFO": redirecting.certificate}
+    done = subprocess.run(
+        ["sh", "-s"], input=script, env=environment, capture_output=True, text=True
+    )
+    assert set(redirecting.asked) == {True}
+    assert "rotocol" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("repository", "protocol"),
+    [
+        ("https://x.invalid/r", "https"),
+        ("http://x.invalid/r", "http"),
+        ("ssh://x.invalid/r", "ssh"),
+        ("git@x.invalid:r", "ssh"),
+        ("file:///r", "file"),
+        ("/r", "file"),
+    ],
+)
+def test_a_checkout_may_use_the_repository_s_protocol(repository: str, protocol: str) -> None:
+    assert gateway._protocol(repository) == protocol
 
 
 def test_the_fingerprint_is_forty_digits() -> None:
