@@ -64,11 +64,11 @@ def lockfile(registry: Own) -> str:
 
 
 def install(
-    image: str, registry: Own, directory: Path, then: str = "true"
+    image: str, registry: Own, directory: Path, then: str = "true", text: str = ""
 ) -> subprocess.CompletedProcess[str]:
     """Run the steps of a build in a container of the gateway's image, without npm's cache."""
-    (directory / "package-lock.json").write_text(lockfile(registry))
-    (directory / "npmrc").write_text(f"registry={registry.url}/\n")
+    (directory / "package-lock.json").write_text(text or lockfile(registry))
+    (directory / "npmrc").write_text(f"registry={registry.url}/\nfetch-retries=0\n")
     mounts = {
         IMAGES / "steps/npm.sh": "/run/build/npm.sh",
         IMAGES / "steps/tree.mjs": "/run/build/tree.mjs",
@@ -119,20 +119,26 @@ def test_a_mirror_that_changes_one_byte_of_a_package_is_noticed_and_the_package_
     assert said.startswith("refused: ") and f"{package}@1.0.0" in said
 
 
+def test_a_package_that_breaks_before_its_digest_is_known_is_named(
+    deployed_local: Deployment, registry: Own, tmp_path: Path
+) -> None:
+    text = lockfile(registry)
+    registry.tarballs["inner"] = registry.tarballs["inner"][:200] + b"x" * 100_000
+    done = install(f"{deployed_local.name}:local", registry, tmp_path, text=text)
+    assert done.returncode == 1
+    assert explained(done.stderr, tmp_path).startswith("refused: npm package inner@1.0.0: ")
+
+
 def test_a_mirror_that_lies_about_the_digest_too_is_noticed(
     deployed_local: Deployment, registry: Own, tmp_path: Path
 ) -> None:
     text = lockfile(registry)
     registry.tarballs["inner"] = registry.tarballs["openclaw"]
-    (tmp_path / "other").mkdir()
-    told = registry.integrity("inner")
-    registry.integrity = lambda name: json.loads(text)["packages"][  # type: ignore[method-assign]
-        next(place for place in json.loads(text)["packages"] if place.endswith(f"/{name}"))
-    ]["integrity"]
-    assert told != registry.integrity("inner")
-    done = install(f"{deployed_local.name}:local", registry, tmp_path)
-    assert done.returncode == 1 and "npm package inner@1.0.0" in done.stderr
-    assert told in done.stderr
+    done = install(f"{deployed_local.name}:local", registry, tmp_path, text=text)
+    assert done.returncode == 1
+    said = explained(done.stderr, tmp_path)
+    assert said.startswith("refused: npm package inner@1.0.0: ")
+    assert f"found {registry.integrity('inner')}" in said
 
 
 def test_a_package_that_the_registry_has_no_more_is_named(

@@ -29,7 +29,7 @@ install() {
   mkdir -p "$directory"
   cp "$lock" "$directory/package-lock.json"
   node "$tree" root "$lock" >"$directory/package.json"
-  (cd "$directory" && npm ci --ignore-scripts --omit=dev --install-strategy=shallow) 2>/tmp/npm.log || {
+  (cd "$directory" && npm ci --loglevel=warn --ignore-scripts --omit=dev --install-strategy=shallow) 2>/tmp/npm.log || {
     cat /tmp/npm.log >&2
     node "$tree" refused "$lock" /tmp/npm.log
     exit 1

@@ -10,12 +10,15 @@ const called = (path) =>
   `${packages[path].name ?? path.replace(/^.*node_modules\//, "")}@${packages[path].version}`;
 
 function refused(log) {
-  const failures = /integrity checksum failed when using sha512: wanted (\S+) but got (sha512-[A-Za-z0-9+/=]+)/g;
-  const found = [...readFileSync(log, "utf8").matchAll(failures)];
-  return [...new Set(found.map(([, wanted, got]) => {
+  const text = readFileSync(log, "utf8");
+  // Other bytes may break the archive before they are found to be others.
+  const broken = /tarball data for .* \((sha512-\S+)\) seems to be corrupted/g;
+  const others = /integrity checksum failed when using sha512: wanted (\S+) but got (sha512-[A-Za-z0-9+/=]+)/g;
+  const found = new Map([...text.matchAll(broken), ...text.matchAll(others)].map(([, wanted, got]) => [wanted, got]));
+  return [...found].map(([wanted, got = "a broken archive"]) => {
     const path = Object.keys(packages).find((one) => packages[one].integrity === wanted);
     return `integrity of npm package ${path ? called(path) : "(unknown)"}: expected ${wanted}, found ${got}`;
-  }))];
+  });
 }
 
 function missing(directory) {
