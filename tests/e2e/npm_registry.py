@@ -46,7 +46,7 @@ class Registry:
 
 
 class Own(Registry):
-    """Packages that are given as `package.json` and further files."""
+    """Packages that are given as `package.json` and further files; `integrity` is what it says."""
 
     def __init__(self, packages: list[tuple[dict[str, Any], dict[str, str]]]) -> None:
         super().__init__()
@@ -54,10 +54,7 @@ class Own(Registry):
         self.tarballs = {
             manifest["name"]: _tarball(manifest, files) for manifest, files in packages
         }
-
-    def integrity(self, name: str) -> str:
-        digest = hashlib.sha512(self.tarballs[name]).digest()
-        return "sha512-" + base64.b64encode(digest).decode()
+        self.integrity = {name: integrity(text) for name, text in self.tarballs.items()}
 
     def get(self, path: str, accept: str) -> bytes | None:
         name = path.strip("/").partition("/-/")[0].replace("%2f", "/")
@@ -67,7 +64,7 @@ class Own(Registry):
             return self.tarballs[name]
         manifest = self.manifests[name]
         dist = {
-            "integrity": self.integrity(name),
+            "integrity": self.integrity[name],
             "tarball": f"{self.url}/{name}/-/{name}-{manifest['version']}.tgz",
         }
         versions = {manifest["version"]: {**manifest, "dist": dist}}
@@ -121,6 +118,11 @@ def serving(registry: Registry, address: str = "127.0.0.1") -> Iterator[Registry
     finally:
         server.shutdown()
         server.server_close()
+
+
+def integrity(tarball: bytes) -> str:
+    """Return npm's name for a content."""
+    return "sha512-" + base64.b64encode(hashlib.sha512(tarball).digest()).decode()
 
 
 def _tarball(manifest: dict[str, Any], files: dict[str, str]) -> bytes:

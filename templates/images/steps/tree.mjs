@@ -13,7 +13,7 @@ function refused(log) {
   const text = readFileSync(log, "utf8");
   // Other bytes may break the archive before they are found to be others.
   const broken = /tarball data for .* \((sha512-\S+)\) seems to be corrupted/g;
-  const others = /integrity checksum failed when using sha512: wanted (\S+) but got (sha512-[A-Za-z0-9+/=]+)/g;
+  const others = /ntegrity checksum failed when using sha512: wanted (\S+) but got (sha512-[A-Za-z0-9+/=]+)/g;
   const found = new Map([...text.matchAll(broken), ...text.matchAll(others)].map(([, wanted, got]) => [wanted, got]));
   return [...found].map(([wanted, got = "a broken archive"]) => {
     const path = Object.keys(packages).find((one) => packages[one].integrity === wanted);
