@@ -18,6 +18,7 @@ from operations import templates
 from operations.apt_sources import FINGERPRINT
 from operations.images import gateway, state
 from tests.operations.hosts import commands
+from toolkit import lock
 from toolkit.settings import Settings
 
 PUBLIC, SECRET, SIGNATURE, NAME, SUBKEY = 6, 5, 2, 13, 14
@@ -180,8 +181,9 @@ def test_the_key_is_not_fetched_over_plain_http(redirecting: Redirecting, tmp_pa
 
 
 def test_a_checkout_does_not_go_on_over_plain_http(
-    redirecting: Redirecting, tmp_path: Path
+    redirecting: Redirecting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(lock, "location", lambda: tmp_path / lock.NAME)
     wanted = Settings.model_validate(
         {"gateway": {"source": "git", "repository": redirecting.url, "ref": "main"}}
     )
