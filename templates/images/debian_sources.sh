@@ -15,8 +15,9 @@ debian_sources() (
 
 # apt_settings DIRECTORY: what else this host's apt needs to reach its mirrors, for apt in a container: apt.conf (proxies,
 # but not those on loopback, which a container does not reach) and auth.conf (logins); empty where there is nothing.
-apt_settings() {
+apt_settings() (
+  umask 077
   apt-config dump --format '%F "%v";%n' | grep -E '^Acquire::https?::Proxy(::|[[:space:]])' |
     grep -vE '//(127[.]|localhost|[[]::1[]])' >"$1/apt.conf" || :
   cat /etc/apt/auth.conf /etc/apt/auth.conf.d/*.conf 2>/dev/null >"$1/auth.conf" || :
-}
+)
