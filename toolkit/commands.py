@@ -15,7 +15,7 @@ import yaml
 from pyinfra.api.host import Host
 from pyinfra.api.output import set_echo, set_formatter
 
-from toolkit import targets, verbs
+from toolkit import targets, typed_secrets, verbs
 from toolkit.display import Display, split_prefix
 from toolkit.errors import explain
 from toolkit.options import (
@@ -93,7 +93,9 @@ def openclaw_cli(target: str | None, **options: Any) -> None:
 
     \b
     ./claw cli -- devices list
-    ./claw cli root@203.0.113.7 -- channels add --channel telegram --token BOT_TOKEN
+    ./claw cli root@203.0.113.7 -- channels add --channel telegram --use-env
+
+    An argument that gives a secret is refused: everybody who sees processes would read it.
     """
     arguments = _after_dashes()
     if not arguments:
@@ -252,7 +254,10 @@ def _report_errors(answers: dict[str, verbs.Answer], exit_code: int = 0) -> None
 
 
 def _after_dashes() -> tuple[str, ...]:
-    return click.get_current_context().obj or ()
+    arguments: tuple[str, ...] = click.get_current_context().obj or ()
+    if typed := typed_secrets.found(arguments):
+        fail(f"{typed}: {typed_secrets.ADVICE}")
+    return arguments
 
 
 ALL = (status, token, logs, openclaw_cli, onboard, settings)

@@ -28,6 +28,8 @@ from toolkit.verbs import Answer
 from toolkit.words import count, duration
 
 LOOPBACK = ("127.0.0.1", "::1")
+BOT_TOKEN = "TELEGRAM_BOT_TOKEN"
+"""The variable from which OpenClaw's Telegram channel takes its token."""
 
 
 @dataclass(frozen=True)
@@ -240,8 +242,14 @@ class Report:
             self._line(f"  Tunnel      {shlex.join(tunnel)}")
         self._line(f"  Control UI  http://{f'[{at}]' if ':' in at else at}:{port}/")
         self._line(f"  Token       {command('token')}")
-        channel = command("cli", "-- channels add --channel telegram --token BOT_TOKEN")
-        self._line(f"  Channel     {channel}")
+        channel = command("cli", "-- channels add --channel telegram --use-env")
+        if BOT_TOKEN not in settings.credentials:
+            reference = shlex.quote(f'credentials.{BOT_TOKEN}={{"file": "FILE"}}')
+            token = command("up", "--set", reference)
+            self._line(f"  Channel     {token}   (FILE: the bot's token), then")
+            self._line(f"              {channel}")
+        else:
+            self._line(f"  Channel     {channel}")
         self._line(f"  Status      {command('status')}")
         self._line(f"  Model       {command('onboard')}   (OpenClaw's own wizard)")
 

@@ -1,0 +1,57 @@
+"""Secrets that somebody types on the command line of OpenClaw's own CLI: found before they go on
+their way into process lists, histories and `docker inspect`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+ADVICE = (
+    "a secret on a command line is read by everybody who sees processes or a shell's history; "
+    "nothing was sent. Give it by reference, and take it from there: credentials: {NAME: {file: "
+    "FILE}} in the settings, ./claw up, then the command with --use-env or a SecretRef; or run the "
+    "command without it on a terminal, where it asks"
+)
+# `--token X` and `--token=X`, but not `--token-file X`, `--gateway-token-ref-env NAME`.
+_OPTION = re.compile(
+    r"--(?:[a-z0-9-]*-)?(?:token|password|passwd|passphrase|secret|credentials?|api-?key|"
+    r"(?:private|access|secret|signing|auth|app)-?key)(?:=(.*))?",
+    re.IGNORECASE | re.DOTALL,
+)
+_KEY = re.compile(
+    r"(?:^|[.\[\]\"'_-])[a-z0-9]*(?:token|password|passphrase|secret|api_?key|private_?key)\"?\]?$",
+    re.IGNORECASE,
+)
+# What providers and channels make, wherever it stands.
+_KNOWN = re.compile(
+    r"\b\d{6,12}:[A-Za-z0-9_-]{30,}"  # Telegram
+    r"|\bsk-[A-Za-z0-9_-]{16,}|\bxox[a-z]-[A-Za-z0-9-]{10,}|\bxapp-[A-Za-z0-9-]{10,}"
+    r"|\bgh[pousr]_[A-Za-z0-9]{20,}|\bgithub_pat_\w{20,}|\bAIza[A-Za-z0-9_-]{30,}"
+    r"|\bAKIA[A-Z0-9]{16}\b|-----BEGIN [A-Z ]*PRIVATE KEY"
+)
+_REFERENCE = re.compile(r"\s*\{.*[\"']?source[\"']?\s*:", re.DOTALL)
+
+
+def found(arguments: Sequence[str]) -> str | None:
+    """Return the argument that gives a secret, without the secret; None if there is none."""
+    for number, word in enumerate(arguments):
+        following = arguments[number + 1] if number + 1 < len(arguments) else ""
+        if option := _OPTION.fullmatch(word):
+            value = following if option[1] is None else option[1]
+            if value and not value.startswith("-"):
+                return word.partition("=")[0]
+        if _KNOWN.search(word):
+            before = arguments[number - 1] if number else ""
+            return before if before.startswith("-") else f"argument {number + 1}"
+    return _set(arguments)
+
+
+def _set(arguments: Sequence[str]) -> str | None:
+    """Return the key that `config set KEY VALUE` gives a secret literally."""
+    words = [word for word in arguments if not word.startswith("-")]
+    if words[:2] != ["config", "set"] or len(words) < 4:
+        return None
+    key, value = words[2:4]
+    literal = not _REFERENCE.match(value) and value not in ("null", "true", "false")
+    return f"config set {key}" if _KEY.search(key) and literal else None
