@@ -171,6 +171,7 @@ _LINES: dict[str, Callable[[str], Iterable[str]]] = {
     "Dockerfile": _dockerfile,
     "apparmor": _apparmor,
     "sources": _sources,
+    "nft": lambda line: VERIFYING,
 }
 
 

@@ -20,7 +20,7 @@ from pyinfra import host
 from pyinfra.api import StringCommand
 from pyinfra.api.deploy import deploy
 
-from operations import access, activation, compose, runtime, service, snapshot, templates
+from operations import access, activation, compose, network, runtime, service, snapshot, templates
 from operations.check import Check, Outcome, counting
 from operations.operation import operation
 from operations.sandbox import proof
@@ -166,6 +166,7 @@ def script(settings: Settings, judges: bool) -> str:
         port=settings.gateway.port,
         address=str(address),
         only_address=not address.is_unspecified,
+        neighbour=network.neighbour(settings),
         judges=judges,
     )
 

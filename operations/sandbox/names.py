@@ -47,3 +47,10 @@ def browser_prefix(settings: Settings) -> str:
 
 def browser_network(settings: Settings) -> str:
     return settings.sandbox.browser.network or f"{settings.name}-sandbox-browser"
+
+
+def tools_network(settings: Settings) -> str:
+    """Return the network that the settings call `bridge`: the engine's own of that name is shared
+    with other containers.
+    """
+    return f"{settings.name}-sandbox-tools"

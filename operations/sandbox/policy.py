@@ -98,7 +98,8 @@ def seccomp_profile(settings: Settings, browser: bool) -> str | None:
 
 def _enabled(settings: Settings, there: Mapping[str, Any], agents: Roster) -> dict[str, Any]:
     sandbox = settings.sandbox
-    container = _limited(settings, _container(sandbox.container, _CONTAINER, new=True))
+    container = _container(sandbox.container, _CONTAINER, new=True)
+    container = _limited(settings, _networked(settings, container))
     container |= {
         "image": names.tools_image(settings),
         "containerPrefix": names.container_prefix(settings),
@@ -139,7 +140,8 @@ def _agent(
     settings: Settings, agent: SandboxAgent, entry: Mapping[str, Any], agents: Roster
 ) -> dict[str, Any]:
     sandbox, container = settings.sandbox, agent.container
-    docker = _limited(settings, _container(container, container.model_fields_set))
+    docker = _networked(settings, _container(container, container.model_fields_set))
+    docker = _limited(settings, docker)
     _exactly(docker, _at(entry, "sandbox", "docker"))
     has_browser = _has_browser(sandbox, agent)
     differs = has_browser != sandbox.browser.enabled
@@ -177,6 +179,12 @@ def _limited(settings: Settings, values: dict[str, Any]) -> dict[str, Any]:
     if access.limits(settings):
         return values
     return {**values, **dict.fromkeys(_LIMITS)}
+
+
+def _networked(settings: Settings, values: dict[str, Any]) -> dict[str, Any]:
+    """Give those who are to be on a bridge one that other containers of the engine are not on."""
+    own = {"network": names.tools_network(settings)}
+    return {**values, **own} if values["network"] == "bridge" else values
 
 
 def _container(container: SandboxContainer, given: Collection[str], new: bool = False) -> dict:

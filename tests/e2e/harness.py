@@ -250,15 +250,17 @@ class Deployment:
             self.sh(f"{found} | xargs -r docker {kind} {remove}", expect=None)
         for sandbox in self.sandboxes():
             self.sh(f"docker rm -fv {sandbox['Id']}", expect=None)
-        self.sh(f"docker network rm {self.name}-sandbox-browser", expect=None)
+        for network_name in ("browser", "tools"):
+            self.sh(f"docker network rm {self.name}-sandbox-{network_name}", expect=None)
         own = f"--filter label=openclaw-pyinfra.deployment={self.name}"
         self.sh(f"docker image ls -q {own} | sort -u | xargs -r docker image rm -f", expect=None)
         images = f"docker image rm -f {self.name}:local {self.name}:last-good"
         self.sh(images, expect=None)
         browsing = {"enabled": True, "browser": {"enabled": True}}
         settings = Settings.model_validate({"name": self.name, "sandbox": browsing})
-        for bridge in (network.bridge(settings), network.browsers_bridge(settings)):
-            self.sh(network.rule(str(bridge), "-D"), expect=None)
+        table = network.table(settings)
+        self.sh(f"nft delete table inet {table}; rm -f /run/{table}.*", expect=None)
+        self.sh(f"rm -f {network.RULES}/{self.name}.nft")
         profiles = apparmor.path(settings)
         self.sh(f"[ ! -e {profiles} ] || {{ apparmor_parser --remove {profiles}; rm {profiles}; }}")
         self.sh(f"rm -rf /opt/{self.name} /var/lib/{self.name}")

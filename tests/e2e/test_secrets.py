@@ -97,7 +97,9 @@ def canaries(deployed: Deployment, deployment, tmp_path_factory) -> Iterator[Can
     one.sh(f"docker ps -aq {filters} | xargs -r docker rm -fv")
     one.sh(f"docker network ls -q {filters} | xargs -r docker network rm")
     one.sh(f"docker image ls -q {NAME} | sort -u | xargs -r docker rmi -f")
-    one.sh(f"systemctl disable -q --now {NAME}-closed; rm -f /etc/systemd/system/{NAME}-closed.*")
+    closed = f"{NAME}-closed.timer {NAME}-closed.service"
+    one.sh(f"systemctl disable -q --now {closed}; rm -f /etc/systemd/system/{NAME}-closed.*")
+    one.sh(f"nft delete table inet openclaw-{NAME}; rm -f /etc/openclaw-pyinfra/{NAME}.nft")
     one.sh(f"rm -rf /opt/{NAME} /var/lib/{NAME}")
 
 

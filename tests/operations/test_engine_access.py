@@ -12,7 +12,7 @@ import pytest
 import yaml
 from pyinfra.context import ctx_host
 
-from operations import access, compose, directories, engine, network, snapshot, templates
+from operations import access, compose, directories, engine, snapshot, templates
 from operations.engine import rootless
 from operations.engine.state import Engine, plan
 from operations.packages import Packages
@@ -233,7 +233,6 @@ def test_without_cgroup_v2_it_needs_no_manager_of_its_user() -> None:
 def test_the_hosts_engine_is_left_alone_by_a_rootless_one() -> None:
     wanted = settings("rootless")
     assert commands(engine.configured, {"access": ROOTLESS, "engine": ""}, settings=wanted) == []
-    assert commands(network.closed, {"access": ROOTLESS}, settings=wanted) == []
 
 
 def test_the_hosts_engine_needs_no_other() -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from pyinfra.context import ctx_host
 
-from operations import activation, compose, configuration, images, network, snapshot, verification
+from operations import activation, compose, configuration, images, snapshot, verification
 from operations.activation import Running
 from tests.operations.hosts import FakeHost, commands, private_answer
 from toolkit.settings import Settings
@@ -258,26 +258,6 @@ def test_a_changed_openclaw_json_and_an_image_to_be_built_are_activated(
 )
 def test_the_host_asks_the_published_address(address: str, url: str) -> None:
     assert activation.url(settings(gateway={"address": address})) == url
-
-
-# The bridge
-
-
-@pytest.mark.parametrize("name", ["openclaw", "a", "a-very-long-name-of-a-deployment"])
-def test_the_name_of_a_bridge_is_one_that_the_kernel_takes(name: str) -> None:
-    assert len(network.bridge(settings(name=name))) <= 15
-    assert network.bridge(settings(name=name)) != network.bridge(settings(name=name + "2"))
-
-
-def test_the_bridge_is_closed_once() -> None:
-    unit = network.unit(settings())
-    found = f"regular file|644|0:0|{network.files.digest(unit.content)}|{unit.path}"
-    closed = {"network": "closed\nsystemd", "files": found}
-    assert commands(network.closed, closed, settings=settings()) == []
-    assert commands(network.closed, {"network": "closed", "files": ""}, settings=settings()) == []
-    for answers in (closed | {"network": "systemd"}, closed | {"files": ""}):
-        (command,) = commands(network.closed, answers, settings=settings())
-        assert shlex.quote(unit.content) in command.stdin
 
 
 # What is said of it

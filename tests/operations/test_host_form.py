@@ -19,7 +19,6 @@ from operations import (
     compose,
     configuration,
     files,
-    network,
     private,
     runtime,
     service,
@@ -187,9 +186,8 @@ def test_the_user_and_the_unit_are_made_once(monkeypatch: pytest.MonkeyPatch) ->
     assert len(written({"service": "1001:1001"})) == 1
 
 
-def test_there_is_neither_a_compose_project_nor_a_bridge() -> None:
+def test_there_is_no_compose_project() -> None:
     assert commands(compose.configured, {"access": ACCESS}, settings=settings()) == []
-    assert commands(network.closed, {"access": ACCESS}, settings=settings()) == []
     assert commands(service.configured, {}, settings=Settings()) == []
 
 

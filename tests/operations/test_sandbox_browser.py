@@ -42,12 +42,9 @@ def test_with_one_it_is_on_the_browsers_network_too(project: Project):
     assert made["services"]["openclaw-gateway"]["networks"] == ["default", "browsers"]
     assert made["networks"]["browsers"]["name"] == "openclaw-sandbox-browser"
     assert not made["networks"]["browsers"].get("external")
-    # Neighbours of the host find both bridges closed.
     options = made["networks"]["browsers"]["driver_opts"]
     wanted = Settings.model_validate({"sandbox": {"enabled": True, "browser": {"enabled": True}}})
-    closed = network.unit(wanted).content
-    assert f"-o {options['com.docker.network.bridge.name']} " in closed
-    assert f"-o {network.bridge(wanted)} " in closed
+    assert options["com.docker.network.bridge.name"] == network.browsers_bridge(wanted)
 
 
 def test_a_network_of_the_users_is_taken_as_it_is(project: Project):

@@ -13,6 +13,7 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from toolkit.settings import checks
+from toolkit.settings.egress import Egress
 from toolkit.settings.sandbox import Sandbox
 from toolkit.settings.section import Section
 from toolkit.settings.types import (
@@ -212,6 +213,7 @@ class Settings(Section):
     origins) is set by its own keys above."""
     onboarding: Onboarding = Onboarding()
     sandbox: Sandbox = Sandbox()
+    egress: Egress = Egress()
 
     @model_validator(mode="after")
     def _consistent(self) -> Settings:
