@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
 
@@ -92,6 +94,18 @@ def commands(
     if not found:
         assert host.noops, "an operation that does nothing says why"
     return found
+
+
+@contextmanager
+def at(settings: Settings, **answers: str) -> Iterator[FakeHost]:
+    """As if deploy code ran for a host with these settings that answers so."""
+    host = FakeHost(answers)
+    original, snapshot.settings_for = snapshot.settings_for, lambda host: settings
+    try:
+        with ctx_host.use(host):
+            yield host
+    finally:
+        snapshot.settings_for = original
 
 
 def _defaults(host: Any) -> Settings:

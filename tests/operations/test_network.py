@@ -10,12 +10,11 @@ import subprocess
 from typing import Any
 
 import pytest
-from pyinfra.context import ctx_host
 
-from operations import network, snapshot, verification
+from operations import network, verification
 from operations.files import digest
 from operations.sandbox import policy
-from tests.operations.hosts import FakeHost, commands
+from tests.operations.hosts import at, commands
 from toolkit.settings import Settings
 
 ROOTLESS = "form=rootless\nuser=990:989\nsubuid=524288\nsubgid=524288"
@@ -23,17 +22,12 @@ BROWSERS = {"enabled": True, "socket": "socket", "browser": {"enabled": True}}
 TOOLS = {**BROWSERS, "container": {"network": "bridge"}}
 
 
-@pytest.fixture(autouse=True)
-def _settings_of_the_host(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(snapshot, "settings_for", lambda _: Settings())
-
-
 def settings(**values: Any) -> Settings:
     return Settings.model_validate(values)
 
 
 def rules(wanted: Settings, **answers: str) -> str:
-    with ctx_host.use(FakeHost({"network": "", "access": "", "files": "", **answers})):
+    with at(wanted, **{"network": "", "access": "", "files": "", **answers}):
         return network.rules(wanted).content
 
 
@@ -53,7 +47,7 @@ def test_the_name_of_a_bridge_is_one_that_the_kernel_takes(name: str) -> None:
 
 def converged(said: str) -> dict[str, str]:
     wanted = settings()
-    with ctx_host.use(FakeHost({"network": "", "access": "", "files": ""})):
+    with at(wanted, network="", access="", files=""):
         there = [network.rules(wanted), *network.units(wanted)]
     lines = [f"regular file|644|0:0|{digest(file.content)}|{file.path}" for file in there]
     return {"network": said, "access": "", "files": "\n".join(lines)}
@@ -86,7 +80,7 @@ def test_they_are_set_where_anything_is_missing(said: str, files: str | None) ->
 
 def test_the_engines_bridge_is_replaced_by_a_network_of_the_deployments_own() -> None:
     wanted = settings(sandbox=TOOLS)
-    with ctx_host.use(FakeHost({"access": "", "security": "", "apparmor": ""})):
+    with at(wanted, access="", security="", apparmor=""):
         made = policy.configuration(wanted)
     assert made["agents"]["defaults"]["sandbox"]["docker"]["network"] == "openclaw-sandbox-tools"
     (command,) = commands(network.made, {"access": "", "network": ""}, settings=wanted)
