@@ -70,7 +70,8 @@ class SandboxContainer(Section):
     )
     """Writable file systems in memory; they count against the memory limit."""
     network: ContainerNetwork = "none"
-    """Network of the tools."""
+    """Network of the tools; `bridge`: one of the deployment's own, with a way to the Internet (see
+    `egress`)."""
     user: ContainerUser = "1000:1000"
     """User of the tools; the workspace belongs to 1000:1000."""
     capabilities_dropped: tuple[Capability, ...] = ("ALL",)
