@@ -121,8 +121,8 @@ def rules(settings: Settings) -> files.File:
         family="ip6" if address.version == 6 else "ip",
         other_family="ipv4" if address.version == 6 else "ipv6",
         allowed=[parse_destination(one) for one in egress.allowed],
-        metadata=_families(METADATA) if egress.metadata == "deny" else {},
-        private=_families(PRIVATE) if egress.private == "deny" else {},
+        metadata=_families(METADATA) if egress.metadata == "deny" else [],
+        private=_families(PRIVATE) if egress.private == "deny" else [],
         host=egress.host == "allow",
     )
     return files.File(f"{RULES}/{settings.name}.nft", content)
@@ -269,11 +269,13 @@ def _users(settings: Settings) -> list[str]:
     return [access.user_name(settings), *service]
 
 
-def _families(addresses: Iterable[str]) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {"ip": [], "ip6": []}
-    for address in addresses:
-        found["ip6" if ":" in address else "ip"].append(address)
-    return found
+def _families(addresses: Iterable[str]) -> list[tuple[str, list[str]]]:
+    """Addresses by nftables' words for their families."""
+    addresses = list(addresses)
+    return [
+        ("ip", [one for one in addresses if ":" not in one]),
+        ("ip6", [one for one in addresses if ":" in one]),
+    ]
 
 
 def _apply(settings: Settings) -> dict[str, str]:

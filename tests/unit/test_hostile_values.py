@@ -261,6 +261,7 @@ READERS = {
     "sources": sources,
     "apparmor": profile,
     "html": page,
+    "nft": str.split,  # of verified values alone
 }
 ONE_LINE = ("Dockerfile", "sources", "apparmor")
 """Languages in which a line break is refused."""
