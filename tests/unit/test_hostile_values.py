@@ -9,7 +9,7 @@ import os
 import re
 import shlex
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -254,7 +254,7 @@ def page(text: str) -> Any:
     return reader.found
 
 
-READERS = {
+READERS: dict[str, Callable[[str], Any]] = {
     "yml": compose,
     "service": unit,
     "Dockerfile": dockerfile,
