@@ -93,7 +93,7 @@ def test_a_changed_apt_list_rebuilds_neither_node_nor_openclaw(job: Job) -> None
         "Remove superseded images",
     ]
     assert "jq-" in inside(job, "jq --version")
-    assert not ran(job, "npm.sh fetch openclaw") and not ran(job, "packages.sh npm")
+    assert not ran(job, "npm.sh install") and not ran(job, "packages.sh npm")
     assert len(job.images()) == 1
 
 

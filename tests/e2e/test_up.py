@@ -144,7 +144,7 @@ def running(deployed: Deployment) -> tuple[str, str]:
 
 def downloads(deployed: Deployment) -> str:
     """BuildKit's records of the steps that fetch OpenClaw; one that ran again has another id."""
-    fetches = "docker buildx du --verbose | awk -v RS= '/npm.sh fetch openclaw/ {print $2}'"
+    fetches = "docker buildx du --verbose | awk -v RS= '/npm.sh install / {print $2}'"
     found = deployed.sh(fetches)
     assert found.strip(), "no build step fetches OpenClaw"
     return found
