@@ -25,12 +25,15 @@ from pyinfra.connectors.util import make_unix_command_for_host
 
 from operations import channel
 from operations.channel import Process
+from toolkit import terminal
 
 ANSWER_SECONDS = 120
 ANSWER_BYTES = 32 << 20
 NOISE_BYTES = 1 << 16
 QUOTED = 200
 """How much of what was said instead of an answer is quoted."""
+TOLD = 4000
+"""How much of the end of what a script said that failed."""
 _GRACE_SECONDS = 10
 _ARGUMENT_BYTES = 60_000
 """Of a script on the command line; the kernel takes 128 KiB, quoted once or twice."""
@@ -193,7 +196,7 @@ def _answer(process: Process, nonce: str, limit: int) -> str:
         raise AnswerError("what was sent to it did not arrive whole: does a login shell read it?")
     if status:
         said = process.said().decode(errors="replace").strip() or answer
-        raise CommandFailed(said or f"exit status {status}")
+        raise CommandFailed(terminal.printable(said[-TOLD:]) or f"exit status {status}")
     return answer
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -19,6 +19,8 @@ from operations.connection import transport
 CHUNK = 1 << 16
 SILENCE_SECONDS = 900
 """How long a host may neither take nor send anything; saving a large image takes minutes."""
+MOST_ERRORS = 64 << 20
+"""How much a command may write to standard error before the connection to it is ended."""
 LAST_SECONDS = 10
 """How long what a command said last may be on its way once its answer is there."""
 
@@ -65,7 +67,7 @@ class _Remote(Process):
         self._channel = found.open_session()
         self._channel.settimeout(SILENCE_SECONDS)
         self._channel.exec_command(command)
-        self._said = gevent.spawn(_last_of, self._channel.recv_stderr)
+        self._said = gevent.spawn(_last_of, self._channel.recv_stderr, self.stop)
 
     def write(self, data: bytes) -> None:
         self._channel.sendall(data)
@@ -98,7 +100,7 @@ class _Local(Process):
             ["sh", "-c", command], stdin=PIPE, stdout=PIPE, stderr=PIPE, start_new_session=True
         )
         self._process = process
-        self._said = gevent.spawn(_last_of, process.stderr.read1)
+        self._said = gevent.spawn(_last_of, process.stderr.read1, self.stop)
 
     def write(self, data: bytes) -> None:
         self._process.stdin.write(data)
@@ -152,11 +154,14 @@ def running(host: Host, command: str) -> Iterator[Process]:
             process.stop()
 
 
-def _last_of(read: Any) -> bytes:
-    said = b""
+def _last_of(read: Callable[[int], bytes], stop: Callable[[], None]) -> bytes:
+    said, taken = b"", 0
     with suppress(OSError, EOFError, ValueError):  # stopped meanwhile
         while more := read(CHUNK):
-            said = (said + more)[-CHUNK:]
+            said, taken = (said + more)[-CHUNK:], taken + len(more)
+            if taken > MOST_ERRORS:
+                stop()
+                break
     return said
 
 

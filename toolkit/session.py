@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from logging import NullHandler, getLogger
 from pathlib import Path
 from typing import Any
 
@@ -233,6 +234,7 @@ class Session:
         logger.handlers[:] = [self._handler]
         logger.setLevel("INFO")
         logger.propagate = False
+        getLogger("paramiko").addHandler(NullHandler())  # else it prints tracebacks
         set_echo(self._echo)
         level = self.options.verbosity
         self.state.print_noop_info = self.state.print_fact_info = level >= 1
