@@ -242,16 +242,22 @@ class Report:
             self._line(f"  Tunnel      {shlex.join(tunnel)}")
         self._line(f"  Control UI  http://{f'[{at}]' if ':' in at else at}:{port}/")
         self._line(f"  Token       {command('token')}")
-        channel = command("cli", "-- channels add --channel telegram --use-env")
-        if BOT_TOKEN not in settings.credentials:
-            reference = shlex.quote(f'credentials.{BOT_TOKEN}={{"file": "FILE"}}')
-            token = command("up", "--set", reference)
-            self._line(f"  Channel     {token}   (FILE: the bot's token), then")
-            self._line(f"              {channel}")
-        else:
-            self._line(f"  Channel     {channel}")
+        self._channel(settings, command("cli", "-- channels add --channel telegram --use-env"))
         self._line(f"  Status      {command('status')}")
         self._line(f"  Model       {command('onboard')}   (OpenClaw's own wizard)")
+
+    def _channel(self, settings: Settings, add: str) -> None:
+        """Print how a bot's token gets there, by reference, and what then turns the channel on."""
+        if BOT_TOKEN in settings.credentials:
+            self._line(f"  Channel     {add}")
+            return
+        target, before = self.given.target, ""
+        if not target or not _is_inventory(target):
+            before, target = f"{self.command('init')}; ", "openclaw.yml"
+        reference = f"credentials: {{{BOT_TOKEN}: {{file: FILE}}}}"
+        up = shlex.join(["./claw", "up", target])
+        self._line(f"  Channel     {before}{reference} in {target}; {up}; then")
+        self._line(f"              {add}")
 
     def _line(self, text: str, style: str = "") -> None:
         self.console.print(said(_one(text), style), soft_wrap=True)

@@ -12,11 +12,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import yaml
 
 from toolkit import reports, typed_secrets
-from toolkit.reports import Report
+from toolkit.reports import Given, Report
 from toolkit.settings import Settings
-from toolkit.targets import parse_assignments
 from toolkit.terminal import Screen
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -104,21 +104,29 @@ def test_no_page_and_no_summary_tells_anybody_to() -> None:
     assert checked > 50
 
 
-def test_the_summary_gives_the_token_by_reference(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What it prints is a command line that the toolkit takes, and no more of it than is needed."""
+@pytest.mark.parametrize(
+    ("target", "file"),
+    [(None, "openclaw.yml"), ("root@h", "openclaw.yml"), ("my fleet.yml", "my fleet.yml")],
+)
+def test_the_summary_gives_the_token_by_reference(
+    target: str | None, file: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it prints is a setting that the toolkit takes, and no more of it than is needed."""
     monkeypatch.setattr(reports.targets, "is_local", lambda host: True)
     host: Any = SimpleNamespace(name="@local", data={})
     out = io.StringIO()
-    report = Report(Screen(file=out), Screen(file=out))
+    report = Report(Screen(file=out), Screen(file=out), Given(target))
     report._next_steps(host, Settings())
     (line,) = [one for one in out.getvalue().splitlines() if one.startswith("  Channel")]
-    words = shlex.split(line.partition("(FILE")[0])
-    assert words[:4] == ["Channel", "./claw", "up", "--set"]
-    (reference,) = parse_assignments((words[4],)).values()
-    assert words[4].startswith("credentials.TELEGRAM_BOT_TOKEN=")
-    there = Settings.model_validate({"credentials": {"TELEGRAM_BOT_TOKEN": reference}})
+    found = re.search(r"(credentials: .*) in (.*); (\./claw up .*); then", line)
+    assert found
+    assert ("./claw init" in line) == (file == "openclaw.yml")
+    assert found[2] == file
+    assert shlex.split(found[3]) == ["./claw", "up", file]
+    there = Settings.model_validate(yaml.safe_load(found[1]))
+    assert there.credentials["TELEGRAM_BOT_TOKEN"].file == "FILE"
 
     out.truncate(0)
     report._next_steps(host, there)
-    assert "./claw cli -- channels add --channel telegram --use-env" in out.getvalue()
+    assert "-- channels add --channel telegram --use-env" in out.getvalue()
     assert "credentials" not in out.getvalue()
