@@ -10,8 +10,9 @@ from typing import Any, NoReturn
 
 import click
 
-from toolkit import targets
+from toolkit import targets, typed_secrets
 from toolkit.results import FAILED
+from toolkit.settings.validators import SECRET_NAME
 from toolkit.terminal import Screen
 
 ERRORS = Screen(stderr=True, soft_wrap=True)
@@ -93,6 +94,9 @@ def has_terminal() -> bool:
 
 
 def overrides(pairs: tuple[str, ...]) -> dict[str, Any]:
+    for key, _, value in (pair.partition("=") for pair in pairs):
+        if value and value[0] not in "{[" and SECRET_NAME.search(key):
+            fail(f"--set {key}: {typed_secrets.IN_THE_INVENTORY}")
     try:
         return targets.parse_assignments(pairs)
     except targets.TargetError as error:

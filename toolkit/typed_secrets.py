@@ -1,4 +1,4 @@
-"""Secrets that somebody types on the command line of OpenClaw's own CLI: found before they go on
+"""Secrets that somebody types on a command line, OpenClaw's own or ours: found before they go on
 their way into process lists, histories and `docker inspect`.
 """
 
@@ -7,11 +7,15 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+_WHY = "a secret on a command line is read by everybody who sees processes or a shell's history"
+IN_THE_INVENTORY = (
+    f"{_WHY}; give it in the inventory, by reference where that is taken (env, file, command); "
+    "sudo's password is asked for on a terminal"
+)
 ADVICE = (
-    "a secret on a command line is read by everybody who sees processes or a shell's history; "
-    "nothing was sent. Give it by reference, and take it from there: credentials: {NAME: {file: "
-    "FILE}} in the settings, ./claw up, then the command with --use-env or a SecretRef; or run the "
-    "command without it on a terminal, where it asks"
+    f"{_WHY}; nothing was sent. Give it by reference, and take it from there: credentials: "
+    "{NAME: {file: FILE}} in the settings, ./claw up, then the command with --use-env or a "
+    "SecretRef; or run the command without it on a terminal, where it asks"
 )
 # `--token X` and `--token=X`, but not `--token-file X`, `--gateway-token-ref-env NAME`.
 _OPTION = re.compile(

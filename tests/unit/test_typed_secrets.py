@@ -87,6 +87,26 @@ def test_nothing_is_sent(verb: str) -> None:
     assert "canary" not in done.stdout + done.stderr
 
 
+@pytest.mark.parametrize("key", ["_sudo_password", "ssh_password", "credentials.X_TOKEN"])
+def test_a_setting_is_no_exception(key: str) -> None:
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-I",
+            ROOT / "toolkit" / "__main__.py",
+            "settings",
+            "--set",
+            f"{key}=canary",
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert f"--set {key}: a secret on a command line" in done.stderr
+    assert "canary" not in done.stdout + done.stderr
+
+
 def test_no_page_and_no_summary_tells_anybody_to() -> None:
     """Every line that looks like a command of ours, wherever it is written."""
     places = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / "toolkit").rglob("*.py")]
