@@ -114,8 +114,7 @@ def rules(settings: Settings) -> files.File:
         inside=[own[0], *sandboxes] if own else [],
         users=_users(settings) if own_engine else [],
         service=access.service_name(settings) if access.on_host(settings) else None,
-        # OpenClaw's own ports, the proof's, and those that the engine publishes browsers on.
-        loopback=["18789-18999", "32768-60999", f"{port}-{min(port + 111, 65535)}"],
+        loopback=f"{port}-{min(port + 111, 65535)}",  # OpenClaw's own
         port=port,
         address=None if address.is_unspecified else str(address),
         family="ip6" if address.version == 6 else "ip",

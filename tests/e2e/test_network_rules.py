@@ -110,6 +110,22 @@ class World:
         """Set the rules of a deployment with sandboxes on a bridge, and browsers."""
         self.run("host", "nft -f -", input=content(settings(**values)))
 
+    def reached_by(self, user: str, targets: set[str]) -> set[str]:
+        """As `reached`, by a user of the host."""
+        who = ["setpriv", f"--reuid={user}", "--clear-groups"]
+        argv = [
+            "ip",
+            "netns",
+            "exec",
+            f"{self.prefix}-host",
+            *who,
+            "/usr/bin/python3",
+            "-c",
+            CONNECT,
+        ]
+        done = subprocess.run([*argv, *targets], check=True, stdout=subprocess.PIPE, text=True)
+        return set(done.stdout.split())
+
     def published(self, address: str) -> None:
         self.run("host", "nft delete table ip engine 2>/dev/null || :")
         self.run("host", "nft -f -", input=ENGINE.format(published=address))
@@ -271,3 +287,23 @@ def test_the_gateway_reaches_its_browsers(world: World) -> None:
         "172.31.1.2,18789",
         "172.31.2.3,9222",
     }
+
+
+def test_what_a_rootless_engine_reaches_goes_by_its_user(world: World) -> None:
+    """Its containers' connections are its user's, and a gateway as a service has one of its own."""
+    world.open()
+    everything = METADATA | PRIVATE | INTERNET | HOST | {"127.0.0.1,8099"}
+    assert world.reached_by("nobody", everything) == everything, "without the rules"
+    for egress, expected in (
+        ({}, PRIVATE | INTERNET),
+        ({"private": "deny", "allowed": ["host:8099"]}, INTERNET | HOST | {"127.0.0.1,8099"}),
+    ):
+        sandbox = {"socket": "host", "browser": {"enabled": False}}
+        wanted = settings(sandbox=sandbox, gateway={"port": 8050}, egress=egress)
+        text = content(wanted).replace("openclaw-engine", "nobody")
+        world.run("host", "nft -f -", input=text.replace("openclaw-gateway", "daemon"))
+        assert world.reached_by("nobody", everything) == expected
+        # OpenClaw's own ports: the gateway's, and those above it.
+        assert world.reached_by("daemon", everything) == expected | {"127.0.0.1,8099"}
+        assert world.reached_by("games", everything) == everything, "others are left alone"
+    world.open()
