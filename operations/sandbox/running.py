@@ -226,7 +226,7 @@ def _in_gateway(settings: Settings) -> list[str]:
     return [
         runtime.shell(settings),
         'gateway_runs || { echo "the gateway does not run" >&2; exit 1; }',
-        'inside() { gateway_exec openclaw "$@" </dev/null; }',
+        'inside() { gateway_exec timeout -k 5 100 openclaw "$@" </dev/null; }',
     ]
 
 

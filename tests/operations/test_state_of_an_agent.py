@@ -139,8 +139,18 @@ def test_what_its_owner_cannot_read_is_named_before_anything_stops(tree: Tree) -
     tree.agent(
         "mkdir -p a/b; echo 1 >a/b/u; chmod 0 a/b/u; mkdir c; chmod 0 c; mkfifo f; chmod 0 f"
     )
-    said = tree.swap('no_copy_of "$config"').stdout
+    said = tree.swap("""no_copy_of "$config" "entries -exec find {}" '\\;'""").stdout
     assert sorted(said.split()) == ["./a/b/u", "./c"]
+
+
+def test_nothing_is_moved_away_for_a_state_that_cannot_be_read(tree: Tree) -> None:
+    tree.agent("echo 1 >a")
+    assert tree.swap("save_state").returncode == 0
+    kept = tree.rollback / "state/a"
+    os.chown(kept, 0, 0)
+    kept.chmod(0o600)
+    assert tree.swap("restore_state").returncode != 0
+    assert (tree.config / "a").read_text() == "1\n"
 
 
 @pytest.mark.parametrize("what", ATTACKS)

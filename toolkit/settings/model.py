@@ -157,7 +157,8 @@ class Gateway(Section):
 
 
 class Directories(Section):
-    """Where things live on the host; none: derived from the deployment's name."""
+    """Where things live on the host; none: derived from the deployment's name. The parents of each
+    belong to root, and only root may write to them."""
 
     project: AbsolutePath | None = None
     """Compose files, `.env` and build contexts; default `/opt/NAME`."""
