@@ -8,6 +8,7 @@ hold names, versions and digests, no addresses of registries.
 from __future__ import annotations
 
 import fcntl
+import os
 import sys
 from pathlib import Path
 
@@ -115,7 +116,7 @@ def record(
     """
     target = path or location()
     try:
-        with (target.parent / f".{target.name}").open("w") as guard:
+        with open(target.parent / f".{target.name}", "w", opener=_for_us_alone) as guard:
             fcntl.flock(guard, fcntl.LOCK_EX)
             own = _load(target)
             added = Lock(
@@ -130,6 +131,11 @@ def record(
     except OSError as error:
         raise LockError(f"lock {target}: cannot be written: {error.strerror}") from None
     return target
+
+
+def _for_us_alone(path: str, flags: int) -> int:
+    """Open a file that nobody else can open, and so hold, and that is no link."""
+    return os.open(path, flags | os.O_NOFOLLOW, 0o600)
 
 
 def _load(path: Path) -> Lock:

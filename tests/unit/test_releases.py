@@ -175,3 +175,16 @@ def test_the_lock_lies_beside_the_inventory(
 def test_the_shipped_lock_holds_no_addresses() -> None:
     assert "://" not in lock.SHIPPED.read_text()
     assert Lock() == Lock.model_validate({})
+
+
+def test_a_link_in_the_place_of_the_guard_is_not_followed(tmp_path: Path) -> None:
+    """Beside an inventory that others can write to; and whoever can open it can hold it."""
+    precious, path = tmp_path / "precious", tmp_path / "openclaw.lock.yml"
+    precious.write_text("mine")
+    (tmp_path / ".openclaw.lock.yml").symlink_to(precious)
+    with pytest.raises(LockError, match="cannot be written"):
+        lock.record(images={"example/a:1": "sha256:" + "1" * 64}, path=path)
+    assert precious.read_text() == "mine"
+    guard = tmp_path / "guard"
+    os.close(lock._for_us_alone(str(guard), os.O_WRONLY | os.O_CREAT))
+    assert guard.stat().st_mode & 0o077 == 0
