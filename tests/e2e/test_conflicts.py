@@ -45,6 +45,7 @@ def theirs(local_deployment: MakeDeployment, tmp_path: Path) -> Iterator[Deploym
     subprocess.run([str(lab.HERE / "engine.sh"), "base", "bookworm"], check=True)
     one.sh(f"docker tag lab-base:bookworm {one.name}:local")
     one.sh(f"cd {tmp_path} && docker compose up -d --quiet-pull")
+    one.sh(f"docker wait {one.name}-openclaw-cli-1")
     yield one
     one.sh(f"cd {tmp_path} && docker compose down -v -t 0")
     one.sh(f"docker rmi {one.name}:local")
@@ -54,8 +55,11 @@ def what_is_there(one: Deployment, directory: Path) -> dict[str, Any]:
     """Everything of their project, as the engine shows it, and its files."""
     label = f"--filter label=com.docker.compose.project={one.name}"
     ids = one.sh(f"docker ps -aq --no-trunc {label} | sort").split()
+    containers = json.loads(one.sh(f"docker inspect {' '.join(ids)}"))
+    for container in containers:  # which the engine shows in any order
+        container["Mounts"].sort(key=lambda mount: mount["Destination"])
     return {
-        "containers": json.loads(one.sh(f"docker inspect {' '.join(ids)}")),
+        "containers": containers,
         "image": one.sh(f"docker image inspect -f '{{{{.Id}}}}' {one.name}:local"),
         "networks": one.sh(f"docker network ls -q --no-trunc {label}"),
         "volumes": one.sh(f"docker volume ls -q {label}"),
