@@ -19,7 +19,16 @@ from pyinfra import host, logger
 from pyinfra.api import StringCommand
 from pyinfra.api.deploy import deploy
 
-from operations import files, images, merging, preflight, private, runtime, templates
+from operations import (
+    existing_state,
+    files,
+    images,
+    merging,
+    preflight,
+    private,
+    runtime,
+    templates,
+)
 from operations.operation import operation
 from operations.sandbox import policy
 from operations.secrets import TOKEN
@@ -96,6 +105,17 @@ def differences(wanted: Mapping[str, Any], there: object, path: str = "") -> Ite
             yield f"{dotted}: {_shown(dotted, current)} -> {_shown(dotted, value)}"
 
 
+def nulls(wanted: Mapping[str, Any], there: object) -> Iterable[list[str]]:
+    """Yield the owned keys that are null, which OpenClaw refuses: to us they are absent."""
+    for key, value in wanted.items():
+        if not isinstance(there, dict) or key not in there:
+            continue
+        if there[key] is None:
+            yield [key]
+        elif isinstance(value, Mapping) and not _is_reference(value):
+            yield from ([key, *below] for below in nulls(value, there[key]))
+
+
 def pending(settings: Settings) -> list[str]:
     """Return the differences of the current host's openclaw.json to the owned keys."""
     there = private.read(settings).configuration()
@@ -123,7 +143,9 @@ def merged(settings: Settings) -> Generator:
     + settings: the settings of the host
 
     What OpenClaw's validator refuses is not written. OpenClaw's CLI writes strict JSON: comments
-    of a JSON5 file go, the file of before stays as `openclaw.json.bak`.
+    of a JSON5 file go, the file of before stays as `openclaw.json.bak`. A file with keys that the
+    release has retired is first rewritten by OpenClaw's doctor, which may drop some; that file of
+    before stays as `openclaw.json.before-doctor`, for good.
     """
     changes = pending(settings)
     present = private.read(settings).config is not None
@@ -133,7 +155,14 @@ def merged(settings: Settings) -> Generator:
     if host.state.is_executing or host.state.config.DIFF:
         for change in changes if present else []:
             files.differences.info(f"{host.print_prefix}openclaw.json: {change}")
+    rewritten = existing_state.current().kept
     yield StringCommand("sh -s", _stdin=[script(settings)])
+    if existing_state.current().kept > rewritten:
+        path = f"{settings.config_directory}/{existing_state.KEPT}"
+        logger.warning(
+            f"{host.print_prefix}openclaw.json had keys that this release has retired; OpenClaw's"
+            f" doctor has rewritten it, and what it was is kept: compare {path}"
+        )
     if left := pending(settings):
         logger.warning(
             f"{host.print_prefix}OpenClaw keeps these keys of `openclaw` in another form; write "
@@ -143,6 +172,8 @@ def merged(settings: Settings) -> Generator:
 
 def script(settings: Settings) -> str:
     """Return the shell script that onboards, patches and validates on the host."""
+    there = private.read(settings).configuration()
+    patch = owned(settings, there)
     return templates.render(
         "openclaw/merge.sh.j2",
         docker=runtime.shell(settings),
@@ -154,7 +185,9 @@ def script(settings: Settings) -> str:
         auth_choice=settings.onboarding.auth_choice,
         port=settings.gateway.port,
         seconds=MERGE_SECONDS,
-        patch=owned(settings, private.read(settings).configuration()),
+        patch=patch,
+        nulls=list(nulls(patch, there)),
+        kept=existing_state.KEPT,
     )
 
 
