@@ -12,7 +12,6 @@ import ipaddress
 import json
 import re
 from collections.abc import Generator, Iterable, Mapping
-from shlex import quote
 from typing import Any
 
 from pyinfra import host, logger
@@ -23,6 +22,7 @@ from operations import (
     existing_state,
     files,
     images,
+    includes,
     merging,
     preflight,
     private,
@@ -128,12 +128,23 @@ def configuration_problems(
 ) -> Iterable[preflight.Problem]:
     path = private.config_path(settings)
     try:
+        there = private.read(settings).own_configuration()
         private.read(settings).configuration()
     except private.UnreadableFile as error:
         yield preflight.Problem(
-            f"{path}: {error}",
-            f"mend it, or move the file away: mv {quote(path)} {quote(path)}.broken",
+            f"{path}: {error}", f"mend it, or move the file away: mv {path} {path}.broken"
         )
+        return
+    found = list(includes.sections(there))
+    changes = pending(settings) if found else []
+    for section, listed in found:
+        below = [one for one in changes if not section or one.startswith(f"{section}.")]
+        if below:
+            yield preflight.Problem(
+                f"{path} takes {section or 'everything'} from {listed} ({includes.KEY}), where the"
+                f" toolkit does not write, and this must be in there: {'; '.join(below[:12])}",
+                f"write it there, or take {section or 'it'} into openclaw.json itself",
+            )
 
 
 @operation
@@ -172,8 +183,8 @@ def merged(settings: Settings) -> Generator:
 
 def script(settings: Settings) -> str:
     """Return the shell script that onboards, patches and validates on the host."""
-    there = private.read(settings).configuration()
-    patch = owned(settings, there)
+    there = private.read(settings).own_configuration()
+    patch = includes.outside(owned(settings, private.read(settings).configuration()), there)
     return templates.render(
         "openclaw/merge.sh.j2",
         docker=runtime.shell(settings),
@@ -186,6 +197,7 @@ def script(settings: Settings) -> str:
         port=settings.gateway.port,
         seconds=MERGE_SECONDS,
         patch=patch,
+        token="token" in patch.get("gateway", {}).get("auth", {}),
         nulls=list(nulls(patch, there)),
         kept=existing_state.KEPT,
     )

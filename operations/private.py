@@ -9,16 +9,18 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import posixpath
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from shlex import quote
+from typing import Any
 
 import json5
 from pyinfra import host
 from pyinfra.api.exceptions import PyinfraError
 
-from operations import shape, snapshot, templates
+from operations import includes, shape, snapshot, templates
 from operations.answers import printable
 from toolkit import dotenv
 from toolkit.settings import Settings
@@ -40,13 +42,14 @@ class NotRead(PyinfraError):
 
 @dataclass(frozen=True)
 class Private:
-    """The content of both files (None: absent), the host's own proxy variables, and why
-    `openclaw.json` was not read although it is there."""
+    """The content of both files (None: absent), the host's own proxy variables, why
+    `openclaw.json` was not read although it is there, and what the files that it includes say."""
 
     environment: bytes | None
     config: bytes | None
     proxies: dict[str, str] = field(default_factory=dict)
     refused: str = ""
+    included: dict[str, Any] = field(default_factory=dict)
 
     def variables(self) -> dict[str, str]:
         """Return the values of `.env` by key; none if it is absent.
@@ -66,27 +69,22 @@ class Private:
         return text
 
     def configuration(self) -> dict:
-        """Return what `openclaw.json` says; empty if it is absent or blank.
+        """Return what `openclaw.json` says with the files that it includes; empty if it is absent
+        or blank.
 
         Raises:
             UnreadableFile: it is no regular file of an accepted size, or not a JSON5 object.
         """
+        try:
+            return shape.of(includes.resolved(self.own_configuration(), self.included))
+        except (includes.IncludeError, shape.WrongFormError) as error:
+            raise UnreadableFile(printable(str(error))) from None
+
+    def own_configuration(self) -> dict:
+        """Return what `openclaw.json` itself says; raises like `configuration`."""
         if self.refused:
             raise UnreadableFile(self.refused)
-        if not (self.config or b"").strip():
-            return {}
-        try:
-            content = _parse((self.config or b"").decode("utf-8-sig"))
-        except UnicodeDecodeError:
-            raise UnreadableFile("it is not UTF-8") from None
-        except RecursionError:
-            raise UnreadableFile("it is nested too deeply") from None
-        if not isinstance(content, dict):
-            raise UnreadableFile("it is not an object")
-        try:
-            return shape.of(content)
-        except shape.WrongFormError as error:
-            raise UnreadableFile(printable(str(error))) from None
+        return _object(self.config or b"")
 
 
 @snapshot.probe("private")
@@ -133,7 +131,7 @@ def ask(settings: Settings) -> str:
             "deploy/private.sh.j2",
             environment=environment_path(settings),
             directory=settings.config_directory,
-            name="openclaw.json",
+            names=["openclaw.json"],
             limit=CONFIG_BYTES,
             proxies=templates.render("compose/proxies.sh.j2"),
         ),
@@ -162,7 +160,62 @@ def keep(settings: Settings, answer: str, answers: dict[str, str]) -> Private:
         ),
         refused,
     )
+    if includes.KEY.encode() in (config or b""):
+        content = replace(content, **_with_included(settings, content))
     host.connector_data[_CACHE] = (answers, content)
+    return content
+
+
+def _with_included(settings: Settings, content: Private) -> dict[str, Any]:
+    """Return the fields that change with the files that `openclaw.json` includes, which are read in
+    a round trip for each depth.
+    """
+    known: dict[str, Any] = {}
+    try:
+        wanted = includes.names(content.own_configuration())
+        while wanted and len(known) + len(wanted) <= includes.MOST_FILES:
+            found = dict(zip(sorted(wanted), _ask_included(settings, sorted(wanted)), strict=True))
+            known |= {name: _object(data) for name, data in found.items() if data is not None}
+            nested = {
+                one
+                for name in found.keys() & known.keys()
+                for one in includes.names(known[name], posixpath.dirname(name))
+            }
+            wanted = nested - known.keys() - found.keys()
+    except (UnreadableFile, includes.IncludeError) as error:
+        return {"refused": str(error)}
+    return {"included": known}
+
+
+def _ask_included(settings: Settings, names: list[str]) -> list[bytes | None]:
+    script = templates.render(
+        "deploy/private.sh.j2",
+        environment=None,
+        directory=settings.config_directory,
+        names=names,
+        limit=CONFIG_BYTES,
+        proxies=None,
+    )
+    lines = snapshot.read_quietly(host, script).split("\n")
+    if len(lines) != len(names):
+        raise NotRead(f"the host says {len(lines)} lines of {len(names)} included files")
+    for name, line in zip(names, lines, strict=True):
+        if line.startswith("refused:"):
+            raise UnreadableFile(f"{includes.KEY} {name}:{printable(line[8:])}")
+    return [_content(name, line) for name, line in zip(names, lines, strict=True)]
+
+
+def _object(data: bytes) -> dict[str, Any]:
+    if not data.strip():
+        return {}
+    try:
+        content = _parse(data.decode("utf-8-sig"))
+    except UnicodeDecodeError:
+        raise UnreadableFile("it is not UTF-8") from None
+    except RecursionError:
+        raise UnreadableFile("it is nested too deeply") from None
+    if not isinstance(content, dict):
+        raise UnreadableFile("it is not an object")
     return content
 
 
