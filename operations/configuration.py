@@ -39,7 +39,7 @@ _SECRET_KEY = re.compile(
     re.IGNORECASE,
 )
 _ABSENT = object()
-MERGE_SECONDS = 300
+MERGE_SECONDS = 900
 """How long OpenClaw may take for it: what it reads can be without an end."""
 
 
