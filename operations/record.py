@@ -143,8 +143,8 @@ def weakened(settings: Settings, answers: dict[str, str]) -> Iterable[preflight.
             f"{change.key} was {was} at the last deploy, is not given now and would become {now}:"
             f" {what}",
             f"keep it: write it into the inventory (./claw init makes one of what is deployed) or"
-            f" add --set {change.key}={_word(change.before)}; to change it, say"
-            f" --set {change.key}={_word(change.after)}",
+            f" add --set {_given(change.key, change.before)}; to change it, say"
+            f" --set {_given(change.key, change.after)}",
         )
 
 
@@ -171,5 +171,6 @@ def _release(version: str) -> list[int]:
     return [int(part) for part in re.findall(r"\d+", version)]
 
 
-def _word(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
+def _given(key: str, value: Any) -> str:
+    """Return `--set`'s word; what was there before is the host's word, and quoted."""
+    return quote(f"{key}={value if isinstance(value, str) else json.dumps(value)}")

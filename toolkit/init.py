@@ -1,7 +1,12 @@
-"""`./claw init`: an inventory file of what is deployed, so that nothing hangs on `--set`."""
+"""`./claw init`: an inventory file of what is deployed, so that nothing hangs on `--set`.
+
+What is deployed is the host's word, and a host is not believed about this machine: what an
+inventory has read or run here is named, and left to the user to give again.
+"""
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -45,8 +50,12 @@ def init(target: str | None, output: Path, **options: Any) -> None:
             fail(f"{name}: {answer.error}")
     found = {name: answer.value for name, answer in answers.items()}
     try:
+        text = document(found, str(output), time.strftime("%Y-%m-%d"))
+    except ValueError as error:
+        fail(str(error))
+    try:
         with output.open("x", encoding="utf-8") as file:
-            file.write(document(found, str(output), time.strftime("%Y-%m-%d")))
+            file.write(text)
     except FileExistsError:
         fail(f"{output} is there already; choose another name with --output FILE")
     except OSError as error:
@@ -58,17 +67,27 @@ def init(target: str | None, output: Path, **options: Any) -> None:
 def document(
     hosts: Mapping[str, tuple[dict[str, Any], dict[str, Any]]], path: str, when: str
 ) -> str:
-    """Return the file's text for hosts by name, each with its connection and what was recorded."""
+    """Return the file's text for hosts by name, each with its connection and what was recorded.
+
+    Raises:
+        ValueError: what a host recorded is not of settings.
+    """
     entries: dict[str, Any] = {}
     hidden: list[str] = []
     for name, (reached, deployed) in hosts.items():
-        settings, left_out = chosen(deployed)
-        entries[name] = {**reached, **settings}
-        hidden += [f"#   {name}: {key}" for key in left_out]
+        try:
+            settings, left_out = chosen(deployed)
+            Settings.model_validate(settings)
+        except (ValueError, TypeError, AttributeError, RecursionError):
+            raise ValueError(f"{name}: what it says of its last deploy are no settings") from None
+        entries[name] = {**settings, **reached}
+        hidden += [f"#   {name}: {_line(key)}" for key in left_out]
     text = HEADER.format(when=when, path=path)
     if hidden:
         text += (
-            "# Not kept on the hosts, and so to be given again here:\n" + "\n".join(hidden) + "\n"
+            "# Not kept on the hosts, or not taken from them, and so to be given again here:\n"
+            + "\n".join(hidden)
+            + "\n"
         )
     return text + "\n" + yaml.safe_dump({"hosts": entries}, sort_keys=False, allow_unicode=True)
 
@@ -77,22 +96,34 @@ def chosen(deployed: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     """Return the settings that an inventory must name, and the keys whose values are not known."""
     if not deployed:
         return {}, []
+    if unknown := set(deployed) - set(Settings.model_fields):
+        raise ValueError(f"no settings: {sorted(unknown)}")
     default = dict(leaves(resolved(Settings(name=deployed.get("name", "openclaw")))))
     result: dict[str, Any] = {}
     hidden: list[str] = []
     for path, value in leaves(deployed):
         if path != ("gateway", "version") and path in default and default[path] == value:
             continue
-        if value == HIDDEN:
-            hidden.append(".".join(path))
+        if value == HIDDEN or _of_this_machine(path):
+            hidden.append(".".join(path[:2] if path[0] == "credentials" else path))
             continue
         place = result
         for part in path[:-1]:
             place = place.setdefault(part, {})
         place[path[-1]] = value
-    if deployed.get("name") != "openclaw":
+    if deployed.get("name", "openclaw") != "openclaw":
         result = {"name": deployed["name"], **result}
     return result, hidden
+
+
+def _of_this_machine(path: tuple[str, ...]) -> bool:
+    """Whether a setting names a variable, a file or a command of the machine that deploys."""
+    here = (("credentials",), ("images", "registry", "password"), ("engine", "repository_key"))
+    return path[-1] == "dockerfile" or any(path[: len(one)] == one for one in here)
+
+
+def _line(text: str) -> str:
+    return json.dumps(text, ensure_ascii=True)[1:-1]
 
 
 def connection(host: Host) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from typing import Any
 
 import pytest
@@ -100,7 +101,59 @@ def test_init_writes_an_inventory_that_means_the_same(tmp_path) -> None:
     file.write_text(text)
     inventory = load_yaml_inventory(file)
     known = settings_for(inventory.get_host("claw1"))
+    assert "claw1: credentials.OPENAI_API_KEY" in text
     assert known == deployed.model_copy(
-        update={"gateway": deployed.gateway.model_copy(update={"environment": {}})}
+        update={
+            "gateway": deployed.gateway.model_copy(update={"environment": {}}),
+            "credentials": {},
+        }
     )
     assert inventory.get_host("claw1").data.ssh_hostname == "203.0.113.7"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"credentials": {"X_KEY": {"command": "touch canary"}}},
+        {"credentials": {"X_KEY": {"file": "/root/.ssh/canary"}}},
+        {"credentials": {"X_KEY": {"env": "CANARY"}}},
+        {"images": {"registry": {"password": {"command": "canary"}}}},
+        {"engine": {"repository_key": "/root/.ssh/canary"}},
+        {"sandbox": {"images": {"minimal": {"dockerfile": "/root/.ssh/canary"}}}},
+        {"gateway": {"environment": {"A\nhosts: {canary: {}}": "(hidden)"}}},
+    ],
+)
+def test_init_takes_nothing_from_a_host_that_this_machine_would_read_or_run(
+    said: dict[str, Any],
+) -> None:
+    text = init.document({"claw1": ({"ssh_port": 22}, said)}, "fleet.yml", "2026-11-27")
+    assert "canary" not in json.dumps(yaml.safe_load(text)).lower()
+    assert yaml.safe_load(text)["hosts"]["claw1"] == {"ssh_port": 22}
+    assert "#   claw1: " in text
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"ssh_hostname": "elsewhere"},
+        {"ssh_strict_host_key_checking": "no"},
+        {"_sudo_password": "x"},
+        {"rollout": {"before": "touch canary"}},
+        {"gateway": "x"},
+        {"name": ["x"]},
+        {"name": "$(id)"},
+    ],
+)
+def test_init_refuses_what_is_no_setting(said: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="claw1: what it says of its last deploy are no settings"):
+        init.document({"claw1": ({}, said)}, "fleet.yml", "2026-11-27")
+
+
+def test_a_fix_quotes_what_a_host_says_it_had() -> None:
+    host = Inventory((["claw1"], {})).get_host("claw1")
+    evil = "9999.1.1; touch canary $(id)"
+    there = json.dumps({"gateway": {"version": evil}})
+    with ctx_host.use(host):
+        (one,) = record.weakened(settings_for(host), {"settings": there})
+    words = shlex.split(one.fix)
+    assert any(word.startswith(f"gateway.version={evil}") for word in words)
