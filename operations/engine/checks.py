@@ -28,6 +28,8 @@ def engine_problems(settings: Settings, answers: dict[str, str]) -> Iterable[Pro
         "official": official_problems,
         "distro": distro_problems,
     }[wanted.source](settings, engine, there, wanted)
+    if settings.engine.socket in DEFAULT_SOCKETS and not rootless:
+        yield from others_problems(engine)
     for path, text in ((daemon.PATH, engine.daemon), (daemon.PREVIOUS, engine.previous)):
         try:
             daemon.parse(text)
@@ -44,6 +46,25 @@ def engine_problems(settings: Settings, answers: dict[str, str]) -> Iterable[Pro
             f"engine.users names {', '.join(engine.strangers)}, who is not a user of the host",
             "create the user, or take the name out of engine.users",
         )
+
+
+def others_problems(engine: Engine) -> Iterable[Problem]:
+    """Yield why the host's own engine is not for the toolkit to install or start."""
+    if engine.snap and not engine.installed:
+        yield Problem(
+            "the host's Docker Engine is a snap, which sees too little of the host, and a second"
+            " engine would take its socket",
+            "move what runs in it, and remove it (snap remove docker); the toolkit installs one",
+        )
+    if engine.running or not (engine.masked or (engine.disabled and engine.of_a_user)):
+        return
+    state = "masked" if engine.masked else "disabled"
+    used = f" ({engine.of_a_user} is there)" if engine.of_a_user else ""
+    yield Problem(
+        f"docker.service is {state}, so the host's engine was switched off on purpose{used}",
+        f"switch it on (systemctl {'unmask' if engine.masked else 'enable'} docker.service), or"
+        " set sandbox.socket to rootless for an engine of the deployment's own",
+    )
 
 
 def existing_problems(

@@ -71,6 +71,10 @@ class Engine:
     buildx: str = ""
     installed: bool = False
     enabled: bool = False
+    masked: bool = False
+    disabled: bool = False
+    of_a_user: str = ""
+    snap: bool = False
     live_restore: bool = False
     swarm: bool = False
     containers: int = 0
@@ -106,6 +110,10 @@ class Engine:
             buildx=facts.get("buildx", "").removeprefix("v"),
             installed="installed" in facts,
             enabled=facts.get("enabled") in ("enabled", "no systemd"),
+            masked=facts.get("enabled", "").startswith("masked"),
+            disabled=facts.get("enabled") == "disabled",
+            of_a_user=facts.get("of-a-user", ""),
+            snap="snap" in facts,
             live_restore=facts.get("live-restore") == "true",
             swarm=facts.get("swarm", "inactive") not in ("inactive", ""),
             containers=int(facts.get("containers") or 0),

@@ -107,6 +107,23 @@ def engine_problems(text: str, packages: str = "", **engine: object) -> list[Pro
     return list(checks.engine_problems(settings(engine=engine), answers))
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("installed=\nenabled=masked", "docker.service is masked"),
+        ("installed=\nenabled=disabled\nof-a-user=/run/user/7/docker.sock", "(/run/user/7/docker"),
+        ("installed=\nenabled=disabled", None),
+        ("installed=\nenabled=enabled\nof-a-user=/run/user/7/docker.sock", None),
+        ("installed=\nenabled=masked\nserver=28.0\ncompose=2.30\nbuildx=0.20", None),
+        ("enabled=not-found\nsnap=", "is a snap"),
+    ],
+)
+def test_an_engine_that_is_not_for_the_toolkit_is_left_alone(text: str, said: str | None) -> None:
+    found = [one.what for one in engine_problems(f"{text}\nrepository=reachable") if one.stops]
+    assert bool(found) == bool(said)
+    assert all(said in one for one in found if said)
+
+
 def test_existing_engine_must_answer_and_be_new_enough() -> None:
     (silent,) = engine_problems("enabled=not-found", source="existing")
     assert silent.what == "no Docker Engine answers on /var/run/docker.sock"
