@@ -155,7 +155,6 @@ def _trust_docker(settings: Settings) -> Generator:
             key=apt_sources.KEY,
             url=url,
             fingerprint=apt_sources.FINGERPRINT,
-            protocols="=https" if url.startswith("https:") else "=http,https",
         )
     source = apt_sources.docker(settings, system.current())
     if files.differs(source):

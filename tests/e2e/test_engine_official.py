@@ -30,8 +30,27 @@ OFFICIAL = {
 DISTRIBUTION = {"docker.io", "docker-cli", "containerd", "runc", "docker-compose", "docker-buildx"}
 
 
+OVER_HTTPS = """set -e
+cd /root
+[ -e lab.crt ] || openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=lab \\
+  -addext "subjectAltName=IP:$1" -keyout lab.key -out lab.crt 2>/dev/null
+cat >https.py <<'END'
+import http.server, ssl
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.load_cert_chain("/root/lab.crt", "/root/lab.key")
+server = http.server.ThreadingHTTPServer(("", 443), http.server.SimpleHTTPRequestHandler)
+server.socket = context.wrap_socket(server.socket, server_side=True)
+server.serve_forever()
+END
+systemctl is-active --quiet repository-https ||
+  systemd-run --quiet --unit=repository-https --working-directory=/srv/site python3 /root/https.py
+timeout 20 sh -c 'until curl -ksf https://127.0.0.1/debian/gpg >/dev/null; do sleep 0.1; done'
+cat lab.crt"""
+
+
 @dataclass(frozen=True)
 class Repository:
+    host: str
     url: str
     key: Path
 
@@ -47,7 +66,7 @@ def repository(lab_host, tmp_path_factory) -> Repository:
         assert done.returncode == 0, done.stdout + done.stderr
     key = tmp_path_factory.mktemp("key") / "docker.asc"
     key.write_text(lab.ssh(host.name, "cat /srv/site/debian/gpg").stdout)
-    return Repository(f"http://{host.ip}", key)
+    return Repository(host.name, f"http://{host.ip}", key)
 
 
 @pytest.fixture
@@ -111,7 +130,15 @@ def test_key_of_another_repository_is_refused_before_anything_is_trusted(
     job: Job, repository: Repository
 ):
     """The stand-in's key is not Docker's, and no key of our own says that it may be taken."""
-    said = job.up(source="official", repository_key=None, expect=1).output
+    ip = repository.url.removeprefix("http://")
+    done = lab.ssh(repository.host, f"sh -s {ip} <<'END_OF_SCRIPT'\n{OVER_HTTPS}\nEND_OF_SCRIPT")
+    assert done.returncode == 0, done.stderr
+    job.sh(
+        f"cat >/usr/local/share/ca-certificates/lab.crt <<'END'\n{done.stdout}END\n"
+        "update-ca-certificates 2>&1"
+    )
+    url = f"https://{ip}"
+    said = job.up(source="official", repository_url=url, repository_key=None, expect=1).output
     assert "Traceback" not in said and "engine.repository_key" in said
     said = "".join(said.split())
     assert "expectedthekeywithfingerprint9DC858229FC7DD38854AE2D88D81803C0EBFCD88" in said

@@ -52,7 +52,7 @@ def armored(packets: bytes) -> str:
 
 
 def fetch(
-    directory: Path, url: str, expected: str, environment: dict[str, str], protocols: str = "=https"
+    directory: Path, url: str, expected: str, environment: dict[str, str]
 ) -> subprocess.CompletedProcess[str]:
     """Run the script; the key is to be `keyrings/docker.asc` in the directory."""
     (directory / "keyrings").mkdir()
@@ -61,7 +61,6 @@ def fetch(
         key=str(directory / "keyrings" / "docker.asc"),
         url=url,
         fingerprint=expected,
-        protocols=protocols,
     )
     text = script.replace("/etc/apt/keyrings", str(directory / "keyrings"))
     return subprocess.run(["sh", "-s"], input=text, env=environment, capture_output=True, text=True)
