@@ -15,6 +15,9 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import urlencode, urlsplit
 from urllib.request import ProxyHandler, Request, build_opener
 
+from toolkit import patterns
+from toolkit.patterns import matches, shown
+
 SECONDS = 10
 DOCKER_HUB = {"docker.io": "registry-1.docker.io"}
 MANIFESTS = ", ".join(
@@ -70,6 +73,8 @@ def _asked(address: str, login: Login) -> str | None:
         try:
             with _answer(request) as answer:
                 found: str | None = answer.headers.get("Docker-Content-Digest")
+                if found is not None and not matches(patterns.DIGEST, found):
+                    raise HTTPException(f"{shown(found)} is not a digest")
                 return found
         except HTTPError as error:
             if error.code == 404:

@@ -155,8 +155,9 @@ def _checkout(settings: Settings, base: Base) -> Generator:
             commit=base.digest,
             wanted=[name for name in (base.digest, gateway.ref) if name],
         )
-    if base.reference.partition("#")[2] != state.current().commit:
-        scripts.record(repositories={base.reference: state.current().commit})
+    commit = state.current().commit
+    if commit and base.reference.partition("#")[2] != commit:
+        scripts.record(repositories={base.reference: commit})
 
 
 def _protocol(repository: str) -> str:

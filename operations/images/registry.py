@@ -30,12 +30,18 @@ from operations.images.sharing import Group
 from operations.images.stored import LOCAL, Stored
 from operations.operation import operation
 from operations.preflight import Problem
-from toolkit import credentials
+from toolkit import credentials, oci, patterns
+from toolkit.patterns import matches, shown
 from toolkit.settings import Settings, settings_for
 
 PACKAGE = "docker-registry"
 """Debian's package of the registry; its own service listens for everybody."""
 _SERVER = "openclaw_registry_server"
+_STORED = re.compile(
+    rf"^stored (?P<digest>{patterns.DIGEST}) (?P<inputs>{patterns.INPUTS})"
+    rf" (?:-|(?P<image>{patterns.DIGEST}))$",
+    re.MULTILINE,
+)
 
 
 class RegistryError(PyinfraError):
@@ -114,13 +120,17 @@ def _push(group: Group, giver: Host) -> Stored:
             raise RegistryError(f"images.registry.local: {error}") from None
         why = stored.reason(settings, str(error))
         raise RegistryError(f"{group.registry}: {why}") from None
-    (digest, inputs, image), *_ = re.findall(r"^stored (\S+) (\S+) (\S+)$", said, re.MULTILINE)
+    found = _STORED.search(said)
+    if not found or found["inputs"] != group.inputs:
+        raise RegistryError("it does not say that it has pushed the image that is wanted")
+    digest, image = found["digest"], found["image"] or ""
     if not local:
-        scripts.record(
-            images={f"{repository}:{stored.version(inputs, group.architecture)}": digest}
-        )
-    known = "" if image == "-" else image
-    return Stored(repository, digest, inputs, known, giver if local else None)
+        version = stored.version(group.inputs, group.architecture)
+        try:
+            stored.keep(settings, repository, version, digest)
+        except oci.RegistryError as error:
+            raise RegistryError(f"{group.registry}: {error}") from None
+    return Stored(repository, digest, group.inputs, image, giver if local else None)
 
 
 def pull(
@@ -153,7 +163,10 @@ def pull(
     except ChannelError as error:
         why = str(error) if kept.server else stored.reason(settings, str(error))
         raise RegistryError(f"{kept}: {why}") from None
-    return said.rpartition("received ")[2].strip()
+    image = said.rpartition("received ")[2].strip()
+    if not matches(patterns.DIGEST, image):
+        raise RegistryError(f"{host}: {shown(image)} is not an image's id")
+    return image
 
 
 def _authorization(settings: Settings) -> str:
@@ -226,11 +239,14 @@ def _start(server: _Server, giver: Host) -> None:
     said = b""
     with ExitStack() as stack:
         process = stack.enter_context(channel.process(giver, script, {}))
-        while not said.endswith(b"\n"):
+        while not said.endswith(b"\n") and len(said) < 100:
             more = process.read()
             if not more:
                 process.finish()
                 raise ChannelError("its registry ended")
             said += more
         server.stop = stack.pop_all().close
+    if not matches(patterns.PORT, said.decode(errors="replace").strip()):
+        server.stop()
+        raise ChannelError("its registry does not say its port")
     server.port = int(said)

@@ -102,9 +102,11 @@ def record_release(version: str, wanted: Plan) -> None:
 
 
 def record(**entries: Any) -> None:
-    """Write to the lock; a directory that cannot be written is no reason to fail a host."""
+    """Add to the lock what it does not know yet; a directory that cannot be written is no reason
+    to fail a host.
+    """
     with _tolerated():
-        lock.record(**entries)
+        lock.add(**entries)
 
 
 @contextmanager

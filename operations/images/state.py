@@ -11,9 +11,14 @@ from typing import Any
 from operations import access, snapshot
 from operations.images import identity
 from operations.images.identity import Base
-from toolkit import lock, releases
+from toolkit import lock, patterns, releases
 from toolkit.lock import LockError
+from toolkit.patterns import MismatchError, matched, matches, shown
 from toolkit.settings import Settings
+
+_BASE = rf"[^|]{{1,600}}@({patterns.DIGEST}|{patterns.INPUTS}|{patterns.COMMIT})"
+_LABELS = (patterns.INPUTS, _BASE, "[a-z0-9][a-z0-9_-]{0,62}", "sandbox(-[a-z]+)?")
+"""The forms of the labels that `images_probe` asks for."""
 
 
 @dataclass(frozen=True)
@@ -55,17 +60,16 @@ class Images:
         for line in text.splitlines():
             word, _, rest = line.partition(" ")
             if word == "image":
-                identifier, tags, *labels = rest.split("|")
-                known = ["" if label == "<no value>" else label for label in labels]
-                images.append(Image(identifier, tuple(json.loads(tags) or ()), *known))
+                images.append(_image(rest))
             elif word == "pulled":
                 reference, _, names = rest.partition(" ")
-                for name in json.loads(names) or ():
-                    registry.append((reference, name.rpartition("@")[2]))
+                for name in _strings(names):
+                    digest = name.rpartition("@")[2]
+                    registry.append((reference, matched(patterns.DIGEST, digest, "a digest")))
             elif word == "used":
-                used.add(rest)
+                used.add(matched(patterns.DIGEST, rest, "an image's id"))
             elif word == "commit":
-                commit = rest
+                commit = matched(patterns.COMMIT, rest, "a commit")
         return cls(tuple(images), tuple(registry), frozenset(used), commit)
 
     @property
@@ -93,6 +97,32 @@ class Images:
             and not image.tags
             and image.id not in self.used
         )
+
+
+def _image(line: str) -> Image:
+    """Return an image as the engine describes it; what its labels say in no form of ours counts
+    for nothing, since anybody may build upon our images.
+    """
+    identifier, tags, *labels = line.split("|")
+    if len(labels) != len(_LABELS):
+        raise MismatchError(f"{shown(line)} does not describe an image")
+    known = [
+        label if matches(pattern, label) else ""
+        for pattern, label in zip(_LABELS, labels, strict=True)
+    ]
+    named = tuple(name for name in _strings(tags) if matches(patterns.IMAGE, name))
+    return Image(matched(patterns.DIGEST, identifier, "an image's id"), named, *known)
+
+
+def _strings(text: str) -> list[str]:
+    """Return a list of strings that an engine writes as JSON, empty if it is null."""
+    try:
+        found = json.loads(text) or []
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, list) or not all(isinstance(one, str) for one in found):
+        raise MismatchError(f"{shown(text)} is not a list of names")
+    return found
 
 
 References = Callable[[Settings], Iterable[str]]

@@ -16,10 +16,13 @@ from operations.images import channel, scripts, spool
 from operations.images.channel import ChannelError
 from operations.images.sharing import Group
 from operations.images.spool import Part, Splitter
+from toolkit import patterns
+from toolkit.patterns import matches
 from toolkit.settings import Settings, settings_for
 
 LOOK_SECONDS = 0.2
 LONGEST_BEGINNING = 4 << 20
+MOST_LAYERS = 1000
 
 
 @dataclass
@@ -45,9 +48,11 @@ def described(group: Group, giver: Host, environment: dict[str, str]) -> Store:
         said = channel.answer(giver, script, environment)
         try:
             layers, inputs = map(json.loads, said.splitlines())
-        except ValueError:
+        except (ValueError, RecursionError):
             raise ChannelError(f"it has no image {image}") from None
-        group.store = group.store or Store(image, inputs, layers)
+        if inputs != group.inputs or not _layers(layers):
+            raise ChannelError(f"its image {image} is another one than the one that is wanted")
+        group.store = group.store or Store(image, group.inputs, layers)
     store: Store = group.store
     return store
 
@@ -55,8 +60,22 @@ def described(group: Group, giver: Host, environment: dict[str, str]) -> Store:
 def lacking(host: Host, store: Store, settings: Settings) -> list[int]:
     """Return the positions of the layers that the engine of a host lacks."""
     said = channel.answer(host, scripts.render("layers.sh.j2", settings, image=None), {})
-    lines = [json.loads(line) for line in said.splitlines() if line.startswith("[")]
+    try:
+        lines = [json.loads(line) for line in said.splitlines() if line.startswith("[")]
+    except (ValueError, RecursionError):
+        lines = [None]
+    if not all(map(_layers, lines)):
+        raise ChannelError("its engine does not say of which layers its images are")
     return spool.missing(store.layers, lines)
+
+
+def _layers(said: object) -> bool:
+    """Return whether a host says layers: each is a digest."""
+    return (
+        isinstance(said, list)
+        and len(said) <= MOST_LAYERS
+        and all(matches(patterns.DIGEST, one) for one in said)
+    )
 
 
 def fetched(

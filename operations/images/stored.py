@@ -10,6 +10,7 @@ from pyinfra.api.host import Host
 
 from operations.images import identity
 from toolkit import credentials, lock, oci
+from toolkit.lock import LockError
 from toolkit.settings import Settings
 
 LOCAL = "local"
@@ -91,11 +92,8 @@ class Finder:
     def _asked(self, settings: Settings, where: str, name: str, label: str) -> str | None:
         if where in self._silent:
             return None
-        host = where.partition("/")[0]
-        insecure = settings.engine.daemon.get("insecure-registries") or ()
-        plain = oci.loopback(host) or host in insecure
         try:
-            return oci.digest(name, label, login(settings), plain)
+            return _ask(settings, name, label)
         except oci.RegistryError as error:
             self._silent.add(where)
             logger.warning(
@@ -103,6 +101,35 @@ class Finder:
                 f" {reason(settings, str(error))}"
             )
             return None
+
+
+def keep(settings: Settings, repository: str, version: str, digest: str) -> None:
+    """Note in the lock under which digest a host says that it has pushed an image.
+
+    What the lock says already stays, unless the registry itself says that it has lost that.
+
+    Raises:
+        RegistryError: the lock knows another one, which the registry may still have.
+        LockError: the lock cannot be read.
+    """
+    reference = f"{repository}:{version}"
+    entry, known = {reference: digest}, lock.read().images.get(reference)
+    try:
+        if known in (None, digest):
+            lock.add(images=entry)
+        elif _ask(settings, repository, known or "") is None:
+            lock.record(images=entry)
+        else:
+            raise oci.RegistryError("the lock knows another digest of it, and it has that, too")
+    except LockError as error:
+        logger.warning(f"{error}; the next host resolves anew")
+
+
+def _ask(settings: Settings, repository: str, version: str) -> str | None:
+    host = repository.partition("/")[0]
+    insecure = settings.engine.daemon.get("insecure-registries") or ()
+    plain = oci.loopback(host) or host in insecure
+    return oci.digest(repository, version, login(settings), plain)
 
 
 def reason(settings: Settings, said: str) -> str:

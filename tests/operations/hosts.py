@@ -110,3 +110,8 @@ def at(settings: Settings, **answers: str) -> Iterator[FakeHost]:
 
 def _defaults(host: Any) -> Settings:
     return Settings()
+
+
+def whole(word: str) -> str:
+    """Return an image's id, one for each word."""
+    return f"sha256:{hashlib.sha256(word.encode()).hexdigest()}"

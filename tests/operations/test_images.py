@@ -12,7 +12,7 @@ from pyinfra.context import ctx_host
 
 from operations import images, snapshot, templates
 from operations.images import gateway, identity, planning, state
-from tests.operations.hosts import Command, FakeHost, commands
+from tests.operations.hosts import Command, FakeHost, commands, whole
 from toolkit import lock, trees
 from toolkit.lock import Lock
 from toolkit.settings import Settings
@@ -20,6 +20,7 @@ from toolkit.settings import Settings
 NONE: dict[str, str] = {"images": "", "packages": ""}
 NODE = "docker.io/library/node:24.21.0-bookworm-slim"
 DIGEST, OTHER = "sha256:" + "1" * 64, "sha256:" + "2" * 64
+FOREIGN, GOOD, NEW, OLD = whole("foreign"), whole("good"), whole("new"), whole("old")
 COMMIT = "c" * 40
 
 
@@ -36,8 +37,8 @@ def default_settings(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def image(inputs: str, base: str, tags: tuple[str, ...] = ("openclaw:local",), **more: str) -> str:
-    name, deployment = more.get("id", "sha256:aa"), more.get("deployment", "openclaw")
-    return f"image {name}|{json.dumps(tags)}|{inputs}|{base}|{deployment}\n"
+    name, deployment = more.get("id", whole("aa")), more.get("deployment", "openclaw")
+    return f"image {name}|{json.dumps(tags)}|{inputs}|{base}|{deployment}|<no value>\n"
 
 
 def facts(*lines: str, packages: str = "") -> dict[str, str]:
@@ -61,7 +62,7 @@ def from_registry(settings: Settings, digest: str) -> str:
 
 def base_image() -> str:
     base = identity.bootstrapped_base()
-    return image(base.digest or "", "<no value>", (base.reference,), id="sha256:bb", deployment="")
+    return image(base.digest or "", "<no value>", (base.reference,), id=whole("bb"), deployment="")
 
 
 def settings(**values: Any) -> Settings:
@@ -305,28 +306,26 @@ def removed(command: Command) -> list[str]:
 
 
 def test_images_that_nothing_names_are_removed_with_their_base() -> None:
-    old = image("i1", f"registry.example/openclaw:1@{DIGEST}", (), id="sha256:old")
-    new = image("i2", f"registry.example/openclaw:2@{OTHER}", id="sha256:new")
-    good = image("i3", "b@c", ("openclaw:last-good",), id="sha256:good")
-    foreign = image("i4", "b@d", (), id="sha256:foreign", deployment="second")
+    old = image("i1", f"registry.example/openclaw:1@{DIGEST}", (), id=OLD)
+    new = image("i2", f"registry.example/openclaw:2@{OTHER}", id=NEW)
+    good = image("i3", "b@c", ("openclaw:last-good",), id=GOOD)
+    foreign = image("i4", "b@d", (), id=FOREIGN, deployment="second")
     (removal,) = commands(images.pruned, facts(old, new, good, foreign), settings=settings())
     assert removed(removal) == [
-        "remove sha256:old",
+        f"remove {OLD}",
         f"remove_base registry.example/openclaw:1 registry.example/openclaw@{DIGEST}",
     ]
 
 
 def test_a_base_that_is_still_used_stays() -> None:
     base = f"registry.example/openclaw:1@{DIGEST}"
-    there = facts(image("i1", base, (), id="sha256:old"), image("i2", base, id="sha256:new"))
+    there = facts(image("i1", base, (), id=OLD), image("i2", base, id=NEW))
     (removal,) = commands(images.pruned, there, settings=settings())
-    assert removed(removal) == ["remove sha256:old"]
+    assert removed(removal) == [f"remove {OLD}"]
 
 
 def test_an_image_in_a_container_stays() -> None:
-    there = facts(
-        bootstrapped(settings()), image("i1", "a@b", (), id="sha256:old"), "used sha256:old\n"
-    )
+    there = facts(bootstrapped(settings()), image("i1", "a@b", (), id=OLD), f"used {OLD}\n")
     assert commands(images.pruned, there, settings=settings()) == []
 
 

@@ -17,7 +17,7 @@ from operations.images import gateway, identity
 from operations.sandbox import images, names
 from operations.sandbox.images import contexts, planning, probes
 from operations.sandbox.names import ImageKind
-from tests.operations.hosts import Command, FakeHost, commands
+from tests.operations.hosts import Command, FakeHost, commands, whole
 from toolkit import lock
 from toolkit.settings import Settings
 
@@ -25,6 +25,7 @@ NONE: dict[str, str] = {"images": "", "packages": ""}
 ALL = {"images": {"common": {"enabled": True}}, "browser": {"enabled": True}}
 DEBIAN = "docker.io/library/debian:bookworm-slim"
 DIGEST = "sha256:" + "1" * 64
+FOREIGN, GATEWAY, OLD = whole("foreign"), whole("gateway"), whole("old")
 
 
 @pytest.fixture(autouse=True)
@@ -49,7 +50,7 @@ def as_wanted(wanted: Settings, *kinds: ImageKind) -> dict[str, str]:
     with ctx_host.use(FakeHost(NONE)):
         plans = planning.plans(wanted)
     lines = [
-        line(f"sha256:{kind}", [names.tag(wanted, kind)], plan.inputs, plan.base.label)
+        line(whole(kind), [names.tag(wanted, kind)], plan.inputs, plan.base.label)
         for kind, plan in plans.items()
         if kind in (kinds or plans)
     ]
@@ -73,7 +74,7 @@ def dockerfile(wanted: Settings, kind: ImageKind) -> str:
 
 def test_without_sandboxes_nothing_is_built_nor_removed() -> None:
     off = settings({"enabled": False})
-    old = line("sha256:old", [], "i", "b@c")
+    old = line(OLD, [], "i", "b@c")
     assert built({"images": old, "packages": ""}, off) == []
     assert commands(images.pruned, {"images": old, "packages": ""}, settings=off) == []
     assert planning.directories(off) == []
@@ -276,26 +277,26 @@ def test_an_engine_that_holds_no_limits_is_asked_for_none() -> None:
 def test_superseded_images_go_once_no_container_uses_them() -> None:
     wanted = settings()
     there = as_wanted(wanted)["images"]
-    old = line("sha256:old", [], "i1", f"registry.example/tools:1@{DIGEST}")
-    foreign = "image sha256:foreign|[]|i2|b@c|second|sandbox\n"
-    of_gateway = line("sha256:gateway", [], "i3", "b@c", kind="")
+    old = line(OLD, [], "i1", f"registry.example/tools:1@{DIGEST}")
+    foreign = f"image {FOREIGN}|[]|i2|b@c|second|sandbox\n"
+    of_gateway = line(GATEWAY, [], "i3", "b@c", kind="")
     facts = {"images": there + old + foreign + of_gateway, "packages": ""}
     (removal,) = commands(images.pruned, facts, settings=wanted)
     body = removal.stdin.partition("\nmain() {")[2]
-    assert "remove sha256:old" in body and "tools@" in body
+    assert f"remove {OLD}" in body and "tools@" in body
     assert "foreign" not in body and "gateway" not in body
-    used = {"images": facts["images"] + "used sha256:old\n", "packages": ""}
+    used = {"images": facts["images"] + f"used {OLD}\n", "packages": ""}
     assert commands(images.pruned, used, settings=wanted) == []
     # The gateway's own removal leaves the sandboxes' images to this one.
     (removal,) = commands(gateway_images.pruned, facts, settings=wanted)
-    assert "remove sha256:gateway" in removal.stdin and "sha256:old" not in removal.stdin
+    assert f"remove {GATEWAY}" in removal.stdin and OLD not in removal.stdin
 
 
 def test_the_plan_foresees_what_a_new_image_supersedes() -> None:
     wanted = settings()
     tag = names.tag(wanted, "minimal")
-    for used, expected in (("", 1), ("used sha256:old\n", 0)):
-        facts = {"images": line("sha256:old", [tag], "other", "b@c") + used, "packages": ""}
+    for used, expected in (("", 1), (f"used {OLD}\n", 0)):
+        facts = {"images": line(OLD, [tag], "other", "b@c") + used, "packages": ""}
         with ctx_host.use(FakeHost(facts, executing=False)):
             assert len(list(images.pruned._inner(settings=wanted))) == expected
 

@@ -122,14 +122,19 @@ def test_without_npm_the_error_says_what_to_do(monkeypatch: pytest.MonkeyPatch) 
 def test_entries_are_added_and_the_others_stay(tmp_path: Path) -> None:
     path = tmp_path / lock.NAME
     release = lock.read(path).releases["2026.9.6"]
-    lock.record(images={"example/a:1": "sha256:1"}, path=path)
-    lock.record(repositories={"file:///r#main": "c0ffee"}, path=path)
-    lock.record(images={"example/b:1": "sha256:2"}, releases={"2026.8.1": release}, path=path)
+    lock.record(images={"example/a:1": f"sha256:{'1' * 64}"}, path=path)
+    lock.record(repositories={"file:///r#main": "c0ffee" + "0" * 34}, path=path)
+    lock.record(
+        images={"example/b:1": f"sha256:{'2' * 64}"}, releases={"2026.8.1": release}, path=path
+    )
 
     found = lock.read(path)
 
-    assert found.images == {"example/a:1": "sha256:1", "example/b:1": "sha256:2"}
-    assert found.repositories == {"file:///r#main": "c0ffee"}
+    assert found.images == {
+        "example/a:1": f"sha256:{'1' * 64}",
+        "example/b:1": f"sha256:{'2' * 64}",
+    }
+    assert found.repositories == {"file:///r#main": "c0ffee" + "0" * 34}
     assert found.releases == {"2026.9.6": release, "2026.8.1": release}
     assert [entry.name for entry in tmp_path.iterdir()] == [lock.NAME]
     assert path.stat().st_mode & 0o777 == 0o644

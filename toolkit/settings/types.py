@@ -18,6 +18,7 @@ from pydantic import (
     model_validator,
 )
 
+from toolkit import patterns
 from toolkit.settings import validators
 
 
@@ -62,9 +63,6 @@ def _pattern(pattern: str) -> StringConstraints:
 # Python takes True for 1. Stands after the limits of a number, or the schema loses them.
 NOT_A_BOOLEAN = BeforeValidator(validators.not_a_boolean)
 
-_IMAGE_PATH = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
-_REGISTRY_HOST = r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9a-fA-F:]+\])(?::[0-9]{1,5})?"
-
 AbsolutePath = Annotated[
     str,
     AfterValidator(validators.absolute_path),
@@ -105,10 +103,7 @@ GitRepository = Annotated[
 ]
 ImageReference = Annotated[
     str,
-    _pattern(
-        rf"(?:{_REGISTRY_HOST}/)?{_IMAGE_PATH}(?:/{_IMAGE_PATH})*"
-        r"(?::[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(?:@sha256:[0-9a-f]{64})?"
-    ),
+    _pattern(patterns.IMAGE),
     Accepts("[REGISTRY/]NAME[:TAG][@sha256:DIGEST], such as `ghcr.io/openclaw/openclaw:2026.9.6`"),
 ]
 IpAddress = Annotated[
@@ -159,7 +154,7 @@ ProjectName = Annotated[
 ]
 RegistryPath = Annotated[
     str,
-    _pattern(rf"{_REGISTRY_HOST}(?:/{_IMAGE_PATH})*"),
+    _pattern(rf"{patterns.REGISTRY}(?:/{patterns.IMAGE_PATH})*"),
     Accepts("HOST[:PORT][/PATH] without https://, such as `registry.example.org/mirror`"),
 ]
 TimeZone = Annotated[
@@ -177,7 +172,7 @@ UserName = Annotated[
 ]
 Version = Annotated[
     str,
-    _pattern(r"[0-9]+\.[0-9]+\.[0-9]+(-[0-9A-Za-z.-]+)?"),
+    _pattern(patterns.VERSION),
     Accepts('a full version as text, in quotes: "2026.9.6"'),
 ]
 VolumeName = Annotated[

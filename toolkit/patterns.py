@@ -1,0 +1,66 @@
+"""The form of what others say: a host, a registry, a deployed openclaw.json, a lock file.
+
+Each is the pattern of a whole text. Whoever hears something matches it before anyone uses it.
+"""
+
+from __future__ import annotations
+
+import re
+
+from pyinfra.api.exceptions import PyinfraError
+
+DIGEST = r"sha256:[0-9a-f]{64}"
+"""Of an image, a manifest or a layer; an image's id is one, too."""
+INPUTS = r"[0-9a-f]{64}"
+"""The digest of what an image is made from."""
+COMMIT = r"[0-9a-f]{40}"
+INTEGRITY = r"sha512-[A-Za-z0-9+/]{86}=="
+VERSION = r"[0-9]+\.[0-9]+\.[0-9]+(-[0-9A-Za-z.-]+)?"
+TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
+NUMBER = r"[0-9]{1,12}"
+PORT = r"[1-9][0-9]{0,4}"
+NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}"
+"""Of a network, a container, a kernel profile."""
+AGENT = r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}"
+USER = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,31}(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,31})?"
+PATH = r"/(?!(.*/)?\.\.?(/|\Z))[^\x00-\x1f\x7f-\x9f\u2028\u2029\\\"'`$]{0,1000}"
+"""An absolute path without `.`, `..`, quotes and control characters."""
+TEXT = r"[^\x00-\x1f\x7f-\x9f\u2028\u2029]{0,500}"
+"""Of one line."""
+IMAGE_PATH = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
+REGISTRY = r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9a-fA-F:]+\])(?::[0-9]{1,5})?"
+IMAGE_NAME = rf"(?:{REGISTRY}/)?{IMAGE_PATH}(?:/{IMAGE_PATH})*"
+IMAGE = rf"{IMAGE_NAME}(?::[A-Za-z0-9_][A-Za-z0-9_.-]{{0,127}})?(?:@{DIGEST})?"
+"""A reference to an image."""
+REPOSITORY_AND_REF = r"[^\s\"'`$\\\x00-\x20\x7f-\x9f]{1,500}#[A-Za-z0-9_][A-Za-z0-9._/+-]{0,199}"
+ENGINES = r"[0-9A-Za-z .<>=|^~*-]{1,200}"
+
+
+class MismatchError(PyinfraError):
+    """Something that was said is not of its form."""
+
+
+def shown(value: object, length: int = 80) -> str:
+    """Return a value that somebody said, on one line and without a character that means anything
+    to a terminal.
+    """
+    text = ascii(value)
+    return text if len(text) <= length else f"{text[:length]}..."
+
+
+def matches(pattern: str, value: object) -> bool:
+    """Return whether a value is text of a form, and nothing but that."""
+    return isinstance(value, str) and re.fullmatch(pattern, value) is not None
+
+
+def matched(pattern: str, value: object, what: str) -> str:
+    """Return a value of a form.
+
+    + what: the form, in words for the error
+
+    Raises:
+        MismatchError: it is not of that form.
+    """
+    if not isinstance(value, str) or not matches(pattern, value):
+        raise MismatchError(f"{shown(value)} is not {what}")
+    return value
