@@ -18,6 +18,8 @@ from pyinfra import host
 from operations import preflight, snapshot, templates
 from operations.preflight import Problem
 from operations.quoting import Script, joined
+from toolkit import patterns
+from toolkit.patterns import matched
 from toolkit.settings import Settings
 
 Form = Literal["socket", "rootless", "host"]
@@ -35,6 +37,7 @@ SUMMARY = "openclaw_access"
 """Key of `host.connector_data`: the form with its reason, and the warnings, for the summary."""
 OTHER_NAME = "or deploy under another name: nothing is moved from one form to another"
 SUBORDINATE_IDS = 65536
+_IDS = r"([0-9]{1,10}:[0-9]{1,10})?"
 CONTAINER_USER = 1000
 
 
@@ -69,10 +72,10 @@ class Access:
             service="service" in facts,
             foreign="foreign" in facts,
             cgroup2="cgroup2" in facts,
-            user=facts.get("user", ""),
-            subuid=int(facts.get("subuid") or 0),
-            subgid=int(facts.get("subgid") or 0),
-            group=int(facts["group"]) if facts.get("group") else None,
+            user=matched(_IDS, facts.get("user", ""), "UID:GID"),
+            subuid=_number(facts.get("subuid")) or 0,
+            subgid=_number(facts.get("subgid")) or 0,
+            group=_number(facts.get("group")),
         )
 
 
@@ -285,6 +288,10 @@ def access_warnings(settings: Settings, answers: dict[str, str]) -> Iterable[Pro
         host.connector_data[SUMMARY] = (said, found)
     for warning in found:
         yield Problem(warning, said, stops=False)
+
+
+def _number(said: str | None) -> int | None:
+    return int(matched(patterns.NUMBER, said, "a number")) if said else None
 
 
 def _chosen(settings: Settings) -> bool:

@@ -115,6 +115,7 @@ def look(settings: Settings, ask: bool, judges: bool, prove: bool) -> list[Check
         checks = [check for check in checks if check.name not in names] + asked
     if running and settings.sandbox.enabled:
         recorded = None if prove else proof.proved(settings)
+        checks += proof.misformed(settings)
         checks += [recorded] if recorded else proof.prove(settings)
     return checks
 

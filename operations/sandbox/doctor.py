@@ -19,6 +19,7 @@ from pyinfra.api.exceptions import PyinfraError
 from operations import access, private, runtime, security, snapshot, templates
 from operations.check import counting
 from operations.preflight import Problem
+from operations.sandbox import deployed as deployed_form
 from operations.sandbox import knobs, names, running, turn
 from operations.sandbox.images import contexts, probes
 from toolkit.settings import Settings
@@ -34,7 +35,7 @@ def findings(settings: Settings) -> list[Problem]:
     Starts one container of each sandbox image for a moment, and OpenClaw's own `doctor`.
     """
     try:
-        deployed = private.read(settings).configuration()
+        given = deployed_form.of(private.read(settings).configuration())
     except private.UnreadableFile as error:
         path = private.config_path(settings)
         return [
@@ -43,11 +44,12 @@ def findings(settings: Settings) -> list[Problem]:
                 f"mend it, or move the file away: {shlex.join(['mv', path, f'{path}.old'])}",
             )
         ]
+    deployed = given.configuration
     try:
         answers = snapshot.ask_several(host, script(settings, deployed), LOOK_SECONDS)
     except PyinfraError as error:
         return [Problem(f"the host cannot be looked at: {error}", "./claw up")]
-    found = list(examine(settings, deployed, answers))
+    found = [*_misformed(given.wrong), *examine(settings, deployed, answers)]
     if settings.sandbox.enabled and not any(problem.stops for problem in found):
         found += _stale(settings)
     return [replace(problem, what=" ".join(problem.what.split())) for problem in found]
@@ -77,6 +79,13 @@ def script(settings: Settings, deployed: Mapping[str, Any]) -> str:
         state=state,
         uid=_uid(settings),
     )
+
+
+def _misformed(wrong: Iterable[str]) -> Iterable[Problem]:
+    for what in wrong:
+        yield Problem(
+            f"openclaw.json: {what}", "take it out; what is not of its form is not looked at", False
+        )
 
 
 def workspaces(settings: Settings, deployed: Mapping[str, Any]) -> dict[str, str]:

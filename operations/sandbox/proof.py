@@ -24,7 +24,9 @@ from pyinfra.api.exceptions import PyinfraError
 
 from operations import access, activation, private, runtime, security, snapshot, templates
 from operations.check import Check
+from operations.sandbox import deployed as deployed_form
 from operations.sandbox import inside, knobs, names, turn
+from operations.sandbox.deployed import Deployed
 from operations.service import surroundings
 from toolkit.settings import Settings
 from toolkit.settings.types import memory_bytes
@@ -99,12 +101,22 @@ def digest(settings: Settings) -> str:
     parts = [
         there.image,
         there.host_config,
-        turn.configuration(private.read(settings).configuration(), settings),
+        turn.configuration(deployed(settings).configuration, settings),
         sorted(known.images.items()),
         sorted(known.profiles),
         known.engine,
     ]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def deployed(settings: Settings) -> Deployed:
+    """Return what the current host's openclaw.json says of agents and sandboxes."""
+    return deployed_form.of(private.read(settings).configuration())
+
+
+def misformed(settings: Settings) -> list[Check]:
+    """Return a check for each thing in openclaw.json that OpenClaw does not take there."""
+    return [Check("sandbox policy", "failed", what) for what in deployed(settings).wrong]
 
 
 def due(settings: Settings) -> bool:
@@ -125,7 +137,7 @@ def prove(settings: Settings) -> list[Check]:
     Call it with the gateway running. It takes half a minute, and about 1.5 GB of memory.
     """
     wanted, nonce = digest(settings), secrets.token_hex(8)
-    configuration = turn.configuration(private.read(settings).configuration(), settings)
+    configuration = turn.configuration(deployed(settings).configuration, settings)
     plan = turn.plan(configuration, settings, nonce)
     try:
         seen = snapshot.ask_several(

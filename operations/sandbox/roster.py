@@ -102,9 +102,10 @@ def release(settings: Settings) -> tuple[int, ...] | None:
 
 def _workspace(configuration: Mapping[str, Any]) -> str | None:
     try:
-        return configuration["agents"]["defaults"]["workspace"]
+        found = configuration["agents"]["defaults"]["workspace"]
     except (KeyError, TypeError):
         return None
+    return found if isinstance(found, str) else None
 
 
 def _has_id(entry: object) -> bool:

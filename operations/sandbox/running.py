@@ -31,7 +31,7 @@ from operations import (
     snapshot,
 )
 from operations.operation import operation
-from operations.sandbox import images, knobs, names, turn
+from operations.sandbox import deployed, images, knobs, names, turn
 from operations.security import seccomp
 from toolkit.settings import Settings
 
@@ -81,7 +81,7 @@ ids=$(docker ps --all --quiet --no-trunc --filter label=openclaw.sandbox=1)
 [ -n "$ids" ] || exit 0
 docker inspect -f 'sandbox {{{",".join(fields)}}}' $ids
 docker inspect -f '{{{{.Config.Image}}}}' $ids | sort -u | while read -r tag; do
-  docker image inspect -f "image $tag {{{{.Id}}}}" "$tag"
+  ! id=$(docker image inspect -f '{{{{.Id}}}}' -- "$tag") || printf 'image %s %s\\n' "$tag" "$id"
 done"""
 
 
@@ -148,7 +148,8 @@ def recreate_script(settings: Settings, sandboxes: list[Sandbox]) -> str:
 def _policy(settings: Settings) -> dict[str, Any]:
     """Return openclaw.json as it is after this run, as far as sandboxes are concerned."""
     there = private.read(settings).configuration()
-    return _without_absent(merging.merge(there, configuration.owned(settings, there)))
+    wanted = _without_absent(merging.merge(there, configuration.owned(settings, there)))
+    return deployed.of(wanted).configuration
 
 
 def _sandbox(
