@@ -92,7 +92,7 @@ def test_what_openclaw_documents_is_taken_as_it_is() -> None:
 
 @pytest.mark.parametrize("given", WRONG)
 def test_what_has_another_form_is_named_and_not_used(given: dict[str, Any]) -> None:
-    settings = Settings(sandbox={"enabled": True})
+    settings = Settings.model_validate({"sandbox": {"enabled": True}})
     found = deployed.of(given)
     assert found.wrong
     assert not any(EVIL in one or "\x1b" in one or "\n" in one for one in found.wrong)
