@@ -190,6 +190,6 @@ def _silently(message: str) -> None:
 
 def _run(host: Host, text: str) -> str:
     try:
-        return snapshot.run_quietly(host, text)
+        return snapshot.run_quietly(host, text, STOP_LIMIT_SECONDS + 180)
     except PyinfraError as error:
         raise PyinfraError(f"{host.name}: deploy lock: {error}") from None

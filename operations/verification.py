@@ -28,6 +28,8 @@ from toolkit.settings import Settings
 from toolkit.settings.types import memory_bytes
 
 RESULTS, PROVED = "openclaw_verification", "openclaw_proved"
+JUDGES_SECONDS = 900
+"""OpenClaw's command line takes 5 s of CPU to start, minutes on a slow or busy machine."""
 FATAL = frozenset({"closed", "token"})
 """Checks whose failure ends the run: the gateway would be open to strangers."""
 EXPECTED_AUDIT = frozenset({"gateway.trusted_proxies_missing"})
@@ -109,7 +111,9 @@ def look(settings: Settings, ask: bool, judges: bool, prove: bool) -> list[Check
     checks = from_snapshot(settings)
     running = activation.running().status == "running"
     if ask:
-        answer = snapshot.read_quietly(host, f"sh -c {quote(script(settings, judges))}")
+        answer = snapshot.read_quietly(
+            host, f"sh -c {quote(script(settings, judges))}", JUDGES_SECONDS
+        )
         asked = parse(answer)
         names = {check.name for check in asked}
         checks = [check for check in checks if check.name not in names] + asked

@@ -112,7 +112,9 @@ def sandboxes(
             if not recreate:
                 found |= {one.name: one for one in running.stale(settings)}
             elif chosen:
-                snapshot.run_quietly(host, running.recreate_script(settings, chosen))
+                snapshot.run_quietly(
+                    host, running.recreate_script(settings, chosen), running.COMMANDS_SECONDS
+                )
                 return [
                     replace(one, state="removed") if one in chosen else one
                     for one in found.values()

@@ -24,6 +24,7 @@ from toolkit.settings import Settings, settings_for
 from toolkit.terminal import Screen, said
 
 ORDINARY = "Docker's default"
+MEASURE_SECONDS = 900
 GATEWAY = ("--init", "--user=1000:1000", "--read-only", "--cap-drop=ALL", "--tmpfs=/tmp")
 
 
@@ -72,7 +73,10 @@ def measured(host: Host) -> Measured:
             ],
             containers=containers(settings),
         )
-    lines = [line.partition("\t") for line in snapshot.run_quietly(host, script).splitlines()]
+    lines = [
+        line.partition("\t")
+        for line in snapshot.run_quietly(host, script, MEASURE_SECONDS).splitlines()
+    ]
     found = {kind: json.loads(answer) for kind, _, answer in lines}
     return Measured(found.pop("on"), found)
 

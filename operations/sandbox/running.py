@@ -37,6 +37,8 @@ from toolkit.settings import Settings
 
 IN_USE_SECONDS = 300
 """OpenClaw's own window: it leaves a sandbox alone that was used more recently."""
+COMMANDS_SECONDS = 900
+"""What OpenClaw's command line may take for some calls, on a slow or busy machine."""
 NAMED = "openclaw_stale_sandboxes"
 """Key of `host.connector_data`: the stale sandboxes that were left because they are in use."""
 _IDLE = "openclaw_idle_sandboxes"
@@ -197,7 +199,9 @@ def _idle(settings: Settings) -> dict[str, float]:
     if activation.running().status == "running":
         lines = ["date +%s", "inside sandbox list --json", "inside sandbox list --browser --json"]
         try:
-            answer = snapshot.run_quietly(host, "\n".join([*_in_gateway(settings), *lines]))
+            answer = snapshot.run_quietly(
+                host, "\n".join([*_in_gateway(settings), *lines]), COMMANDS_SECONDS
+            )
             found = parse_idle(answer)
         except PyinfraError:
             pass  # nobody knows: they count as in use

@@ -160,3 +160,10 @@ def test_an_endless_answer_is_taken_to_the_limit_only() -> None:
         with pytest.raises((answers._Unmarked, AnswerError)):
             answers._read(endless, b"n", 10_000_000)
         assert endless.taken < 1_200_000
+
+
+def test_a_line_for_any_shell_says_the_same_to_sh(shell) -> None:
+    text = "it's a \\back\\\\slash\\' \"$HOME\"\n"
+    said = subprocess.run([shell, "-c", f"printf %s {answers.quoted(text)}"], capture_output=True)
+    assert said.stdout.decode() == text
+    assert "\\" not in answers.quoted(text).replace('"\\\\"', "")
