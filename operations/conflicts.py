@@ -124,7 +124,7 @@ def tags(settings: Settings) -> list[str]:
     return [images.tag(settings), *(names.tag(settings, kind) for kind in names.kinds(settings))]
 
 
-@snapshot.probe("conflicts")
+@snapshot.probe("occupied")
 def conflicts_probe(settings: Settings) -> str:
     own_network, volume = browser.network(settings), settings.home_volume
     browsers = [own_network.name] if own_network and own_network.own else []
@@ -141,7 +141,7 @@ def conflicts_probe(settings: Settings) -> str:
 
 @preflight.check
 def conflict_problems(settings: Settings, answers: dict[str, str]) -> Iterable[Problem]:
-    there = There.parse(answers.get("conflicts", ""))
+    there = There.parse(answers.get("occupied", ""))
     others = [one for one in there.containers if not one.ours(settings)]
     same_project = [one for one in others if one.project == settings.name]
     if not there.own_file:

@@ -40,7 +40,7 @@ def container(base: Any = THEIRS, **changes: str) -> list[str]:
 
 
 def problems(*found: list[Any], system: str = "", **settings: Any) -> list[tuple[str, str]]:
-    answers = {"conflicts": "\n".join(map(json.dumps, found)), "system": system}
+    answers = {"occupied": "\n".join(map(json.dumps, found)), "system": system}
     wanted = Settings.model_validate(settings)
     with ctx_host.use(FakeHost(answers)):
         return [
@@ -157,13 +157,13 @@ def test_what_a_host_says_is_one_line_without_control_characters() -> None:
 
 @pytest.mark.parametrize("line", ["", "{", "7", '["container"]', '["image", "a", 7, ""]', "[]"])
 def test_what_is_no_answer_is_no_conflict(line: str) -> None:
-    answers = {"conflicts": line, "system": ""}
+    answers = {"occupied": line, "system": ""}
     with ctx_host.use(FakeHost(answers)):
         assert list(conflicts.conflict_problems(Settings(), answers)) == []
 
 
 def test_an_engine_that_was_started_by_the_run_is_looked_at_before_anything_is_built() -> None:
-    answers = {"conflicts": json.dumps(container()), "system": ""}
+    answers = {"occupied": json.dumps(container()), "system": ""}
     with pytest.raises(PyinfraError, match="not this deployment's"):
         commands(conflicts.excluded, answers, settings=Settings())
-    assert commands(conflicts.excluded, {"conflicts": "", "system": ""}, settings=Settings()) == []
+    assert commands(conflicts.excluded, {"occupied": "", "system": ""}, settings=Settings()) == []
