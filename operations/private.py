@@ -201,7 +201,7 @@ def _ask_included(settings: Settings, names: list[str]) -> list[bytes | None]:
         raise NotRead(f"the host says {len(lines)} lines of {len(names)} included files")
     for name, line in zip(names, lines, strict=True):
         if line.startswith("refused:"):
-            raise UnreadableFile(f"{includes.KEY} {name}:{printable(line[8:])}")
+            raise UnreadableFile(f"{includes.KEY} {name}: {printable(line[8:]).strip()}")
     return [_content(name, line) for name, line in zip(names, lines, strict=True)]
 
 
