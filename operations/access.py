@@ -33,6 +33,10 @@ NO_LIMITS = (
     "limits of memory, processes and CPU do not hold in the rootless engine of this host, which"
     " needs cgroup v2 for them"
 )
+SAME_UID = (
+    "the container's user, uid {uid}, is {account} on this host: whatever runs as {account} there"
+    " can read the gateway's token and credentials from /proc"
+)
 SUMMARY = "openclaw_access"
 """Key of `host.connector_data`: the form with its reason, and the warnings, for the summary."""
 OTHER_NAME = "or deploy under another name: nothing is moved from one form to another"
@@ -55,6 +59,7 @@ class Access:
     service: bool = False
     foreign: bool = False
     cgroup2: bool = False
+    account: str = ""
     user: str = ""
     subuid: int = 0
     subgid: int = 0
@@ -72,6 +77,7 @@ class Access:
             service="service" in facts,
             foreign="foreign" in facts,
             cgroup2="cgroup2" in facts,
+            account=matched(patterns.TEXT, facts.get("account", ""), "the name of a user"),
             user=matched(_IDS, facts.get("user", ""), "UID:GID"),
             subuid=_number(facts.get("subuid")) or 0,
             subgid=_number(facts.get("subgid")) or 0,
@@ -146,6 +152,8 @@ def warnings(settings: Settings) -> Iterable[str]:
         yield WARNING
     if not limits(settings):
         yield NO_LIMITS
+    if (account := current().account) and not own_engine(settings):
+        yield SAME_UID.format(uid=CONTAINER_USER, account=account)
 
 
 def limits(settings: Settings) -> bool:
@@ -215,6 +223,7 @@ def access_probe(settings: Settings) -> str:
     return templates.render(
         "access/probe.sh.j2",
         auto=known is None,
+        container_user=CONTAINER_USER,
         user=user_name(settings),
         service=service_unit(settings),
         socket=settings.engine.socket if settings.sandbox.enabled else None,
@@ -285,7 +294,7 @@ def access_warnings(settings: Settings, answers: dict[str, str]) -> Iterable[Pro
     said = f"{form(settings)}: {reason(settings)}"
     found = tuple(warnings(settings))
     if settings.sandbox.enabled or found:
-        host.connector_data[SUMMARY] = (said, found)
+        host.connector_data[SUMMARY] = (said if settings.sandbox.enabled else None, found)
     for warning in found:
         yield Problem(warning, said, stops=False)
 

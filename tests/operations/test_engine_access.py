@@ -255,3 +255,12 @@ def test_an_engine_with_root_that_nobody_asked_for_does_not_run(before: str, sto
     assert stop == f"systemctl disable --now {stopped}"
     there = commands(engine.installed, after, settings=settings("rootless"))
     assert not [command for command in there if "disable" in command], "whose engine it is"
+
+
+def test_an_account_with_the_containers_uid_is_named_where_it_is_the_hosts_uid() -> None:
+    with on("account=debian\n"):
+        (said,) = access.warnings(settings(enabled=False))
+        assert "debian" in said and "token" in said
+        assert list(access.warnings(settings("rootless"))) == [access.NO_LIMITS]
+    with on("account=\n"):
+        assert list(access.warnings(settings(enabled=False))) == []
