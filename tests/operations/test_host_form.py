@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import subprocess
 from collections.abc import Iterator
@@ -277,3 +278,38 @@ def test_no_link_of_an_image_leads_out_of_its_tree(
         assert (tree / "etc/passwd").read_text().endswith(user)
         assert (tree / "etc/group").read_text().endswith("openclaw-gateway:x:525287:\n")
         assert (tree / "home/node").is_dir()
+
+
+@pytest.mark.parametrize(
+    ("said", "taken"),
+    [
+        ("sha256:" + "a" * 64, "a" * 16),
+        ("sha256:x\nExecStartPre=+/bin/touch /owned\n#", None),
+        ("sha256:../../../../../tmp", None),
+        ("sha256:" + "a" * 64 + "\nExecStartPre=+/bin/touch /owned", "a" * 16),
+    ],
+)
+def test_an_engine_without_root_writes_no_line_of_roots_unit(
+    said: str, taken: str | None, tmp_path: Path
+) -> None:
+    with on():
+        functions, wanted = runtime.shell(settings()), service.unit(settings())
+    unit, made = tmp_path / "made.service", tmp_path / "wanted.service"
+    made.write_text(wanted.content)
+    script = functions.replace(shlex.quote(wanted.path), shlex.quote(str(made)))
+    script += f"""
+docker() {{ printf '%s\\n' "$SAID"; }}
+systemctl() {{ :; }}
+lay_out() {{ echo "/trees/$(echo "${{1#sha256:}}" | cut -c1-16)"; }}
+installed={unit}
+gateway_start"""
+    done = subprocess.run(
+        ["sh", "-c", script], env={**os.environ, "SAID": said}, capture_output=True, timeout=20
+    )
+    assert (done.returncode == 0) == (taken is not None)
+    if taken:
+        text = unit.read_text()
+        assert f"RootDirectory=/trees/{taken}\n" in text
+        assert "ExecStartPre" not in text
+    else:
+        assert not unit.exists()
