@@ -35,8 +35,7 @@ NO_LIMITS = (
 )
 SAME_UID = (
     "the container's user, uid {uid}, is {account} on this host: whatever runs as {account} there"
-    " can stop the gateway's processes, and see into those of its sandboxes; its token and"
-    " credentials are closed by its group"
+    " can read the gateway's token and credentials from /proc"
 )
 SUMMARY = "openclaw_access"
 """Key of `host.connector_data`: the form with its reason, and the warnings, for the summary."""
@@ -44,10 +43,6 @@ OTHER_NAME = "or deploy under another name: nothing is moved from one form to an
 SUBORDINATE_IDS = 65536
 _IDS = r"([0-9]{1,10}:[0-9]{1,10})?"
 CONTAINER_USER = 1000
-CLOSED_GROUP = 59477
-"""Group of the gateway's processes on the host's engine. Linux opens /proc/PID only to who has
-their uid and their group too, and no login has this one.
-"""
 
 
 @dataclass(frozen=True)
@@ -176,15 +171,6 @@ def owner(settings: Settings, user: int = CONTAINER_USER) -> str:
         return f"{user}:{user}"
     there = current()
     return f"{there.subuid + user - 1}:{there.subgid + user - 1}"
-
-
-def container_user(settings: Settings) -> str:
-    """Return the `uid:gid` of the gateway's processes, as its container sees them.
-
-    In a rootless engine both are nobody's on the host already.
-    """
-    group = CONTAINER_USER if own_engine(settings) else CLOSED_GROUP
-    return f"{CONTAINER_USER}:{group}"
 
 
 def engine_group(settings: Settings) -> str | None:

@@ -124,7 +124,6 @@ def _render(settings: Settings, inputs: str) -> str:
         "compose/docker-compose.yml.j2",
         name=settings.name,
         image=images.tag(settings),
-        user=access.container_user(settings),
         environment=environment(settings),
         tmp_size=gateway.tmp_size,
         # A home volume keeps ~/.cache as well.
@@ -148,12 +147,9 @@ def _render(settings: Settings, inputs: str) -> str:
 
 
 def groups(settings: Settings) -> list[str]:
-    """Return the container's further groups: its user's own, for files that are the group's, and
-    the one that may use the engine's socket.
-    """
+    """Return the container's further groups: the one that may use the engine's socket."""
     group = access.group(settings) if settings.sandbox.enabled else None
-    own = [] if access.own_engine(settings) else [str(access.CONTAINER_USER)]
-    return list(dict.fromkeys(own if group is None else [*own, str(group)]))
+    return [] if group is None else [str(group)]
 
 
 def security_options(settings: Settings) -> list[str]:

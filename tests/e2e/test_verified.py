@@ -50,21 +50,11 @@ def test_the_hosts_mounts_are_as_systemd_made_them(fixture: str, request):
 
 
 @EACH
-def test_a_login_with_the_containers_uid_sees_nothing_of_the_gateway(fixture: str, request):
-    deployed: Deployment = request.getfixturevalue(fixture)
-    pid = deployed.container()["State"]["Pid"]
-    login = "setpriv --reuid 1000 --regid 1000 --clear-groups"
-    for path in (f"/proc/{pid}/environ", f"/proc/{pid}/root/home/node/.openclaw/openclaw.json"):
-        deployed.sh(f"test -e {path}")
-        assert deployed.sh(f"{login} cat {path} 2>/dev/null || echo closed").strip() == "closed"
-
-
-@EACH
 def test_the_container_is_hardened(fixture: str, request):
     deployed: Deployment = request.getfixturevalue(fixture)
     container = deployed.container()
     given = container["HostConfig"]
-    assert container["Config"]["User"] == "1000:59477"
+    assert container["Config"]["User"] == "1000:1000"
     assert given["Privileged"] is False
     assert given["ReadonlyRootfs"] is True
     assert given["CapDrop"] == ["ALL"]

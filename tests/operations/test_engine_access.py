@@ -121,9 +121,9 @@ def test_the_directories_belong_to_that_id_and_let_the_engine_pass() -> None:
 @pytest.mark.parametrize(
     ("wanted", "group", "source"),
     [
-        (settings("socket"), ["1000", "103"], "/var/run/docker.sock"),
+        (settings("socket"), ["103"], "/var/run/docker.sock"),
         (settings("rootless"), None, "/run/openclaw-engine/docker.sock"),
-        (settings(enabled=False), ["1000"], None),
+        (settings(enabled=False), None, None),
     ],
 )
 def test_who_has_sandboxes_gets_the_socket(

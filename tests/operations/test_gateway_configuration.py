@@ -28,7 +28,6 @@ HOST_CONFIG = {
     "PidsLimit": 512,
     "Memory": 3 << 30,
     "MemorySwap": 3 << 30,
-    "GroupAdd": ["1000"],
 }
 PORTS = {"18789/tcp": [{"HostIp": "127.0.0.1", "HostPort": "18789"}]}
 
@@ -56,7 +55,7 @@ def host_with(monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, str]]:
             "wanted_image": "sha256:1",
             "status": "running",
             "health": "healthy",
-            "user": "1000:59477",
+            "user": "1000:1000",
             "host_config": json.dumps(HOST_CONFIG),
             "ports": json.dumps(PORTS),
             "healthz": "200",
@@ -266,7 +265,7 @@ def test_the_host_asks_the_published_address(address: str, url: str) -> None:
 
 def checks(**changed: Any) -> verification.Check:
     there = Running(
-        user="1000:59477", host_config=HOST_CONFIG | changed, ports=PORTS, status="running"
+        user="1000:1000", host_config=HOST_CONFIG | changed, ports=PORTS, status="running"
     )
     host = FakeHost()
     host.connector_data["openclaw_snapshot"] = (time.monotonic(), {"apparmor": ""})
