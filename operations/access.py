@@ -15,7 +15,7 @@ from typing import Literal
 
 from pyinfra import host
 
-from operations import preflight, snapshot, templates
+from operations import container_user, preflight, snapshot, templates
 from operations.preflight import Problem
 from operations.quoting import Script, joined
 from toolkit import patterns
@@ -42,7 +42,7 @@ SUMMARY = "openclaw_access"
 OTHER_NAME = "or deploy under another name: nothing is moved from one form to another"
 SUBORDINATE_IDS = 65536
 _IDS = r"([0-9]{1,10}:[0-9]{1,10})?"
-CONTAINER_USER = 1000
+CONTAINER_USER = container_user.IMAGES
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,6 @@ class Access:
     service: bool = False
     foreign: bool = False
     cgroup2: bool = False
-    account: str = ""
     user: str = ""
     subuid: int = 0
     subgid: int = 0
@@ -77,7 +76,6 @@ class Access:
             service="service" in facts,
             foreign="foreign" in facts,
             cgroup2="cgroup2" in facts,
-            account=matched(patterns.TEXT, facts.get("account", ""), "the name of a user"),
             user=matched(_IDS, facts.get("user", ""), "UID:GID"),
             subuid=_number(facts.get("subuid")) or 0,
             subgid=_number(facts.get("subgid")) or 0,
@@ -152,8 +150,10 @@ def warnings(settings: Settings) -> Iterable[str]:
         yield WARNING
     if not limits(settings):
         yield NO_LIMITS
-    if (account := current().account) and not own_engine(settings):
-        yield SAME_UID.format(uid=CONTAINER_USER, account=account)
+    if not own_engine(settings):
+        uid = container_user.chosen(settings)
+        if account := container_user.current(settings).taken.get(uid):
+            yield SAME_UID.format(uid=uid, account=account)
 
 
 def limits(settings: Settings) -> bool:
@@ -161,12 +161,23 @@ def limits(settings: Settings) -> bool:
     return not own_engine(settings) or current().cgroup2
 
 
-def owner(settings: Settings, user: int = CONTAINER_USER) -> str:
-    """Return whom a container's user is on the host, as `uid:gid`.
+def uid(settings: Settings) -> int:
+    """Return the uid that the gateway and its sandboxes have in their containers."""
+    return CONTAINER_USER if own_engine(settings) else container_user.chosen(settings)
+
+
+def tools_user(settings: Settings) -> str:
+    """Return the user of sandboxed tools, as `uid:gid` in their containers."""
+    return settings.sandbox.container.user or f"{uid(settings)}:{uid(settings)}"
+
+
+def owner(settings: Settings, user: int | None = None) -> str:
+    """Return whom a container's user is on the host, as `uid:gid`; None: the gateway's.
 
     In a rootless engine id 0 is the engine's user, and id 1 the first of his subordinate ids.
     Without any, because the user is yet to be made, the answer belongs to nobody.
     """
+    user = uid(settings) if user is None else user
     if not own_engine(settings):
         return f"{user}:{user}"
     there = current()
@@ -223,7 +234,6 @@ def access_probe(settings: Settings) -> str:
     return templates.render(
         "access/probe.sh.j2",
         auto=known is None,
-        container_user=CONTAINER_USER,
         user=user_name(settings),
         service=service_unit(settings),
         socket=settings.engine.socket if settings.sandbox.enabled else None,

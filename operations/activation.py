@@ -190,6 +190,7 @@ def script(settings: Settings) -> str:
     return templates.render(
         "compose/activate.sh.j2",
         docker=runtime.shell(settings),
+        ownership=runtime.ownership(settings),
         kind="gateway" if access.on_host(settings) else "container",
         uid=runtime.uid(settings),
         directories=runtime.writable(settings),

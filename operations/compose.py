@@ -13,6 +13,7 @@ from pyinfra.api.deploy import deploy
 
 from operations import (
     access,
+    container_user,
     files,
     images,
     network,
@@ -101,7 +102,7 @@ def configured(settings: Settings) -> Generator:
         host.noop("the gateway is a service of the host")
         return
     base, extra = base_file(settings), extra_file(settings)
-    changed = [file for file in (base, extra) if file and files.differs(file)]
+    changed = [file for file in (base, extra, *people(settings)) if file and files.differs(file)]
     stale = project.path(settings, project.EXTRA)
     remove = extra is None and files.found(stale) is not None
     if not changed and not remove:
@@ -123,6 +124,8 @@ def _render(settings: Settings, inputs: str) -> str:
     return templates.render(
         "compose/docker-compose.yml.j2",
         name=settings.name,
+        uid=access.uid(settings),
+        closed_home=not settings.home_volume and bool(people(settings)),
         image=images.tag(settings),
         environment=environment(settings),
         tmp_size=gateway.tmp_size,
@@ -166,11 +169,19 @@ def _mounts(settings: Settings) -> list[dict[str, Any]]:
     ]
     if has_ca_bundle(settings):
         pairs.append((CA_BUNDLE, CA_BUNDLE, True))
+    for file in people(settings):
+        pairs.append((file.path, f"/etc/{file.path.rpartition('/')[2]}", True))
     if settings.sandbox.enabled:
         # The command line of OpenClaw has them too: `openclaw sandbox` asks the engine itself.
         pairs.append((access.socket(settings), access.IN_GATEWAY, False))
         pairs.append((security.directory(settings), security.SECURITY_IN_GATEWAY, True))
     return [{"source": source, "target": target, "read_only": ro} for source, target, ro in pairs]
+
+
+def people(settings: Settings) -> list[files.File]:
+    """Return the files that name the container's user; none if the image does."""
+    uid = access.uid(settings)
+    return [] if uid == access.CONTAINER_USER else container_user.account_files(settings, uid)
 
 
 def environment(settings: Settings) -> dict[str, str]:

@@ -188,6 +188,7 @@ def script(settings: Settings) -> str:
     return templates.render(
         "openclaw/merge.sh.j2",
         docker=runtime.shell(settings),
+        ownership=runtime.ownership(settings),
         project=settings.project_directory,
         config=settings.config_directory,
         image=images.tag(settings),

@@ -18,7 +18,7 @@ from pyinfra import host
 from pyinfra.api import StringCommand
 from pyinfra.api.deploy import deploy
 
-from operations import access, files, owner, preflight, snapshot
+from operations import access, container_user, files, owner, preflight, snapshot
 from operations.operation import operation
 from toolkit.settings import Settings
 
@@ -167,7 +167,13 @@ def created(settings: Settings) -> Generator:
     """
     user = access.owner(settings)
     directories = wanted(settings, user, access.engine_group(settings))
-    commands = [_install(settings, directory) for directory in directories if _differs(directory)]
+    # What a gateway uses until it is stopped is moved then, by the activation.
+    moving = container_user.moving(settings, user)
+    commands = [
+        _install(settings, directory)
+        for directory in directories
+        if _differs(directory, moving if directory.owner == user else None)
+    ]
     home = home_directory(settings)
     if home and not files.found(home):
         commands.append(_install(settings, Directory(home, user, ("700",))))
@@ -186,11 +192,11 @@ def create(settings: Settings) -> None:
     created(name="Create the directories of the deployment", settings=settings)
 
 
-def _differs(directory: Directory) -> bool:
+def _differs(directory: Directory, moving: str | None = None) -> bool:
     there = files.found(directory.path)
     if not there or not directory.mended:
         return not there
-    return there.owner != directory.owner or there.mode not in directory.modes
+    return there.owner not in (directory.owner, moving) or there.mode not in directory.modes
 
 
 def _install(settings: Settings, directory: Directory) -> str:

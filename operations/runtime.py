@@ -42,6 +42,23 @@ def shell(settings: Settings) -> Script:
     return joined(project.shell_environment(settings), functions)
 
 
+def ownership(settings: Settings) -> Script:
+    """Return shell functions that give the state to the gateway's user while it is stopped."""
+    home = settings.home_volume or ""
+    directories = [
+        settings.config_directory,
+        settings.workspace_directory,
+        settings.auth_directory,
+        *([home] if home.startswith("/") else []),
+    ]
+    return templates.render(
+        "compose/owned.sh.j2",
+        # In an engine without root the users of containers are subordinate ids of the host's.
+        directories=[] if access.own_engine(settings) else directories,
+        volume="" if home.startswith("/") else home,
+    )
+
+
 def inputs(settings: Settings) -> str:
     """Return the digest of everything that the gateway gets; its label, once it runs."""
     return service.inputs(settings) if access.on_host(settings) else compose.inputs(settings)
@@ -49,8 +66,9 @@ def inputs(settings: Settings) -> str:
 
 def uid(settings: Settings) -> str:
     """Return the uid that the gateway has in its own surroundings."""
-    owner = access.owner(settings) if access.on_host(settings) else str(access.CONTAINER_USER)
-    return owner.partition(":")[0]
+    if access.on_host(settings):
+        return access.owner(settings).partition(":")[0]
+    return str(access.uid(settings))
 
 
 def writable(settings: Settings) -> list[str]:

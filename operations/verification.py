@@ -49,7 +49,7 @@ def hardening(there: activation.Running, settings: Settings) -> Iterable[Check]:
     limited = access.limits(settings)
     memory = memory_bytes(settings.gateway.memory) if limited else 0
     expected: dict[str, tuple[Any, Any]] = {
-        "user": (there.user, "1000:1000"),
+        "user": (there.user, f"{access.uid(settings)}:{access.uid(settings)}"),
         "cap_drop": (found.get("CapDrop"), ["ALL"]),
         "cap_add": (found.get("CapAdd") or [], []),
         "privileged": (found.get("Privileged"), False),

@@ -233,7 +233,7 @@ def _owners(settings: Settings, answers: Mapping[str, str]) -> Iterable[Problem]
     for line in answers.get("owners", "").splitlines():
         owners, uid, path = [*line.split(" ", 2), "", ""][:3]
         place = _on_host(path, mounts)
-        user = settings.sandbox.container.user
+        user = settings.sandbox.container.user or "the gateway does"
         yield Problem(
             f"{place} belongs to uid {uid} ({owners}), but tools run as {user}",
             _give_back(settings, place),
@@ -291,9 +291,13 @@ def _sandboxes(settings: Settings, deployed: Mapping[str, Any]) -> dict[str, dic
 
 
 def _uid(settings: Settings) -> str:
-    """Return the uid of the sandboxes' user where the gateway sees it."""
-    user = settings.sandbox.container.user.split(":")[0]
-    return access.owner(settings, int(user)).split(":")[0] if access.on_host(settings) else user
+    """Return the uid of the sandboxes' user where the gateway sees it; '' for the gateway's own."""
+    user = (settings.sandbox.container.user or "").split(":")[0]
+    return (
+        access.owner(settings, int(user)).split(":")[0]
+        if user and access.on_host(settings)
+        else user
+    )
 
 
 def _profiles(sandboxes: Mapping[str, Any]) -> list[str]:

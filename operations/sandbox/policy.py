@@ -101,6 +101,7 @@ def _enabled(settings: Settings, there: Mapping[str, Any], agents: Roster) -> di
     container = _container(sandbox.container, _CONTAINER, new=True)
     container = _limited(settings, _networked(settings, container))
     container |= {
+        "user": access.tools_user(settings),
         "image": names.tools_image(settings),
         "containerPrefix": names.container_prefix(settings),
         **_profiles(settings, sandbox.browser.enabled),

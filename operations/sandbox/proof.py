@@ -196,8 +196,9 @@ def _container(settings: Settings, plan: dict[str, Any]) -> dict[str, Any]:
         "NODE_OPTIONS": f"--max-old-space-size={memory_bytes(settings.gateway.memory) // 2 >> 20}",
         "OPENCLAW_GATEWAY_TOKEN": secrets.token_hex(32),
     }
-    body = turn.container(there.host_config, there.image, environment, _PLACEHOLDER, plan)
-    return body | {"User": there.user}
+    return turn.container(
+        there.host_config, there.image, environment, _PLACEHOLDER, plan, there.user
+    )
 
 
 def _arguments(settings: Settings) -> list[str]:

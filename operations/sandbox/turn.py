@@ -166,6 +166,7 @@ def container(
     environment: Mapping[str, str],
     directory: str,
     plan: Mapping[str, Any],
+    user: str,
 ) -> dict[str, Any]:
     """Return the body of the engine's `POST /containers/create` for the proof's gateway.
 
@@ -179,7 +180,8 @@ def container(
         mounts.append({"Type": "bind", "Source": source, "Target": target})
     binds = [bind for bind in given.get("Binds") or [] if _kept(bind.split(":")[1])]
     tmpfs = given.get("Tmpfs") or {}
-    tmpfs.setdefault("/home/node/.cache", "uid=1000,gid=1000,mode=0700,size=512m")
+    uid = user.partition(":")[0]
+    tmpfs.setdefault("/home/node/.cache", f"uid={uid},gid={uid},mode=0700,size=512m")
     given |= {
         "Mounts": mounts,
         "Binds": binds,
@@ -192,6 +194,7 @@ def container(
     given |= {"NetworkMode": plan["network"], "ExtraHosts": []}
     return {
         "Image": image,
+        "User": user,
         "Hostname": "openclaw-proof",
         "Env": [f"{key}={value}" for key, value in environment.items()],
         "Entrypoint": ["node", f"{STATE}/turn.mjs", f"{STATE}/plan.json"],

@@ -38,8 +38,8 @@ def settings(socket: str = "auto", enabled: bool = True, **values: Any) -> Setti
 
 
 @contextmanager
-def on(answer: str) -> Iterator[FakeHost]:
-    host = FakeHost({"access": answer})
+def on(answer: str, **others: str) -> Iterator[FakeHost]:
+    host = FakeHost({"access": answer, **others})
     original, snapshot.settings_for = snapshot.settings_for, lambda host: Settings()
     try:
         with ctx_host.use(host):
@@ -258,9 +258,11 @@ def test_an_engine_with_root_that_nobody_asked_for_does_not_run(before: str, sto
 
 
 def test_an_account_with_the_containers_uid_is_named_where_it_is_the_hosts_uid() -> None:
-    with on("account=debian\n"):
-        (said,) = access.warnings(settings(enabled=False))
+    kept = {"gateway": {"uid": 1000}}
+    with on("", ids="passwd 1000 debian\n"):
+        (said,) = access.warnings(settings(enabled=False, **kept))
         assert "debian" in said and "token" in said
-        assert list(access.warnings(settings("rootless"))) == [access.NO_LIMITS]
-    with on("account=\n"):
-        assert list(access.warnings(settings(enabled=False))) == []
+        assert list(access.warnings(settings("rootless", **kept))) == [access.NO_LIMITS]
+        assert list(access.warnings(settings(enabled=False, gateway={"uid": 58001}))) == []
+    with on(""):
+        assert list(access.warnings(settings(enabled=False, **kept))) == []

@@ -18,6 +18,7 @@ def masked(variables: list[str], log: str) -> str:
     script = render(
         "compose/activate.sh.j2",
         docker=runtime.shell(Settings()),
+        ownership=runtime.ownership(Settings()),
         kind="container",
         uid=1000,
         directories=[],

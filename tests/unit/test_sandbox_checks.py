@@ -26,7 +26,7 @@ REFUSED: list[tuple[str, dict[str, Any], str, tuple[str, ...]]] = [
         "apt needs a network, a writable root and root",
         {"container": {"setup_command": "apt-get update && apt-get install -y git"}},
         "sandbox.container.setup_command",
-        ("network none", "read_only_root true", "1000:1000 is not root", "minimal.apt_packages"),
+        ("network none", "read_only_root true", "the default is not root", "minimal.apt_packages"),
     ),
     (
         "a download needs a network",

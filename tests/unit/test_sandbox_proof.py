@@ -198,8 +198,10 @@ def test_the_proofs_gateway_is_as_closed_as_the_deployed_one():
         "Binds": ["/srv/photos:/home/node/photos:ro"],
     }
     plan = turn.plan(turn.configuration(DEPLOYED, SETTINGS), SETTINGS, "n")
-    body = turn.container(there, "sha256:9", {"HOME": "/home/node"}, "/proof", plan)
+    body = turn.container(there, "sha256:9", {"HOME": "/home/node"}, "/proof", plan, "58007:58007")
     made = body["HostConfig"]
+    assert body["User"] == "58007:58007"
+    assert made["Tmpfs"]["/home/node/.cache"].startswith("uid=58007,gid=58007,")
     kept = ("SecurityOpt", "GroupAdd", "CapDrop", "ReadonlyRootfs")
     assert {key: made[key] for key in kept} == {key: there[key] for key in kept}
     assert [(one["Source"], one["Target"]) for one in made["Mounts"]] == [

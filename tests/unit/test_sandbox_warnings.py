@@ -19,7 +19,7 @@ def warnings(sandbox: dict[str, Any]) -> list[str]:
         ({"mode": "non-main"}, "sandbox.mode", "beside the gateway"),
         ({"agents": {"x": {"mode": "off"}}}, "sandbox.agents.x.mode", "engine's socket"),
         ({"container": {"user": "0:0"}}, "sandbox.container.user", "root"),
-        ({"container": {"user": "5:5"}}, "sandbox.container.user", "1000:1000"),
+        ({"container": {"user": "5:5"}}, "sandbox.container.user", "own uid or 1000"),
         (
             {"container": {"capabilities_dropped": ["NET_RAW"]}},
             "sandbox.container.capabilities_dropped",

@@ -140,6 +140,11 @@ class Gateway(Section):
     """Further origins that may open the Control UI, such as the https origin of a proxy."""
     trusted_proxies: tuple[Network, ...] = ()
     """Addresses or networks of reverse proxies in front of the gateway."""
+    uid: Annotated[int, Field(ge=1, le=65533), NOT_A_BOOLEAN] | None = None
+    """User of the containers in the host's own engine; none: one that no account of the host has,
+    derived from the deployment's name. With 1000, that of OpenClaw's images, the first login of
+    most hosts can read the gateway's token and credentials; mounts that need it go on working.
+    State that belongs to another uid is moved by the next run."""
     memory: Memory = "3g"
     """Memory limit; below 2g OpenClaw's own commands are killed, so less is refused."""
     cpus: CpuCount | None = None

@@ -72,8 +72,9 @@ class SandboxContainer(Section):
     network: ContainerNetwork = "none"
     """Network of the tools; `bridge`: one of the deployment's own, with a way to the Internet (see
     `egress`)."""
-    user: ContainerUser = "1000:1000"
-    """User of the tools; the workspace belongs to 1000:1000."""
+    user: ContainerUser | None = None
+    """User of the tools; none: the one that the workspace belongs to, the gateway's (`gateway.uid`;
+    1000:1000 in an engine without root)."""
     capabilities_dropped: tuple[Capability, ...] = ("ALL",)
     """Capabilities taken away; OpenClaw never adds one."""
     environment: dict[EnvironmentName, EnvironmentValue] = Field(default_factory=dict)

@@ -112,8 +112,8 @@ def _setup(settings: Settings, view: View) -> Iterator[Inconsistency]:
         reasons.append(("container.network", "none leaves it nothing to download from"))
     if packages and container.read_only_root:
         reasons.append(("container.read_only_root", "true keeps it from installing"))
-    if packages and not container.user.startswith("0:"):
-        reasons.append(("container.user", f"{container.user} is not root"))
+    if packages and not (container.user or "").startswith("0:"):
+        reasons.append(("container.user", f"{container.user or 'the default'} is not root"))
     if reasons:
         image = "common" if settings.sandbox.images.common.enabled else "minimal"
         keys = [view.key(path) for path, _ in reasons]
@@ -238,18 +238,30 @@ def _unsandboxed(settings: Settings, view: View) -> Iterator[Inconsistency]:
         )
 
 
+def _owners(settings: Settings) -> list[str]:
+    """Return the uids of workspaces, as far as the settings tell."""
+    uid, socket = settings.gateway.uid, settings.sandbox.socket
+    own = "the deployment's own uid" if uid is None else str(uid)
+    if socket in ("rootless", "host"):
+        return ["1000"]
+    return [own] if socket == "socket" else [own, "1000"]
+
+
 def _weak_container(settings: Settings, view: View) -> Iterator[Inconsistency]:
     container, user = view.container, view.container.user
     if view.mode == "off":
         return
-    if user.startswith("0:"):
+    if user is None:
+        pass  # whom the workspace belongs to
+    elif user.startswith("0:"):
         yield Inconsistency(
             (view.key("container.user"),), f"{user}: tools are root inside of their container"
         )
-    elif not user.startswith("1000:"):
+    elif user.partition(":")[0] not in _owners(settings):
         yield Inconsistency(
             (view.key("container.user"),),
-            f"{user}: workspaces belong to 1000:1000, so tools cannot write there",
+            f"{user}: workspaces belong to {' or '.join(_owners(settings))}, so tools cannot write "
+            "there; leave it out for the right one",
         )
     if "ALL" not in container.capabilities_dropped:
         yield Inconsistency(

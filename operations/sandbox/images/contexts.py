@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from operations import templates
+from operations import access, templates
 from operations.images import identity
 from operations.images.identity import Base
 from operations.sandbox.names import SUITE, ImageKind
@@ -59,6 +59,7 @@ def built(settings: Settings, kind: ImageKind, base: Base, release: Release, kno
     dockerfile = templates.render(
         f"images/sandbox/{kind}.Dockerfile.j2",
         base_name=base.reference,
+        uid=access.uid(settings),
         apt_packages=chosen.apt_packages,
         contract=CONTRACT,
         **more,

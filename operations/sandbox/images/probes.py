@@ -45,7 +45,7 @@ def script(settings: Settings, kind: ImageKind) -> str:
     browser = kind == "browser"
     profile: security.Kind = "browser" if settings.sandbox.browser.enabled else "tools"
     own = settings.sandbox.seccomp == "own"
-    user = settings.sandbox.container.user.split(":")
+    user = access.tools_user(settings).split(":")
     return templates.render(
         "images/sandbox/probe.sh.j2",
         label=label(kind),
@@ -86,7 +86,8 @@ def options(settings: Settings) -> Iterable[str]:
     Source: the release's `buildSandboxCreateArgs`, whose browser container takes the same ones.
     """
     container = settings.sandbox.container
-    yield from ("--init", "--security-opt=no-new-privileges", f"--user={container.user}")
+    yield from ("--init", "--security-opt=no-new-privileges")
+    yield f"--user={access.tools_user(settings)}"
     if container.read_only_root:
         yield "--read-only"
     yield from (f"--tmpfs={entry}" for entry in container.tmpfs)

@@ -58,7 +58,9 @@ def test_image_workspace_and_profile(sandboxed: Deployment):
         sandboxed.sh(f"chown 1000:1000 {workspace} && mv {profile}.away {profile}")
     image = said(found, f"the sandbox image {tag(sandboxed)} is not on the engine")
     assert image["fix"] == f"./claw up {sandboxed.inventory}"
-    owner = said(found, f"{workspace} belongs to uid 0 (root:root), but tools run as 1000:1000")
+    owner = said(
+        found, f"{workspace} belongs to uid 0 (root:root), but tools run as the gateway does"
+    )
     assert owner["fix"].startswith(f"find {workspace} ")
     assert said(found, "cannot read the profile")["what"].endswith("/seccomp-tools.json")
 

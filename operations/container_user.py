@@ -1,0 +1,141 @@
+"""The user that the gateway's container and its sandboxes run as.
+
+In a container of root's engine a uid is the same on the host, and uid 1000, which OpenClaw's images
+have, is the first login of every cloud image there: it could read token and credentials of the
+gateway from /proc. So a deployment has a uid that no account of the host has. It follows from the
+deployment's name, so that hosts of a fleet can share images.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from shlex import quote
+
+from operations import files, preflight, snapshot
+from toolkit import patterns
+from toolkit.patterns import matched
+from toolkit.settings import Settings
+
+IMAGES = 1000
+"""The user `node` of OpenClaw's images."""
+FIRST, NUMBER, TRIED = 58000, 1900, 8
+"""Above the logins and below what systemd and subordinate ids use (systemd: UIDS-GIDS)."""
+
+
+@dataclass(frozen=True)
+class Ids:
+    """The uid that the state on a host has, None without state, and which ids are somebody's: an
+    account, a group, or another deployment.
+    """
+
+    state: int | None = None
+    taken: dict[int, str] = field(default_factory=dict)
+
+    @classmethod
+    def parse(cls, text: str, own: str) -> Ids:
+        """Read the probe's answer; `own` is the deployment's own state directory."""
+        state: int | None = None
+        taken: dict[int, str] = {}
+        for line in text.splitlines():
+            kind, _, rest = line.partition(" ")
+            number, _, name = rest.partition(" ")
+            uid = int(matched(patterns.NUMBER, number, "an id"))
+            if kind == "state" and name == own:
+                state = uid
+            else:
+                taken.setdefault(uid, matched(patterns.TEXT, name, "a name"))
+        return cls(state, taken)
+
+
+@snapshot.probe("ids")
+def ids_probe(settings: Settings) -> str:
+    wanted = " ".join(map(str, (IMAGES, *candidates(settings), *given(settings))))
+    own = quote(settings.config_directory)
+    return f"""state=$(stat -c %u {own} 2>/dev/null)
+for kind in passwd group; do
+  getent $kind {wanted} $state | awk -F: -v kind=$kind '{{ print kind, $3, $1 }}'
+done
+[ -z "$state" ] || echo "state $state "{own}
+for other in /var/lib/*/config; do
+  [ "$other" = {own} ] || [ ! -d "$other" ] || echo "state $(stat -c %u "$other") $other"
+done"""
+
+
+def given(settings: Settings) -> tuple[int, ...]:
+    """Return the uid that the settings name, if they do."""
+    return () if settings.gateway.uid is None else (settings.gateway.uid,)
+
+
+def candidates(settings: Settings) -> list[int]:
+    """Return the uids that a deployment of this name may have, in order."""
+    start = int(hashlib.sha256(settings.name.encode()).hexdigest(), 16) % NUMBER
+    return [FIRST + start + number for number in range(TRIED)]
+
+
+def current(settings: Settings) -> Ids:
+    """Return what the snapshot of the current host knows."""
+    return Ids.parse(snapshot.read().get("ids", ""), settings.config_directory)
+
+
+def chosen(settings: Settings) -> int:
+    """Return the uid in a container of root's engine on the current host."""
+    if found := given(settings):
+        return found[0]
+    if "ids" not in snapshot.read():
+        return IMAGES
+    there = current(settings)
+    if there.state is not None and ours(there.state) and there.state not in there.taken:
+        return there.state
+    free = [uid for uid in candidates(settings) if uid not in there.taken]
+    return free[0] if free else IMAGES
+
+
+def ours(uid: int) -> bool:
+    """Return whether a uid is one that deployments have."""
+    return FIRST <= uid < FIRST + NUMBER + TRIED
+
+
+def moving(settings: Settings, wanted: str) -> str | None:
+    """Return the `uid:gid` of state that is yet to become that of `wanted`; the gateway that uses
+    it has to be stopped first.
+    """
+    state = current(settings).state
+    if state is None or not (ours(state) or state == IMAGES) or wanted == f"{state}:{state}":
+        return None
+    return f"{state}:{state}"
+
+
+def account_files(settings: Settings, uid: int) -> list[files.File]:
+    """Return /etc/passwd and /etc/group of the container, in which its user has a name."""
+    project = settings.project_directory
+    people = (
+        "root:x:0:0:root:/root:/bin/sh\n"
+        "nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n"
+        f"node:x:{uid}:{uid}::/home/node:/bin/sh\n"
+    )
+    groups = f"root:x:0:\nnogroup:x:65534:\nnode:x:{uid}:\n"
+    return [files.File(f"{project}/passwd", people), files.File(f"{project}/group", groups)]
+
+
+@files.managed_paths
+def paths(settings: Settings) -> Iterable[str]:
+    return [file.path for file in account_files(settings, IMAGES)]
+
+
+@preflight.check
+def mounts_of_uid_1000(settings: Settings, answers: dict[str, str]) -> Iterable[preflight.Problem]:
+    """What the user mounts for the images' own uid is said; it stays his."""
+    if settings.gateway.uid is not None or chosen(settings) == IMAGES:
+        return
+    for mount in settings.extra_mounts:
+        source = mount.split(":")[0]
+        there = files.found(source)
+        if there and there.owner.startswith(f"{IMAGES}:") and int(there.mode[-1]) & 5 != 5:
+            yield preflight.Problem(
+                f"extra_mounts: {source} belongs to uid {IMAGES}, and the gateway's uid is"
+                f" {chosen(settings)}, which may not use it",
+                f"give others access, or keep the old uid: gateway.uid={IMAGES}",
+                stops=False,
+            )
