@@ -100,7 +100,8 @@ def test_an_openclaw_json_of_any_kind_is_one_clear_error(
             agent.does("chmod -R u+rwx openclaw.json 2>/dev/null || :; rm -rf openclaw.json")
     finally:
         agent.does("rm -rf openclaw.json; mv kept.json openclaw.json")
-    # OpenClaw sees its file come back and may restart in its process.
+    # OpenClaw itself reads what it is given there, and a FIFO has no end.
+    gateway.sh(f"docker restart {gateway.container()['Id']}")
     until(lambda: gateway.http() == 200, SECONDS, "the gateway with its own openclaw.json again")
     gateway.claw("up", timeout=SECONDS)
 
