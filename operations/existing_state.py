@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from operations import access, preflight, snapshot, templates
+from operations import access, container_user, preflight, snapshot, templates
 from operations.preflight import Problem
 from toolkit.settings import Settings
 
@@ -70,6 +70,8 @@ def existing_state_problems(settings: Settings, answers: dict[str, str]) -> Iter
         )
     owner = access.owner(settings)
     readers = {owner, f"{access.CONTAINER_USER}:{access.CONTAINER_USER}"}
+    if moving := container_user.moving(settings, owner):
+        readers.add(moving)
     users = {reader.partition(":")[0] for reader in readers}
     others = {name: uid for name, uid in there.owners.items() if uid not in users}
     if others:

@@ -226,6 +226,11 @@ class Deployment:
         """Run a shell command in the gateway's container; its standard output."""
         return self.sh(f"docker exec {self.container()['Id']} sh -c {shlex.quote(command)}")
 
+    @property
+    def owner(self) -> str:
+        """`uid:gid` of the container's user on the host, as the state has it."""
+        return self.sh(f"stat -c %u:%g /var/lib/{self.name}/config").strip()
+
     def http(self, path: str = "/readyz") -> int:
         """Status of a GET on the published port, asked on the host; 0 when nobody answers."""
         url = f"http://127.0.0.1:{self.port}{path}"

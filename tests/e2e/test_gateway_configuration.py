@@ -26,7 +26,7 @@ def write(gateway: Deployment, text: str) -> None:
     new = f"{path(gateway)}.edited"
     gateway.sh(
         f"cat >{new} <<'END'\n{text}\nEND\n"
-        f"chown 1000:1000 {new} && chmod 600 {new} && mv {new} {path(gateway)}"
+        f"chown {gateway.owner} {new} && chmod 600 {new} && mv {new} {path(gateway)}"
     )
 
 
@@ -53,7 +53,7 @@ def test_an_owned_key_that_drifted_is_put_back_without_a_restart_of_the_containe
     assert config(gateway)["session"]["dmScope"] == "per-channel-peer"
     assert config(gateway)["logging"] == {"consoleLevel": "info"}
     assert running(gateway) == was
-    assert gateway.sh(f"stat -c '%a %u:%g' {path(gateway)}").strip() == "600 1000:1000"
+    assert gateway.sh(f"stat -c '%a %u:%g' {path(gateway)}").strip() == f"600 {gateway.owner}"
     assert "// my comment" in gateway.sh(f"cat {path(gateway)}.bak")
     assert up(gateway) == []
 

@@ -32,7 +32,7 @@ USER node
 def canary(gateway: Deployment) -> str:
     """A file in the state directory, as a database that an upgrade migrates would be."""
     path = f"/var/lib/{gateway.name}/config/state/canary"
-    gateway.sh(f"echo original >{path} && chown 1000:1000 {path}")
+    gateway.sh(f"echo original >{path} && chown {gateway.owner} {path}")
     return path
 
 

@@ -63,7 +63,7 @@ def test_the_summary_tells_where_to_go_and_no_secret(fixture, request):
 def test_a_changed_apt_list_keeps_the_download_and_the_state(deployed: Deployment):
     was, token, downloaded = running(deployed), deployed.token(), downloads(deployed)
     workspace = "/var/lib/openclaw/workspace"
-    deployed.sh(f"echo mine >{workspace}/note && chown 1000:1000 {workspace}/note")
+    deployed.sh(f"echo mine >{workspace}/note && chown {deployed.owner} {workspace}/note")
     try:
         more = {"gateway": {"apt_packages": ["jq"]}}
         changed = deployed.claw("up", "--json", settings=more)

@@ -54,7 +54,7 @@ def test_the_container_is_hardened(fixture: str, request):
     deployed: Deployment = request.getfixturevalue(fixture)
     container = deployed.container()
     given = container["HostConfig"]
-    assert container["Config"]["User"] == "1000:1000"
+    assert container["Config"]["User"] == deployed.owner != "1000:1000"
     assert given["Privileged"] is False
     assert given["ReadonlyRootfs"] is True
     assert given["CapDrop"] == ["ALL"]

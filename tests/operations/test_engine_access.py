@@ -258,7 +258,7 @@ def test_an_engine_with_root_that_nobody_asked_for_does_not_run(before: str, sto
 
 
 def test_an_account_with_the_containers_uid_is_named_where_it_is_the_hosts_uid() -> None:
-    kept = {"gateway": {"uid": 1000}}
+    kept: dict[str, Any] = {"gateway": {"uid": 1000}}
     with on("", ids="passwd 1000 debian\n"):
         (said,) = access.warnings(settings(enabled=False, **kept))
         assert "debian" in said and "token" in said

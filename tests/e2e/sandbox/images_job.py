@@ -47,6 +47,7 @@ class SandboxJob(Job):
     def run(self, *args: str, **settings: Any) -> Any:
         settings.setdefault("base_images", "bootstrap")
         settings["sandbox"] = {"enabled": True, **settings.get("sandbox", {})}
+        settings.setdefault("gateway", {}).setdefault("uid", 1000)
         return super().run(*args, **settings)
 
     def tagged(self, kind: str = "") -> str:

@@ -55,7 +55,7 @@ def test_image_workspace_and_profile(sandboxed: Deployment):
         with other_image(sandboxed, ""):
             found = findings(sandboxed)
     finally:
-        sandboxed.sh(f"chown 1000:1000 {workspace} && mv {profile}.away {profile}")
+        sandboxed.sh(f"chown {sandboxed.owner} {workspace} && mv {profile}.away {profile}")
     image = said(found, f"the sandbox image {tag(sandboxed)} is not on the engine")
     assert image["fix"] == f"./claw up {sandboxed.inventory}"
     owner = said(
@@ -71,7 +71,7 @@ def test_the_fix_of_a_wrong_owner_mends_it(sandboxed: Deployment):
     sandboxed.sh(f"chown 0:0 {workspace}")
     sandboxed.sh(said(findings(sandboxed), "belongs to uid 0")["fix"])
     assert findings(sandboxed, expect=0) == []
-    assert sandboxed.sh(f"stat -c %u:%g {workspace}").strip() == "1000:1000"
+    assert sandboxed.sh(f"stat -c %u:%g {workspace}").strip() == sandboxed.owner
 
 
 @pytest.mark.long

@@ -63,7 +63,7 @@ def test_verify_compares_each_knob_and_touches_nothing(sandboxed: Deployment):
     found = by_name(result.json["hosts"]["@local"]["checks"])
     pairs = {name: (check["configured"], check["found"]) for name, check in found.items()}
     expected = {
-        "user": "1000:1000",
+        "user": sandboxed.owner,
         "read-only root": "yes",
         "capabilities dropped": "ALL",
         "network": "none",
