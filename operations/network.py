@@ -97,12 +97,13 @@ def rules(settings: Settings) -> files.File:
     """Return the rules, as nftables reads them; the networks of the user's are the snapshot's."""
     own_engine = access.own_engine(settings)
     own, found = [], dict(Network.parse(snapshot.read().get("network", "")).interfaces)
-    sandboxes = []
+    sandboxes, met_at = [], None
     if not own_engine:
         tools = tools_bridge(settings)
         own = [*filter(None, (bridge(settings), browsers_bridge(settings), tools))]
         foreign = {name: one for name, one in found.items() if name in _asked(settings)}
         sandboxes = sorted({*own[1:], *foreign.values()})
+        met_at = browsers_bridge(settings) or foreign.get(names.browser_network(settings))
     address = ipaddress.ip_address(settings.gateway.address)
     egress, port = settings.egress, settings.gateway.port
     content = templates.render(
@@ -112,6 +113,7 @@ def rules(settings: Settings) -> files.File:
         gateway=bridge(settings),
         sandboxes=sandboxes,
         inside=[own[0], *sandboxes] if own else [],
+        browsers=met_at,
         users=_users(settings) if own_engine else [],
         service=access.service_name(settings) if access.on_host(settings) else None,
         loopback=f"{port}-{min(port + 111, 65535)}",  # OpenClaw's own

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -65,6 +66,7 @@ METADATA = {"169.254.169.254,80", "fd00:ec2::254,80"}
 PRIVATE = {"10.77.7.7,80", "fd77::7,80"}
 INTERNET = {"203.0.113.9,80", "2001:db8:99::9,80"}
 CONTAINERS = {"172.31.1.2,18789", "172.31.2.3,9222", "fd31:1::2,18789", "fd31:2::3,9222"}
+BRIDGED = Path("/proc/sys/net/bridge/bridge-nf-call-iptables")
 LOOPBACK = {"127.0.0.1,18789", "127.0.0.1,9222"}
 
 
@@ -277,6 +279,9 @@ def test_sandboxes_reach_neither_the_gateway_nor_each_other(world: World) -> Non
         world.rules(gateway={"address": address}, egress={"host": "allow"})
         assert world.reached("tools", inside - {"172.31.3.2,7000"} | {"192.0.2.1,18789"}) == set()
         refused = {"172.31.1.2,18789", "172.31.3.2,7000", "192.0.2.1,18789"}
+        if BRIDGED.exists() and BRIDGED.read_text() == "1\n":
+            # The gateway is on the browsers' network as well.
+            refused |= {"172.31.2.2,18789", "fd31:2::2,18789"}
         assert world.reached("browser", refused) == set()
 
 
