@@ -104,7 +104,7 @@ def chosen(deployed: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     for path, value in leaves(deployed):
         if path != ("gateway", "version") and path in default and default[path] == value:
             continue
-        if value == HIDDEN or _of_this_machine(path):
+        if HIDDEN in str(value) or _of_this_machine(path):
             hidden.append(".".join(path[:2] if path[0] == "credentials" else path))
             continue
         place = result

@@ -13,7 +13,7 @@ from pyinfra.api.host import Host
 from pyinfra.context import ctx_host
 from rich.table import Table
 
-from operations import images, project, security, snapshot, templates
+from operations import access, images, project, security, snapshot, templates
 from operations.sandbox import names
 from operations.sandbox.images import probes
 from operations.security import seccomp
@@ -25,7 +25,7 @@ from toolkit.terminal import Screen, said
 
 ORDINARY = "Docker's default"
 MEASURE_SECONDS = 900
-GATEWAY = ("--init", "--user=1000:1000", "--read-only", "--cap-drop=ALL", "--tmpfs=/tmp")
+GATEWAY = ("--init", "--read-only", "--cap-drop=ALL", "--tmpfs=/tmp")
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,8 @@ def containers(settings: Settings) -> dict[str, list[str]]:
     """Return the options of `docker run` for each kind of container."""
     sandbox = [*probes.options(settings), f"--network={settings.sandbox.container.network}"]
     found = {ORDINARY: ["--user=0:0"], "tools": sandbox, "browser": sandbox[:-1]}
-    found["gateway"] = [*GATEWAY, "--security-opt=no-new-privileges"]
+    user = f"--user={access.uid(settings)}:{access.uid(settings)}"
+    found["gateway"] = [*GATEWAY, user, "--security-opt=no-new-privileges"]
     for kind in seccomp.KINDS:
         for option in security.security_options(settings, kind):
             found[kind].append(f"--security-opt={option.replace(':', '=', 1)}")

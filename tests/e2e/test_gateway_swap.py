@@ -99,7 +99,8 @@ def test_a_changed_credential_reaches_the_gateway(gateway: Deployment) -> None:
     for value in ("first $value 'x'", "second \\ value"):
         settings = {"credentials": {"SOME_API_KEY": {"env": "THE_KEY"}}}
         was = running(gateway)
-        assert len(up(gateway, settings=settings, env={"THE_KEY": value})) == 3
+        changed = up(gateway, settings=settings, env={"THE_KEY": value})
+        assert len([one for one in changed if not one.startswith("Record")]) == 3
         assert running(gateway) != was
         assert gateway.in_gateway('printf %s "$SOME_API_KEY"') == value
         was = running(gateway)

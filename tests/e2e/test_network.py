@@ -76,7 +76,9 @@ def left_behind(one: Deployment) -> str:
 @contextmanager
 def without_rules(one: Deployment) -> Iterator[None]:
     """As if somebody had emptied nftables, and nobody brought them back."""
-    one.sh(f"systemctl stop openclaw-closed.timer openclaw-closed.service; nft delete table {TABLE}")
+    one.sh(
+        f"systemctl stop openclaw-closed.timer openclaw-closed.service; nft delete table {TABLE}"
+    )
     try:
         yield
     finally:

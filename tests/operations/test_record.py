@@ -157,3 +157,11 @@ def test_a_fix_quotes_what_a_host_says_it_had() -> None:
         (one,) = record.weakened(settings_for(host), {"settings": there})
     words = shlex.split(one.fix)
     assert any(word.startswith(f"gateway.version={evil}") for word in words)
+
+
+def test_an_address_keeps_its_login_to_itself() -> None:
+    proxy = {"http-proxy": "http://user:canary@127.0.0.1:3128"}
+    with_proxy = Settings.model_validate({"engine": {"daemon": {"proxies": proxy}}})
+    text = record.content(with_proxy)
+    assert "canary" not in text and "127.0.0.1:3128" in text
+    assert "canary" not in str(record.changes(with_proxy, record.content(Settings())))

@@ -7,6 +7,7 @@ Docker set-up; the inventory, host over groups over all; the defaults of the mod
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,6 +44,7 @@ __all__ = [
 ]
 
 HIDDEN = "(hidden)"
+_LOGIN = re.compile(r"(://)[^/@\s]+@")
 
 
 @dataclass(frozen=True)
@@ -117,7 +119,17 @@ def resolved(settings: Settings) -> dict[str, Any]:
         values = section.get("container", {}).get("environment", {})
         values.update(dict.fromkeys(values, HIDDEN))
     data["engine"]["daemon"] = _hide(data["engine"]["daemon"])
-    return data
+    shown: dict[str, Any] = _without_logins(data)
+    return shown
+
+
+def _without_logins(value: Any) -> Any:
+    """Return plain data without the user and password that an address may have."""
+    if isinstance(value, dict):
+        return {key: _without_logins(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_without_logins(item) for item in value]
+    return _LOGIN.sub(f"\\1{HIDDEN}@", value) if isinstance(value, str) else value
 
 
 def leaves(

@@ -152,7 +152,11 @@ def test_less_reaches_the_kernel_than_under_docker_s_default(sandboxed: Deployme
         assert ours <= ordinary, f"{kind} has more than Docker's default"
         assert not ours & {"ptrace", "unshare", "io_uring_setup", "keyctl", "userfaultfd"}
     tools = there["containers"]["tools"]
-    assert (tools["capabilities"], tools["interfaces"], tools["user"]) == (0, [], 1000)
+    assert (tools["capabilities"], tools["interfaces"], tools["user"]) == (
+        0,
+        [],
+        int(sandboxed.owner.partition(":")[0]),
+    )
     assert set(tools["writable"]) <= {"/tmp", "/var/tmp", "/run"}
     said = sandboxed.claw("profiles").stdout
     assert "fewer than Docker's default: " in said and "tools: 0 more" in said
