@@ -194,7 +194,7 @@ def test_an_unsupported_distribution(bare: Deployment):
 
 
 def test_no_disk(bare: Deployment):
-    bare.sh("mkdir -p /srv/small && mount -t tmpfs -o size=100m none /srv/small")
+    bare.sh("mkdir -p /srv/small && mount -t tmpfs -o size=100m,mode=755 none /srv/small")
     try:
         with untouched(bare):
             small = {"directories": {"config": "/srv/small/config"}}

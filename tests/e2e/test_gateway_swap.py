@@ -220,8 +220,14 @@ def test_a_swap_that_was_cut_is_finished(phase: str, gateway: Deployment, canary
     cut(gateway, phase)
     if phase == "swapped":  # as Compose leaves it when it is killed while it recreates
         half = f"0123456789ab_{gateway.container()['Name'].lstrip('/')}"
-        labels = {"project": gateway.name, "service": "openclaw-gateway", "oneoff": "False"}
+        labels = {
+            "project": gateway.name,
+            "project.working_dir": f"/opt/{gateway.name}",
+            "service": "openclaw-gateway",
+            "oneoff": "False",
+        }
         given = [f"--label com.docker.compose.{key}={value}" for key, value in labels.items()]
+        given.append("--label openclaw-pyinfra.project=before")
         gateway.sh(f"docker create --name {half} {' '.join(given)} {gateway.name}:local")
     assert SWAP in up(gateway)
     assert gateway.http() == 200
