@@ -42,7 +42,7 @@ def test_a_power_cut_at_every_operation_of_a_fresh_deploy(interrupted: Deploymen
 
 CUTS: dict[str, tuple[str, dict[str, Any], str]] = {
     "dpkg has files unpacked": (
-        "dpkg --remove --force-depends curl iptables >/dev/null 2>&1; true",
+        "dpkg --remove --force-depends curl nftables >/dev/null 2>&1; true",
         {},
         "pgrep -x dpkg",
     ),
