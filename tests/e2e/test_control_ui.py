@@ -38,6 +38,7 @@ def test_paste_the_token_be_approved_and_be_connected(deployed: Deployment, brow
             page.screenshot(path=ARTIFACTS / "control-ui.png")
     finally:
         approve_by_hand(deployed, False)
+        deployed.claw("up")  # as deployed without a word about it
 
 
 def approve_by_hand(deployed: Deployment, by_hand: bool) -> None:

@@ -74,6 +74,7 @@ def test_a_changed_apt_list_keeps_the_download_and_the_state(deployed: Deploymen
         assert {name.partition(" | ")[0] for name in names} == {
             "Images",
             "Activation",
+            "Record",
             "Superseded images",
         }
         now = running(deployed)
