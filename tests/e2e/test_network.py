@@ -100,6 +100,7 @@ def test_up_has_looked_as_a_neighbour_would(fixture: str, request) -> None:
     assert left_behind(one) == ""
 
 
+@pytest.mark.long
 def test_an_open_port_is_seen(deployed: Deployment) -> None:
     """Engine 20.10 translates 127.0.0.1 from any interface, and forwards to its containers."""
     container = next(iter(deployed.container()["NetworkSettings"]["Networks"].values()))
@@ -115,6 +116,7 @@ def test_an_open_port_is_seen(deployed: Deployment) -> None:
     assert seen(deployed).startswith("ok ")
 
 
+@pytest.mark.long
 def test_a_firewall_of_the_host_does_not_pass_for_a_look(deployed: Deployment) -> None:
     drop = "INPUT -i clawn+ -j DROP"
     deployed.sh(f"iptables -I {drop}; ip6tables -I {drop}")

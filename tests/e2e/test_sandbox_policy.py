@@ -93,11 +93,13 @@ def accepted(
 
 
 def test_the_release_takes_every_knob_keeps_it_and_loses_it_again(gateway: Deployment) -> None:
-    on = Settings.model_validate({"sandbox": MAXIMAL})
+    on = Settings.model_validate({"gateway": {"uid": 1000}, "sandbox": MAXIMAL})
     found = accepted(gateway, {}, configuration.owned(on))
     assert list(configuration.differences(configuration.owned(on, found), found)) == []
     assert found["agents"]["entries"]["main"]["workspace"] == "/home/node/.openclaw/workspace"
-    off = Settings.model_validate({"sandbox": {**MAXIMAL, "enabled": False}})
+    off = Settings.model_validate(
+        {"gateway": {"uid": 1000}, "sandbox": {**MAXIMAL, "enabled": False}}
+    )
     without = accepted(gateway, found, configuration.owned(off, found))
     assert without["agents"]["defaults"]["sandbox"]["mode"] == "off"
     assert policy.configuration(off, without) == {}
@@ -112,7 +114,9 @@ def test_the_release_understands_it_as_it_is_meant(gateway: Deployment) -> None:
         "browser": {"enabled": True},
         "agents": {"family": {"preset": "family-read-only"}},
     }
-    found = configuration.owned(Settings.model_validate({"sandbox": sandbox}))
+    found = configuration.owned(
+        Settings.model_validate({"gateway": {"uid": 1000}, "sandbox": sandbox})
+    )
 
     main = accepted(gateway, found, then=_EXPLAINED.format("main"))["sandbox"]
     (workspace,) = main["workspaceMounts"]
