@@ -18,6 +18,7 @@ from pyinfra.api.host import Host
 
 from operations import record
 from toolkit import commands, targets
+from toolkit.inventory_view import SECRET
 from toolkit.options import TARGET_HELP, fail, leave, target_options
 from toolkit.settings import Settings
 from toolkit.settings.layers import connector_types
@@ -130,12 +131,11 @@ def connection(host: Host) -> dict[str, Any]:
     """Return the connection data that was given for a host, without secrets."""
     if targets.is_local(host):
         return {}
-    secret = ("password", "kwargs", "_env")
     data = {key: host.data.get(key) for key in sorted(connector_types())}
     return {
         key: value
         for key, value in data.items()
-        if value is not None and not any(word in key for word in secret)
+        if value is not None and not any(word in key for word in SECRET)
     }
 
 

@@ -23,7 +23,7 @@ from toolkit.settings.sources import HIDDEN, layers_of, leaves, resolved
 from toolkit.targets import LOCAL
 from toolkit.terminal import Screen, said
 
-_SECRET = ("password", "kwargs", "_env")
+SECRET = ("password", "kwargs", "_env")
 _SHOWN_ALREADY = ("ssh_hostname", "ssh_user", "ssh_port", "ssh_key")
 
 
@@ -113,7 +113,7 @@ def _others(host: Host) -> dict[str, Any]:
     arguments = sorted({key for key in host.data.dict() if key.startswith("_")})
     found = {name: host.data.get(name) for name in (*names, *arguments)}
     return {
-        name: HIDDEN if any(word in name for word in _SECRET) else value
+        name: HIDDEN if any(word in name for word in SECRET) else value
         for name, value in found.items()
         if value is not None
     }
