@@ -9,6 +9,10 @@ set -eu
 [ ! -e /run/secrets/ca ] || export NODE_EXTRA_CA_CERTS=/run/secrets/ca npm_config_cafile=/run/secrets/ca
 export npm_config_cache=/run/build/npm npm_config_audit=false npm_config_fund=false \
   npm_config_update_notifier=false npm_config_loglevel=error
+# A connection that the network lost without a word is given up after a minute, not after npm's five; the user's own
+# .npmrc comes before this file.
+export npm_config_globalconfig=/tmp/npmrc
+printf '%s\n' fetch-timeout=60000 fetch-retries=5 fetch-retry-mintimeout=1000 fetch-retry-maxtimeout=20000 >/tmp/npmrc
 
 fetch() {
   directory=$(mktemp -d)
