@@ -7,12 +7,17 @@ from typing import Any
 
 import gevent
 from paramiko import Channel, ChannelException, SSHException, Transport
+from paramiko.common import OPEN_FAILED_ADMINISTRATIVELY_PROHIBITED
 from pyinfra.api.host import Host
 
 OPEN_SECONDS = 60
 """How long a server may take to open a session, and to begin a command."""
 BUSY_SECONDS = 300
 """How long a server may refuse a session because others of ours are open (`MaxSessions`)."""
+FORWARD_SECONDS = 10
+"""How long a server may take to say whether it forwards a port."""
+FORWARDS = "openclaw_forwards"
+"""Where what `forwards` said of a host is kept, in its `connector_data`."""
 _PREPARED = "openclaw_prepared"
 
 
@@ -29,6 +34,27 @@ def login_user(host: Host) -> str | None:
     """Return the user that a connection over SSH was authenticated as; None as for `transport`."""
     found = transport(host)
     return found.get_username() if found else None
+
+
+def forwards(host: Host, port: int) -> bool:
+    """Return whether a host's SSH server forwards to a port of the host's loopback, as `ssh -L`
+    would ask it to; True where it cannot be told.
+
+    A channel is opened to the port, as `ssh -L` does for each connection: what sshd_config and
+    the key's own options forbid, sshd refuses, whether anybody listens there or not. No command
+    runs on the host. https://datatracker.ietf.org/doc/html/rfc4254#section-5.1
+    """
+    found = transport(host)
+    if found is None:
+        return True
+    try:
+        way = ("127.0.0.1", port), ("127.0.0.1", 0)
+        found.open_channel("direct-tcpip", *way, timeout=FORWARD_SECONDS).close()
+    except ChannelException as error:
+        return bool(error.code != OPEN_FAILED_ADMINISTRATIVELY_PROHIBITED)
+    except (SSHException, EOFError, OSError):
+        return True
+    return True
 
 
 def _prepare(found: Transport) -> None:

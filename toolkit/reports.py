@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from operations import access, verification
+from operations import access, connection, verification
 from operations.check import Check
 from operations.sandbox import running
 from toolkit import targets
@@ -30,6 +30,13 @@ from toolkit.words import count, duration
 LOOPBACK = ("127.0.0.1", "::1")
 BOT_TOKEN = "TELEGRAM_BOT_TOKEN"
 """The variable from which OpenClaw's Telegram channel takes its token."""
+
+NO_FORWARDING = """\
+  Tunnel      refused: the host's sshd forwards nothing to 127.0.0.1:{port} (AllowTcpForwarding,
+              DisableForwarding, PermitOpen, or the key's options). To allow it, as root there:
+              echo AllowTcpForwarding local >/etc/ssh/sshd_config.d/00-openclaw.conf
+              systemctl reload ssh   (what else may refuse: docs/hosts.md, A tunnel to the gateway)
+"""
 
 
 @dataclass(frozen=True)
@@ -238,13 +245,21 @@ class Report:
         hosts = [host.name] if target and _is_inventory(target) else None
         command = partial(self.command, hosts=hosts)
         if address in LOOPBACK and not local:
-            tunnel = ["ssh", "-N", "-L", f"{port}:127.0.0.1:{port}", *targets.ssh_options(host)]
-            self._line(f"  Tunnel      {shlex.join(tunnel)}")
+            self._tunnel(host, port)
         self._line(f"  Control UI  http://{f'[{at}]' if ':' in at else at}:{port}/")
         self._line(f"  Token       {command('token')}")
         self._channel(settings, command("cli", "-- channels add --channel telegram --use-env"))
         self._line(f"  Status      {command('status')}")
         self._line(f"  Model       {command('onboard')}   (OpenClaw's own wizard)")
+
+    def _tunnel(self, host: Host, port: int) -> None:
+        """Print the tunnel to the gateway; where sshd refuses it, what allows it."""
+        if host.connector_data.get(connection.FORWARDS, True):
+            tunnel = ["ssh", "-N", "-L", f"{port}:127.0.0.1:{port}", *targets.ssh_options(host)]
+            self._line(f"  Tunnel      {shlex.join(tunnel)}")
+            return
+        for line in NO_FORWARDING.format(port=port).splitlines():
+            self._line(line, "yellow")
 
     def _channel(self, settings: Settings, add: str) -> None:
         """Print how a bot's token gets there, by reference, and what then turns the channel on."""

@@ -22,7 +22,7 @@ from pyinfra.api.state import StateStage
 from pyinfra.context import ctx_config, ctx_host
 from pyinfra_cli.util import exec_file
 
-from operations import activation, deploy_lock, preflight, record, verification
+from operations import activation, connection, deploy_lock, preflight, record, verification
 from operations.preflight import PreflightError
 from toolkit import history, hooks, timeline
 from toolkit.display import Display, clean
@@ -105,6 +105,7 @@ class Runner:
         if not self.result.dry:
             self._change()
         self._note_gateways()
+        self._note_forwarding()
 
     def _change(self) -> None:
         planned = [host for host in self.session.active if self.result.hosts[host.name].planned]
@@ -220,6 +221,13 @@ class Runner:
             there, own = activation.known(host), self.result.hosts[host.name]
             own.version = there.version
             own.health = "ready" if there.probes.get("readyz") == "200" else there.status
+
+    def _note_forwarding(self) -> None:
+        """Note whether the tunnel that the summary of a single host prints would work."""
+        if len(self.session.hosts) == 1 and not self.result.dry:
+            for host in self.session.active:
+                port = settings_for(host).gateway.port
+                host.connector_data[connection.FORWARDS] = connection.forwards(host, port)
 
     # Hooks
 

@@ -6,11 +6,14 @@ import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from paramiko import BadHostKeyException, SSHException
 from pyinfra.api.exceptions import PyinfraError
 
+from operations import connection
 from tests.lab import hosts as lab
 from toolkit import openssh
 from toolkit.ssh_client import Client
@@ -173,3 +176,46 @@ def test_a_server_that_drops_connections_is_tried_again(host: lab.Host, folder: 
     with ThreadPoolExecutor(10) as pool:
         said = list(pool.map(lambda _: by_toolkit(config), range(10)))
     assert None not in said
+
+
+FORWARDING = {
+    "as it comes": ("", "", True),
+    "none": ("-o AllowTcpForwarding=no", "", False),
+    "only from there": ("-o AllowTcpForwarding=remote", "", False),
+    "only from here": ("-o AllowTcpForwarding=local", "", True),
+    "disabled": ("-o AllowTcpForwarding=yes -o DisableForwarding=yes", "", False),
+    "to another port": ("-o PermitOpen=127.0.0.1:22", "", False),
+    "to the port": ("-o PermitOpen=127.0.0.1:18789", "", True),
+    "a restricted key": ("", "restrict", False),
+    "a key without forwarding": ("", "no-port-forwarding", False),
+    "a key with it": ("", 'restrict,port-forwarding,permitopen="127.0.0.1:18789"', True),
+}
+
+
+def test_whether_a_port_is_forwarded(host: lab.Host, folder: Path) -> None:
+    """sshd refuses a tunnel to us where it refuses it to `ssh -L`, which speaks as `ssh -W`."""
+    config, wrong = folder / "config", {}
+    for number, (name, (options, key, expected)) in enumerate(FORWARDING.items(), 2310):
+        lab.ssh(
+            host.name,
+            f"sed 's/^/{key or 'no-x11-forwarding'} /' .ssh/authorized_keys >/root/keys-{number}"
+            f" && systemd-run -q --collect --unit=sshd-{number} /usr/sbin/sshd -D -p {number}"
+            f" -o AuthorizedKeysFile=/root/keys-{number} {options}"
+            f" && until ss -Hltn sport = :{number} | grep -q .; do sleep 0.1; done",
+        )
+        config.write_text(
+            f"Host there\nHostName {host.ip}\nPort {number}\nUser root\nIdentityFile {lab.key()}\n"
+            f"StrictHostKeyChecking no\nUserKnownHostsFile {folder}/new\n"
+        )
+        words = ["ssh", "-F", str(config), "-o", "BatchMode=yes", "-W", "127.0.0.1:18789", "there"]
+        done = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+        openssh.resolve.cache_clear()
+        client = Client()
+        client.connect("there", _pyinfra_ssh_config_file=str(config), timeout=10)
+        there: Any = SimpleNamespace(connector=SimpleNamespace(client=client))
+        found = connection.forwards(there, 18789)
+        client.close()
+        lab.ssh(host.name, f"systemctl stop sshd-{number}; rm /root/keys-{number}")
+        if not found == expected == ("administratively prohibited" not in done.stderr):
+            wrong[name] = (found, done.stderr)
+    assert not wrong
