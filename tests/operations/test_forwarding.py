@@ -27,7 +27,7 @@ class Server(paramiko.ServerInterface):
         self.code, self.asked = code, list[tuple[str, int]]()
 
     def check_auth_none(self, username: str) -> int:
-        return paramiko.AUTH_SUCCESSFUL
+        return common.AUTH_SUCCESSFUL
 
     def check_channel_direct_tcpip_request(self, chanid: int, origin: Any, destination: Any) -> int:
         self.asked.append(destination)
