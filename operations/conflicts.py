@@ -66,7 +66,7 @@ class Container:
 
 @dataclass(frozen=True)
 class Named:
-    """A network or a volume, and the Compose project that made it ('': none did)."""
+    """A network or a volume; the Compose project or the deployment that made it, or ''."""
 
     kind: str
     name: str
@@ -121,19 +121,27 @@ _COLUMNS = ("name", "project", "directory", "service", "label", "image", "state"
 
 def tags(settings: Settings) -> list[str]:
     """Return the image tags that a run moves."""
-    return [images.tag(settings), *(names.tag(settings, kind) for kind in names.kinds(settings))]
+    sandboxes = (names.tag(settings, kind) for kind in names.kinds(settings))
+    return [images.tag(settings), f"{settings.name}:last-good", *sandboxes]
+
+
+def networks(settings: Settings) -> list[str]:
+    """Return the networks that the deployment makes."""
+    own_network = browser.network(settings)
+    browsers = [own_network.name] if own_network and own_network.own else []
+    tools = [names.tools_network(settings)] if network.tools_bridge(settings) else []
+    return [network.bridge(settings), *browsers, *tools]
 
 
 @snapshot.probe("occupied")
 def conflicts_probe(settings: Settings) -> str:
-    own_network, volume = browser.network(settings), settings.home_volume
-    browsers = [own_network.name] if own_network and own_network.own else []
+    volume = settings.home_volume
     return templates.render(
         "system/conflicts.sh.j2",
         docker=access.environment(settings),
         compose_file=project.path(settings, project.BASE),
         parts=[f'"{settings.name}', settings.config_directory, "->"],
-        networks=[network.bridge(settings), *browsers],
+        networks=networks(settings),
         volume=volume if volume and not volume.startswith("/") else None,
         tags=tags(settings),
     )
@@ -213,13 +221,11 @@ def image_problems(settings: Settings, there: There) -> Iterable[Problem]:
 
 def named_problems(settings: Settings, there: There) -> Iterable[Problem]:
     """Say which networks and volumes with the deployment's names another project made."""
-    own_network = browser.network(settings)
-    networks = {network.bridge(settings), own_network.name if own_network else ""}
     for one in there.named:
         if one.project == settings.name:
             continue
-        by = f"the Compose project {shown(one.project)}" if one.project else "somebody else"
-        if one.kind == "network" and one.name in networks:
+        by = f"the project {shown(one.project)}" if one.project else "somebody else"
+        if one.kind == "network" and one.name in networks(settings):
             yield Problem(
                 f"the network {one.name}, which the gateway needs, was made by {by}",
                 "remove it, or deploy under another name (--set name=NAME)",

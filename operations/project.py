@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from operations import access, files, templates
-from operations.quoting import Script, joined
+from operations import access, files
+from operations.quoting import Script
 from toolkit.settings import Settings
 
 BASE, OVERRIDE, EXTRA = (
@@ -45,4 +45,4 @@ def compose_files(settings: Settings) -> list[str]:
 
 def shell_environment(settings: Settings) -> Script:
     """Return shell lines after which `docker` and `docker compose` mean this project only."""
-    return joined(access.environment(settings), templates.render("compose/environment.sh"))
+    return access.environment(settings)

@@ -12,7 +12,7 @@ from shlex import quote
 from pyinfra import host
 from pyinfra.api.deploy import deploy
 
-from operations import files, preflight, private, project, snapshot
+from operations import environment_file, files, preflight, private, snapshot
 from operations.operation import operation
 from toolkit import credentials, dotenv
 from toolkit.settings import Settings
@@ -21,7 +21,6 @@ _LOOPBACK = re.compile(r"^(\w+://)?([^/@]*@)?(localhost|127\.[\d.]+|\[::1\])(:|/
 TOKEN = "OPENCLAW_GATEWAY_TOKEN"
 SHORTEST_TOKEN = 24
 """OpenClaw's `security audit` warns of shorter ones (`gateway.token_too_short`)."""
-COMPOSE_FILE = "COMPOSE_FILE"
 HEADER = "# Secrets of the OpenClaw gateway, read by Docker Compose. Your own lines stay.\n"
 
 
@@ -96,7 +95,8 @@ def plan(settings: Settings) -> Plan:
         wanted[TOKEN] = adopted
     if settings.trust_host_cas:
         wanted = missing_proxies(content.proxies, there) | wanted
-    return Plan(_with_compose_file(settings, dotenv.edit(text, wanted)), TOKEN not in wanted)
+    text = environment_file.with_compose_file(settings, dotenv.edit(text, wanted))
+    return Plan(text, TOKEN not in wanted)
 
 
 def missing_proxies(of_host: Mapping[str, str], there: Mapping[str, str]) -> dict[str, str]:
@@ -153,14 +153,3 @@ def written(settings: Settings) -> Generator:
 def write(settings: Settings) -> None:
     """Make the gateway's token once and put the credentials into `.env`."""
     written(name="Write the token and the credentials to .env", settings=settings)
-
-
-def _with_compose_file(settings: Settings, text: str) -> str:
-    """Make plain `docker compose` commands in the project directory read the same files as ours."""
-    present = dotenv.values(text).get(COMPOSE_FILE)
-    ours = {project.BASE, project.OVERRIDE, project.EXTRA}
-    if present is not None and not set(present.split(":")) <= ours:
-        return text  # the user's own choice
-    if project.has_extra(settings):
-        return dotenv.edit(text, {COMPOSE_FILE: ":".join(project.compose_files(settings))})
-    return dotenv.edit(text, {}, unwanted=[COMPOSE_FILE])

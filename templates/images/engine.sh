@@ -1,7 +1,8 @@
+{% include "access/unset.sh" %}
+
 # use_engine SOCKET: docker means the engine behind SOCKET.
 use_engine() {
   export DOCKER_HOST="unix://$1" BUILDKIT_COLORS= NO_COLOR=1
-  unset DOCKER_CONTEXT BUILDX_BUILDER
 }
 
 # export_proxies: the host's proxy variables, from the environment or /etc/environment, in both spellings, because

@@ -89,9 +89,10 @@ def test_another_name_is_beside_it() -> None:
     assert problems(container(), FOREIGN_IMAGE, **beside) == []
 
 
-@pytest.mark.parametrize("kind", ["gateway", "sandbox"])
-def test_a_tag_of_somebody_else_s_image_is_not_moved(kind: str) -> None:
-    tag = "openclaw:local" if kind == "gateway" else "openclaw-sandbox:bookworm-slim"
+@pytest.mark.parametrize(
+    "tag", ["openclaw:local", "openclaw:last-good", "openclaw-sandbox:bookworm-slim"]
+)
+def test_a_tag_of_somebody_else_s_image_is_not_moved(tag: str) -> None:
     image = ["image", "sha256:" + "c" * 64, [tag], ""]
     ((what, fix),) = problems(image, sandbox={"enabled": True})
     assert f"the image {tag} (sha256:cccc" in what and "not of this toolkit" in what
@@ -129,8 +130,17 @@ def test_a_gateway_of_the_host_on_the_same_port_is_named_with_user_and_unit() ->
 def test_networks_and_volumes_of_other_projects_are_not_taken() -> None:
     bridge = network.bridge(Settings())
     ((what, _),) = problems(["network", bridge, "other"], ["network", f"{bridge}2", "other"])
-    assert f"the network {bridge}" in what and "the Compose project other" in what
+    assert f"the network {bridge}" in what and "the project other" in what
     assert problems(["network", bridge, "openclaw"]) == []
+    bridged: Any = {"enabled": True, "container": {"network": "bridge"}}
+    for by, who in (("other", "the project other"), ("", "somebody else")):
+        ((what, _),) = problems(["network", "openclaw-sandbox-tools", by], sandbox=bridged)
+        assert (
+            f"the network openclaw-sandbox-tools, which the gateway needs, was made by {who}"
+            in what
+        )
+    assert problems(["network", "openclaw-sandbox-tools", "openclaw"], sandbox=bridged) == []
+    assert problems(["network", "openclaw-sandbox-tools", "other"]) == []
     ((what, _),) = problems(["volume", "home", "other"], home_volume="home")
     assert "the volume home" in what
     assert problems(["volume", "home", ""], home_volume="home") == []

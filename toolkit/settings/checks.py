@@ -38,12 +38,15 @@ _OWNED_ENVIRONMENT = {
     "OPENCLAW_CONFIG_PATH": f"the state is always mounted at {STATE}",
     "OPENCLAW_STATE_DIR": f"the state is always mounted at {STATE}",
     "OPENCLAW_HOME": "the home is always /home/node",
+    "OPENCLAW_PROFILE": "another gateway is another deployment: set name",
+    "OPENCLAW_WORKSPACE_DIR": f"the workspace is always mounted at {STATE}/workspace",
     "HOME": "the home is always /home/node",
     "TZ": "set time_zone",
 }
 _OWNED_DAEMON = {
     "hosts": "the service's own options name the socket, and dockerd refuses both",
     "registry-mirrors": "set engine.registry_mirrors",
+    "userns-remap": "the state would have another owner; sandbox.socket rootless goes further",
 }
 
 
