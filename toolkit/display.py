@@ -80,6 +80,10 @@ class Display:
         """Print a line."""
         self.console.print(said(text, style), soft_wrap=True)
 
+    def warn(self, text: str) -> None:
+        """Print a line about what is not as it should be, and stops nothing."""
+        self.say(text, "yellow")
+
     def for_host(self, host: str, text: str, style: str = "") -> None:
         """Print a line about a host, named when there are several."""
         text = text.replace("\n", "\n    ")

@@ -149,6 +149,7 @@ class Execution:
         seconds, since = time.monotonic() - started, self.result.clock(started)
         own.operations.append(OperationResult(name, seconds, changed, since, not succeeded))
         if not succeeded:
+            snapshot.forget(host)  # it was left in the middle of it
             if self.result.interrupted is not None:
                 reason = f"interrupted in: {name}"
             elif lost:

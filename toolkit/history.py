@@ -11,6 +11,7 @@ import json
 import os
 import re
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -37,22 +38,34 @@ def identity(target: str | None) -> str:
     return str(path.resolve()) if path.suffix in (".yml", ".yaml", ".py") else target
 
 
-def unfinished(target: str | None) -> list[str]:
-    """Return the hosts of a target that their last run did not finish."""
+def unfinished(target: str | None, say: Callable[[str], None]) -> list[str]:
+    """Return the hosts of a target that their last run did not finish.
+
+    A file that cannot be read, or is not what `note` writes, is told to `say` and counts as none.
+    """
+    path = _path(target)
     try:
-        noted = json.loads(_path(target).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        noted = json.loads(path.read_text(encoding="utf-8"))
+        names = noted["unfinished"]
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise ValueError("no list of names")
+    except FileNotFoundError:
         return []
-    return [str(name) for name in noted.get("unfinished", ())]
+    except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not what a run leaves"
+        say(f"{path}: {reason}; what the last run did not finish is not known")
+        return []
+    return names
 
 
-def note(target: str | None, result: RunResult) -> None:
+def note(target: str | None, result: RunResult, say: Callable[[str], None]) -> None:
     """Remember the hosts that a run did not finish; those that it did not have stay as they were.
 
     Raises:
         OSError: the state directory cannot be written.
     """
-    names = [name for name in unfinished(target) if name not in result.hosts] + result.unfinished
+    before = unfinished(target, say)
+    names = [name for name in before if name not in result.hosts] + result.unfinished
     path = _path(target)
     if names:
         _write(path, json.dumps({"target": identity(target), "unfinished": names}) + "\n")

@@ -11,6 +11,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
@@ -22,7 +23,15 @@ from pyinfra.api.state import StateStage
 from pyinfra.context import ctx_config, ctx_host
 from pyinfra_cli.util import exec_file
 
-from operations import activation, connection, deploy_lock, preflight, record, verification
+from operations import (
+    activation,
+    connection,
+    deploy_lock,
+    preflight,
+    record,
+    snapshot,
+    verification,
+)
 from operations.preflight import PreflightError
 from toolkit import history, hooks, timeline
 from toolkit.display import Display, clean
@@ -37,6 +46,7 @@ from toolkit.settings import SettingsError, settings_for
 INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 OF_A_HOST = (PyinfraError, OSError, EOFError, SSHException)
 """What goes wrong with a host, and what an answer that cannot be read is called."""
+LOOK_SECONDS = 30
 NOT_READY = "not ready to be provisioned"
 
 
@@ -216,7 +226,12 @@ class Runner:
                 return
 
     def _note_gateways(self) -> None:
-        """Note what was last seen of each gateway; asks no host."""
+        """Note what is known of each gateway; asks hosts on which something ran since."""
+        touched = [host for host in self.session.hosts if self.result.hosts[host.name].operations]
+        unknown = [host for host in touched if not snapshot.known(host)]
+        if unknown and self.result.interrupted is None:
+            with self.display.phase("Looking at the gateways"):
+                self.session.on_each(unknown, self._look)
         for host in self.session.hosts:
             there, own = activation.known(host), self.result.hosts[host.name]
             own.version = there.version
@@ -228,6 +243,11 @@ class Runner:
             for host in self.session.active:
                 port = settings_for(host).gateway.port
                 host.connector_data[connection.FORWARDS] = connection.forwards(host, port)
+
+    def _look(self, host: Host) -> None:
+        if not self.session.lost(host):
+            with suppress(*OF_A_HOST), gevent.Timeout(LOOK_SECONDS, TimeoutError()):
+                snapshot.read(host)
 
     # Hooks
 
@@ -270,9 +290,9 @@ class Runner:
         if result.dry or result.declined or not result.hosts or (stopped and result.untouched):
             return
         try:
-            history.note(self.session.options.target, result)
+            history.note(self.session.options.target, result, self.display.warn)
         except OSError as error:
-            self.display.say(f"--limit @failed will not know of this run: {error}", "yellow")
+            self.display.warn(f"--limit @failed will not know of this run: {error}")
 
     def _keep_timeline(self) -> None:
         result = self.result
@@ -283,7 +303,7 @@ class Runner:
         try:
             path = history.keep_timeline(self.session.options.target, html, self.timeline)
         except OSError as error:
-            self.display.say(f"the timeline was not written: {error}", "yellow")
+            self.display.warn(f"the timeline was not written: {error}")
         else:
             result.timeline = str(path)
 

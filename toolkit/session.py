@@ -109,7 +109,7 @@ class Session:
             inventory,
             self.options.limit,
             self.options.exclude,
-            lambda: history.unfinished(self.options.target),
+            lambda: history.unfinished(self.options.target, self.display.warn),
         )
         self.state.init(inventory, config, initial_limit=limit)
         config.lock_current_state()

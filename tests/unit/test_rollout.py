@@ -122,8 +122,8 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_unfinished_hosts_are_kept_until_a_run_finishes_them(state: Path) -> None:
     def ran(**hosts: HostResult) -> list[str]:
-        history.note("fleet.yml", RunResult(hosts=hosts))
-        return history.unfinished("./fleet.yml")
+        history.note("fleet.yml", RunResult(hosts=hosts), pytest.fail)
+        return history.unfinished("./fleet.yml", pytest.fail)
 
     bad = HostResult(failed="x")
     assert ran(a=HostResult(), b=bad, c=HostResult(left_out="its turn did not come")) == ["b", "c"]
@@ -131,9 +131,40 @@ def test_unfinished_hosts_are_kept_until_a_run_finishes_them(state: Path) -> Non
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert ran(a=HostResult()) == ["b", "c"]  # had neither
     assert ran(b=HostResult()) == ["c"]
-    assert history.unfinished("other.yml") == []
+    assert history.unfinished("other.yml", pytest.fail) == []
     assert ran(c=HostResult()) == []
     assert not file.exists()
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        *(b"", b"[1, 2]", b"3", b"null", b"\xff", b'"unfinished"', b"{}", b"[" * 100_000),
+        *(b'{"unfinished": "web1"}', b'{"unfinished": [1]}', b'{"unfinished": null}'),
+    ],
+)
+def test_a_damaged_file_is_said_and_written_anew(state: Path, damaged: bytes) -> None:
+    hosts = {"a": HostResult(failed="x")}
+    history.note("fleet.yml", RunResult(hosts=hosts), pytest.fail)
+    (file,) = state.glob("unfinished/*")
+    file.write_bytes(damaged)
+    said: list[str] = []
+    assert history.unfinished("fleet.yml", said.append) == []
+    assert len(said) == 1
+    assert str(file) in said[0]
+    history.note("fleet.yml", RunResult(hosts=hosts), said.append)
+    assert history.unfinished("fleet.yml", pytest.fail) == ["a"]
+
+
+def test_a_file_that_cannot_be_read_is_said(state: Path) -> None:
+    hosts = {"a": HostResult(failed="x")}
+    history.note("fleet.yml", RunResult(hosts=hosts), pytest.fail)
+    (file,) = state.glob("unfinished/*")
+    file.unlink()
+    file.mkdir()
+    said: list[str] = []
+    assert history.unfinished("fleet.yml", said.append) == []
+    assert "Is a directory" in said[0]
 
 
 def test_the_newest_timelines_are_kept(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:

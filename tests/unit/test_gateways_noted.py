@@ -1,0 +1,74 @@
+"""What the table at the end of a run says of gateways."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import pytest
+from pyinfra.api.exceptions import PyinfraError
+
+from operations import activation
+from operations.activation import Running
+from toolkit import runner
+from toolkit.display import Display
+from toolkit.results import HostResult, OperationResult, RunResult
+from toolkit.runner import Runner
+from toolkit.terminal import Screen
+
+RAN = OperationResult("Images | Build", 1.0, True)
+READY = Running(status="running", version="2026.9.6", probes={"readyz": "200"})
+
+
+class Host:
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+
+class Session:
+    def __init__(self, hosts: list[Host], lost: str = "") -> None:
+        self.hosts, self._lost = hosts, lost
+
+    def lost(self, host: Host) -> bool:
+        return host.name == self._lost
+
+    def on_each(self, hosts: list[Host], function: Any) -> None:
+        for host in hosts:
+            function(host)
+
+
+@pytest.mark.parametrize("answers", [True, False])
+def test_a_host_that_changed_is_asked_again(monkeypatch: pytest.MonkeyPatch, answers: bool) -> None:
+    """What was known of it before the change counts no more; one that is lost is not asked."""
+    seen: dict[str, Running] = {"same": READY}
+    asked: list[str] = []
+
+    def read(host: Host) -> None:
+        asked.append(host.name)
+        if not answers:
+            raise PyinfraError("no answer")
+        seen[host.name] = READY
+
+    monkeypatch.setattr(
+        runner.snapshot, "known", lambda host: {"x": ""} if host.name in seen else {}
+    )
+    monkeypatch.setattr(runner.snapshot, "read", read)
+    monkeypatch.setattr(activation, "known", lambda host: seen.get(host.name, Running()))
+    run: Any = Runner.__new__(Runner)
+    run.session = Session([Host("same"), Host("changed"), Host("left out"), Host("gone")], "gone")
+    run.display = Display(Screen(file=io.StringIO()))
+    run.result = RunResult(
+        hosts={
+            "same": HostResult(),
+            "changed": HostResult(operations=[RAN]),
+            "left out": HostResult(left_out="x"),
+            "gone": HostResult(operations=[RAN], failed="x"),
+        }
+    )
+    run._note_gateways()
+    assert asked == ["changed"]
+    found = {name: (one.version, one.health) for name, one in run.result.hosts.items()}
+    ready = ("2026.9.6", "ready")
+    assert found["same"] == ready
+    assert found["changed"] == (ready if answers else ("", ""))
+    assert found["left out"] == found["gone"] == ("", "")
