@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import zlib
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +16,14 @@ from toolkit.terminal import printable
 from toolkit.words import duration
 
 WAITING = ("Connect", "Check", "Lock")
-HUES = (212, 32, 142, 275, 52, 185, 320, 88, 245, 165, 300)
+STAGES = (
+    *("Packages", "Engine", "Engine configuration", "Conflicts", "Recovery", "Directories"),
+    *("Sandbox workspaces", "Security profiles", "Secrets", "Images", "Sandbox images"),
+    *("Compose project", "Gateway service", "Gateway configuration", "Network", "Activation"),
+    *("Sandboxes", "Record", "Superseded images", "Superseded sandbox images", "Verification"),
+)
+"""Of deploy.py: each has its own colour, the same in every run."""
+HUES = 11
 TICKS = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200)
 MOST_TICKS = 10
 
@@ -57,7 +66,7 @@ def render(result: RunResult, target: str, owner: str, moment: str) -> str:
     by_host = {name: bars(host) for name, host in result.hosts.items()}
     everything = [bar for own in by_host.values() for bar in own]
     total = max([bar.started + bar.seconds for bar in everything], default=0.0) or 1.0
-    hues = _hues(everything)
+    chosen = colours(bar.stage for bar in everything)
     environment = Environment(
         loader=FileSystemLoader(DIRECTORY),
         undefined=StrictUndefined,
@@ -72,9 +81,9 @@ def render(result: RunResult, target: str, owner: str, moment: str) -> str:
         total=duration(total),
         outcome=_outcome(result),
         ticks=[{"left": _percent(second, total), "label": label} for second, label in ticks(total)],
-        stages=_stages(by_host, hues),
+        stages=_stages(by_host, chosen),
         hosts=[
-            _host(name, result, [_drawn(bar, total, hues) for bar in by_host[name]])
+            _host(name, result, [_drawn(bar, total, chosen) for bar in by_host[name]])
             for name in result.hosts
         ],
     )
@@ -98,33 +107,47 @@ def _outcome(result: RunResult) -> str:
     return ", ".join(f"{states.count(state)} {state}" for state in order if state in states)
 
 
-def _hues(everything: list[Bar]) -> dict[str, int]:
-    """Give each stage a colour; the stages are in the order in which they begin.
+@dataclass(frozen=True)
+class Colour:
+    """A hue in degrees of OKLCH, and which of three tones: plain, the other lightness, striped."""
 
-    Those that took longest choose first, as there are more stages than colours that differ.
+    hue: int
+    tone: str = ""
+
+
+def colours(stages: Iterable[str]) -> dict[str, Colour]:
+    """Return the colour of each stage; those of deploy.py have theirs, others get striped ones.
+
+    More of the others than there are hues share some.
     """
-    stages = dict.fromkeys(bar.stage for bar in sorted(everything, key=lambda bar: bar.started))
-    seconds = dict.fromkeys(stages, 0.0)
-    for bar in everything:
-        seconds[bar.stage] += bar.seconds
-    coloured = sorted(set(stages) - set(WAITING), key=lambda stage: (-seconds[stage], stage))
-    return dict.fromkeys(stages, 0) | {
-        stage: HUES[number % len(HUES)] for number, stage in enumerate(coloured)
-    }
+    others: dict[int, str] = {}
+    for stage in sorted(set(stages) - set(STAGES) - set(WAITING)):
+        wish = zlib.crc32(stage.encode(errors="replace")) % HUES
+        free = [(wish + step) % HUES for step in range(HUES) if (wish + step) % HUES not in others]
+        others[free[0] if free else len(others)] = stage
+    found = {stage: Colour(0) for stage in WAITING}
+    for number, stage in enumerate(STAGES):  # neighbours are far apart
+        found[stage] = Colour(_degrees(number * 4), "other" if number >= HUES else "")
+    return found | {stage: Colour(_degrees(place), "striped") for place, stage in others.items()}
 
 
-def _stages(by_host: dict[str, list[Bar]], hues: dict[str, int]) -> list[dict[str, Any]]:
+def _degrees(place: int) -> int:
+    return round(place % HUES * 360 / HUES)
+
+
+def _stages(by_host: dict[str, list[Bar]], chosen: dict[str, Colour]) -> list[dict[str, Any]]:
     sums: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
     for host, own in by_host.items():
         for bar in own:
             sums[bar.stage][host] += bar.seconds
     rows = []
-    for stage, hue in hues.items():
+    begun = sorted((bar for own in by_host.values() for bar in own), key=lambda bar: bar.started)
+    for stage in dict.fromkeys(bar.stage for bar in begun):
         slowest = max(sums[stage], key=lambda host: sums[stage][host])
         rows.append(
             {
                 "name": stage,
-                "hue": hue,
+                "colour": chosen[stage],
                 "waits": stage in WAITING,
                 "longest": duration(sums[stage][slowest]),
                 "host": slowest,
@@ -134,13 +157,13 @@ def _stages(by_host: dict[str, list[Bar]], hues: dict[str, int]) -> list[dict[st
     return rows
 
 
-def _drawn(bar: Bar, total: float, hues: dict[str, int]) -> dict[str, Any]:
+def _drawn(bar: Bar, total: float, chosen: dict[str, Colour]) -> dict[str, Any]:
     return {
         "name": bar.name if bar.waits else f"{bar.stage} | {bar.name}",
         "detail": bar.detail,
         "left": _percent(bar.started, total),
         "width": _percent(bar.seconds, total),
-        "hue": hues[bar.stage],
+        "colour": chosen[bar.stage],
         "waits": bar.waits,
         "same": not bar.waits and not bar.changed,
         "failed": bar.failed,

@@ -43,3 +43,35 @@ def test_details_are_shown_where_the_mouse_is(browser: Browser, tmp_path: Path, 
     ARTIFACTS.mkdir(parents=True, exist_ok=True)
     page.screenshot(path=ARTIFACTS / f"timeline-{scheme}.png")
     page.close()
+
+
+OVERPRINTED = """() => {
+  const boxes = [...document.querySelectorAll('.axis .tick')]
+    .filter(one => one.checkVisibility())
+    .map(one => {
+      const range = document.createRange()
+      range.selectNodeContents(one)
+      return range.getBoundingClientRect()
+    })
+  return [boxes.length, boxes.filter((box, i) => i && box.left < boxes[i - 1].right).length]
+}"""
+
+
+@pytest.mark.parametrize("width", [360, 600, 900, 1400])
+def test_labels_are_not_printed_over_each_other(browser: Browser, tmp_path: Path, width: int):
+    run = a_run()
+    run.hosts["claw1"].operations[1].seconds = 6050  # "100 min" is the longest label
+    file = tmp_path / "timeline.html"
+    file.write_text(timeline.render(run, "fleet.yml", "me@here", "2026-01-01"))
+    page = browser.new_page(viewport={"width": width, "height": 700})
+    page.goto(file.as_uri())
+    shown, over = page.evaluate(OVERPRINTED)
+    assert shown >= 2
+    assert over == 0
+    assert not page.evaluate("document.documentElement.scrollWidth > innerWidth")
+    drawn = page.evaluate(
+        "[...document.querySelectorAll('.legend .bar:not(.waits)')]"
+        ".map(one => getComputedStyle(one).backgroundColor)"
+    )
+    assert len(set(drawn)) == len(drawn) > 1
+    page.close()

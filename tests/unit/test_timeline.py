@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -13,8 +14,9 @@ from rich.text import Text
 from toolkit.outcome import outcome_table
 from toolkit.progress import HostLine, table
 from toolkit.results import HostResult, Mark, OperationResult, RunResult
-from toolkit.timeline import render, ticks
+from toolkit.timeline import HUES, STAGES, Colour, colours, render, ticks
 
+ROOT = Path(__file__).resolve().parents[2]
 EVIL = "<script>alert('1')</script>\"&"
 
 
@@ -87,6 +89,31 @@ def test_nothing_comes_from_outside_and_text_stays_text() -> None:
     assert page.text.count(EVIL) >= 4
     for _, attributes in page.tags:
         assert not {"src", "href", "onclick"} & attributes.keys()
+
+
+def test_each_stage_of_the_deploy_has_its_own_colour_in_every_run() -> None:
+    sources = [path.read_text() for path in (ROOT / "operations").rglob("*.py")]
+    declared = {name for text in sources for name in re.findall(r'^@deploy\("(.+)"\)', text, re.M)}
+    assert declared == set(STAGES)
+    own = ["Mine", "Other", "Monitoring", "My backups"]
+    found = colours([*STAGES, *own])
+    assert len({found[stage] for stage in (*STAGES, *own)}) == len(STAGES) + len(own)
+    for stages in (["Images"], ["Mine", "Images"], [*own, "Verification", "Images"]):
+        assert colours(stages)["Images"] == found["Images"]
+    assert {found[stage] for stage in ("Connect", "Check", "Lock")} == {Colour(0)}
+    many = colours(f"stage {number}" for number in range(3 * HUES))
+    assert all(0 <= one.hue < 360 for one in many.values())
+
+
+def test_a_colour_does_not_depend_on_how_long_a_stage_took() -> None:
+    def legend(seconds: float) -> list[str | None]:
+        run = a_run()
+        run.hosts["claw1"].operations[0].seconds = seconds
+        page = Reader(render(run, "fleet.yml", "me@here", "2026-01-01"))
+        return [bar["style"] for bar in page.having("bar") if "static" in (bar["style"] or "")]
+
+    assert len(set(legend(1.0))) > 2
+    assert legend(1.0) == legend(500.0)
 
 
 def test_a_run_that_did_nothing_has_a_page() -> None:
