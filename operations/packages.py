@@ -1,4 +1,4 @@
-"""Debian packages, through one choke point: `templates/packages/apt.sh`.
+"""Debian packages, through one choke point: `templates/packages/apt.sh.j2`.
 
 Every call of apt waits for the lock, asks nothing, keeps configuration files that were edited,
 does not let needrestart restart services, mends an interrupted dpkg first, and retries only
@@ -100,9 +100,9 @@ def current() -> Packages:
 
 
 def install_command(items: Iterable[str]) -> StringCommand:
-    """Return the command that brings `items` (see `templates/packages/apt.sh`) to their state."""
+    """Return the command that brings `items` (see `packages/apt.sh.j2`) to their state."""
     words = " ".join(quote(item) for item in items)
-    return StringCommand(f"sh -s -- {words}", _stdin=[templates.render("packages/apt.sh")])
+    return StringCommand(f"sh -s -- {words}", _stdin=[templates.render("packages/apt.sh.j2")])
 
 
 @operation

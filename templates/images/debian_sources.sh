@@ -3,7 +3,7 @@
 debian_sources() (
   . /etc/os-release
   [ "$ID" = debian ] || exit 0
-  [ -n "$(find /var/lib/apt/lists -maxdepth 1 -name '*_Packages*' -print -quit)" ] || apt-get -qq update >&2
+  [ -n "$(find /var/lib/apt/lists -maxdepth 1 -name '*_Packages*' -print -quit)" ] || apt_run apt-get -qq update >&2
   apt-get indextargets --format '$(ORIGIN)|$(COMPONENT)|$(RELEASE)|$(REPO_URI)' 'Created-By: Packages' |
     awk -F'|' -v own="$VERSION_CODENAME" -v suite="$1" '
       $1 == "Debian" && $2 == "main" && $3 ~ "^(" own "|stable|oldstable)(-updates|-security)?$" {

@@ -5,6 +5,7 @@ Run on a copy with an empty lock and a toolkit that only says what it sees, so n
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
@@ -138,6 +139,43 @@ def test_python_too_old_or_missing_is_named(checkout: Path, tmp_path: Path) -> N
     refused = run(checkout / "claw", code=1, PATH=str(old), CLAW_PYTHON="python3")
     assert "needs Python 3.10 or newer" in refused.stderr
     assert "apt-get install python3 python3-venv" in refused.stderr
+
+
+def test_the_venv_package_waits_for_whoever_else_installs(checkout: Path, tmp_path: Path) -> None:
+    """As on a cloud image that has just booted."""
+    if os.geteuid():
+        pytest.skip("root's apt is played")
+    (checkout / "templates" / "packages").mkdir(parents=True)
+    shutil.copy(ROOT / "templates" / "packages" / "locks.sh", checkout / "templates" / "packages")
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    there = tmp_path / "installed"
+    for name, text in {
+        # It has no module ensurepip, whatever is installed: nothing further is done.
+        "python": f'case $* in *ensurepip*) exit 1 ;; esac; exec {sys.executable} "$@"',
+        "apt-config": f"echo apt_lists={tmp_path}",
+        "apt-get": f"case $* in *' install -y'*) : >{there} ;; esac",
+    }.items():
+        (programs / name).write_text(f"#!/bin/sh\n{text}\n")
+        (programs / name).chmod(0o755)
+    claw = (checkout / "claw").read_text()
+    (checkout / "claw").write_text(re.sub("/usr/bin/python3 [^;]*", "", claw, count=1))
+    path = f"{programs}:{os.environ['PATH']}"
+    environment = {**os.environ, "PATH": path, "CLAW_PYTHON": str(programs / "python")}
+    with (tmp_path / "lock").open("w") as lock:
+        fcntl.lockf(lock, fcntl.LOCK_EX)
+        process = subprocess.Popen(
+            [checkout / "claw"],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stderr
+        said = next(line for line in process.stderr if "waiting" in line)
+        assert f"{tmp_path}/lock is held by process {os.getpid()}" in said
+        assert not there.exists()
+    assert "still cannot make" in process.communicate()[1] and there.exists()
 
 
 @pytest.mark.parametrize("name", ["requirements.lock", "requirements-test.lock"])

@@ -11,13 +11,15 @@ bridge_cidr=10.90.0.1/24
 pool=base=10.90.128.0/17,size=24
 export DOCKER_HOST=unix://$socket
 export DEBIAN_FRONTEND=noninteractive
+# shellcheck source=templates/packages/locks.sh
+. "$(dirname "$(readlink -f "$0")")/../../templates/packages/locks.sh"
 
 say() { printf 'engine: %s\n' "$*" >&2; }
 die() { say "$*"; exit 1; }
 have() { command -v "$1" >/dev/null 2>&1; }
 
 # A new machine has no package lists; without them apt knows neither packages nor its own mirrors.
-apt_lists() { [ -n "$(find /var/lib/apt/lists -name '*Packages*' -print -quit)" ] || apt-get -qq update >&2; }
+apt_lists() { [ -n "$(find /var/lib/apt/lists -name '*Packages*' -print -quit)" ] || apt_run apt-get -qq update >&2; }
 
 # The mirror this machine uses for its own Debian release; no host name is written down in this repository.
 mirror() {
@@ -46,9 +48,10 @@ install_missing() {
 
 apt_install() {
   local install=(apt-get -qq -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 install -y --no-install-recommends "$@")
-  "${install[@]}" >>"$run/apt.log" 2>&1 && return
-  apt-get -qq update >&2 # the lists may be older than the mirror's packages
-  "${install[@]}" >>"$run/apt.log" 2>&1 || { tail -5 "$run/apt.log" >&2; return 1; }
+  apt_await >&2
+  apt_run "${install[@]}" >>"$run/apt.log" 2>&1 && return
+  apt_run apt-get -qq update >&2 # the lists may be older than the mirror's packages
+  apt_run "${install[@]}" >>"$run/apt.log" 2>&1 || { tail -5 "$run/apt.log" >&2; return 1; }
 }
 
 # Debian starts a service on installation; the engine installed here must not come up on the machine's own socket.
