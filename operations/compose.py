@@ -207,7 +207,7 @@ def has_ca_bundle(settings: Settings) -> bool:
 def _install_script(settings: Settings, changed: Iterable[files.File], remove_extra: bool) -> str:
     return templates.render(
         "compose/install.sh.j2",
-        docker=project.shell_environment(settings),
+        docker=access.environment(settings),
         project=settings.project_directory,
         files=[(file.path.rpartition("/")[2], file.content) for file in changed],
         names=project.compose_files(settings),

@@ -42,7 +42,7 @@ def override_probe(settings: Settings) -> str:
     """What Compose makes of the user's override: `name=NAME`, or `refused=` and what it says."""
     return templates.render(
         "compose/override.sh.j2",
-        docker=project.shell_environment(settings),
+        docker=access.environment(settings),
         project=settings.project_directory,
         override=project.OVERRIDE,
         name=settings.name,

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from operations import access, files
-from operations.quoting import Script
+from operations import files
 from toolkit.settings import Settings
 
 BASE, OVERRIDE, EXTRA = (
@@ -41,8 +40,3 @@ def compose_files(settings: Settings) -> list[str]:
     if has_extra(settings):
         names.append(EXTRA)
     return names
-
-
-def shell_environment(settings: Settings) -> Script:
-    """Return shell lines after which `docker` and `docker compose` mean this project only."""
-    return access.environment(settings)

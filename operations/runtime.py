@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from operations import access, compose, images, project, service, templates
+from operations import access, compose, images, service, templates
 from operations.quoting import Script, joined
 from toolkit.settings import Settings
 from toolkit.settings.paths import AUTH, STATE, workspace_in_gateway
@@ -39,7 +39,7 @@ def shell(settings: Settings) -> Script:
             image=images.tag(settings),
             project=settings.project_directory,
         )
-    return joined(project.shell_environment(settings), functions)
+    return joined(access.environment(settings), functions)
 
 
 def ownership(settings: Settings) -> Script:

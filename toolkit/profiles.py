@@ -13,7 +13,7 @@ from pyinfra.api.host import Host
 from pyinfra.context import ctx_host
 from rich.table import Table
 
-from operations import access, images, project, security, snapshot, templates
+from operations import access, images, security, snapshot, templates
 from operations.sandbox import names
 from operations.sandbox.images import probes
 from operations.security import seccomp
@@ -66,7 +66,7 @@ def measured(host: Host) -> Measured:
     with ctx_host.use(host):
         script = templates.render(
             "security/measure.sh.j2",
-            docker=project.shell_environment(settings),
+            docker=access.environment(settings),
             images=[
                 *(names.tag(settings, kind) for kind in get_args(names.ImageKind)),
                 images.tag(settings),

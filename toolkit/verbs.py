@@ -146,7 +146,7 @@ def _missing(settings: Settings) -> str:
 def _in_project(settings: Settings) -> str:
     directory, missing = shlex.quote(settings.project_directory), _missing(settings)
     return (
-        f"{project.shell_environment(settings)}\n"
+        f"{access.environment(settings)}\n"
         f"[ -e {directory}/docker-compose.yml ] || {{ echo {shlex.quote(missing)} >&2; exit 1; }}\n"
         f"cd {directory} || exit 1"
     )

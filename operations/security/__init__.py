@@ -14,7 +14,7 @@ from pyinfra import host
 from pyinfra.api import StringCommand
 from pyinfra.api.deploy import deploy
 
-from operations import access, files, preflight, project, snapshot, templates
+from operations import access, files, preflight, snapshot, templates
 from operations.operation import operation
 from operations.security import apparmor, seccomp
 from operations.security.seccomp import KINDS, Kind
@@ -44,7 +44,7 @@ def apparmor_probe(settings: Settings) -> str:
 grep -q Y /sys/module/apparmor/parameters/enabled && [ -e $profiles ] || exit 0
 echo available
 grep -xE '({names}) .enforce.' $profiles
-{project.shell_environment(settings)}
+{access.environment(settings)}
 case $(timeout 10 docker info --format '{{{{.SecurityOptions}}}}') in
   *name=apparmor*) ;;
   *name=*) echo unused ;;
@@ -138,7 +138,7 @@ def system_calls(settings: Settings) -> Generator:
         files.show_difference(file)
     script = templates.render(
         "security/seccomp.sh.j2",
-        docker=project.shell_environment(settings),
+        docker=access.environment(settings),
         name=settings.name,
         directory=directory(settings),
         profiles={kind: file.content for kind, file in changed.items()},

@@ -21,7 +21,6 @@ from operations import (
     files,
     images,
     private,
-    project,
     secrets,
     snapshot,
     templates,
@@ -111,7 +110,7 @@ def program(settings: Settings) -> files.File:
     """Return the script that runs a command as the gateway is run."""
     content = templates.render(
         "service/exec.sh.j2",
-        docker=joined(project.shell_environment(settings), shell(settings)),
+        docker=joined(access.environment(settings), shell(settings)),
         arguments=run_arguments(
             settings, places(settings), f"-{private.environment_path(settings)}"
         ),
