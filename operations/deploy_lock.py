@@ -60,9 +60,10 @@ def control_process(pid: int) -> str:
     The number of a process alone may belong to another container, or to another process by now.
     """
     try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()
         space = Path("/proc/self/ns/pid").readlink()
-        started = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+        started = stat.rpartition(")")[2].split()[19]
     except (OSError, IndexError):  # gone, or no Linux
         return ""
     return f"{boot} {space} {pid} {started}"

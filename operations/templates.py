@@ -16,7 +16,9 @@ from operations import quoting, shell_position
 from operations.quoting import Script
 
 DIRECTORY = Path(__file__).resolve().parent.parent / "templates"
-_RULES = "".join(Path(module.__file__ or "").read_text() for module in (quoting, shell_position))
+_RULES = "".join(
+    Path(module.__file__ or "").read_text(encoding="utf-8") for module in (quoting, shell_position)
+)
 
 
 class _BytecodeCache(FileSystemBytecodeCache):

@@ -193,7 +193,7 @@ class LiveDisplay(Display):
     """Lines of what is done, and below them what runs on each host, moving."""
 
     def __enter__(self) -> LiveDisplay:
-        self._spinner = Spinner("dots")
+        self._spinner = Spinner("dots" if self.console.encoding.startswith("utf") else "line")
         self._live = Live(console=self.console, auto_refresh=False, transient=True)
         self._live.start()
         super().__enter__()

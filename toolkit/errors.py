@@ -18,7 +18,7 @@ def explain(error: BaseException) -> str:
     if isinstance(error, PyinfraError):
         return str(error)
     descriptor, path = tempfile.mkstemp(prefix="claw-error-", suffix=".txt")
-    with os.fdopen(descriptor, "w") as file:
+    with os.fdopen(descriptor, "w", encoding="utf-8", errors="replace") as file:
         file.write(printable("".join(traceback.format_exception(error))))
     return f"unexpected {type(error).__name__}: {error}\n(traceback in {path})"
 

@@ -111,7 +111,7 @@ def write(keys: Keys, chosen: tuple[PKey, ...]) -> None:
             # A hashed name is one that ssh-keygen knows; the file before is kept as FILE.old.
             words = ["ssh-keygen", "-q", "-R", keys.name, "-f", str(file.resolve())]
             try:
-                subprocess.run(words, check=True, capture_output=True, text=True)
+                subprocess.run(words, check=True, capture_output=True, encoding="utf-8")
             except (OSError, subprocess.CalledProcessError) as error:
                 said = getattr(error, "stderr", "") or str(error)
                 raise HostKeyError(f"{shlex.join(words)}: {said.strip()}") from None
@@ -121,7 +121,7 @@ def write(keys: Keys, chosen: tuple[PKey, ...]) -> None:
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         file.touch(mode=0o600)
         whole = not (before := file.read_bytes()) or before.endswith(b"\n")
-        with file.open("a") as stream:
+        with file.open("a", encoding="utf-8") as stream:
             stream.write(lines if whole else f"\n{lines}")
     except OSError as error:
         raise HostKeyError(f"{file} cannot be written: {error.strerror}") from None

@@ -136,7 +136,7 @@ def add(path: Path | None = None, **entries: Mapping[str, Any]) -> Path:
 def _write_to(path: Path | None, entries: Mapping[str, Mapping[str, Any]], replace: bool) -> Path:
     target = path or location()
     try:
-        with open(target.parent / f".{target.name}", "w", opener=_for_us_alone) as guard:
+        with open(target.parent / f".{target.name}", "wb", opener=_for_us_alone) as guard:
             fcntl.flock(guard, fcntl.LOCK_EX)
             own, known = _load(target), read(target)
             kinds = {}
@@ -169,7 +169,7 @@ def _told(error: ValidationError) -> str:
 
 def _load(path: Path) -> Lock:
     try:
-        return Lock.model_validate(own_yaml.load(path.read_text()) or {})
+        return Lock.model_validate(own_yaml.load(path.read_text(encoding="utf-8")) or {})
     except FileNotFoundError:
         return Lock()
     except OSError as error:

@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,8 @@ def run(
     Raises:
         ReleaseError: it has not ended in time.
     """
-    with tempfile.TemporaryFile("w+") as stdout, tempfile.TemporaryFile("w+") as stderr:
+    text = partial(tempfile.TemporaryFile, "w+", encoding="utf-8", errors="replace")
+    with text() as stdout, text() as stderr:
         process = subprocess.Popen(
             ["npm", *arguments, *_PATIENCE],
             cwd=directory,

@@ -300,7 +300,8 @@ def need_container(connector: DockerConnector) -> None:
             [connector.docker_cmd, *inspect],
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
         )
     except OSError as error:
         raise ConnectError(f"{connector.docker_cmd}: {error.strerror}") from None

@@ -202,7 +202,7 @@ def _held_by_agent(identities: list[str]) -> PKey | None:
     public = set()
     for path in identities:
         with contextlib.suppress(OSError, IndexError):
-            public.add(Path(f"{path}.pub").read_text().split()[1])
+            public.add(Path(f"{path}.pub").read_text(encoding="utf-8", errors="replace").split()[1])
     return next((key for key in Agent().get_keys() if key.get_base64() in public), None)
 
 

@@ -8,11 +8,13 @@ any of them is shown as it is spelled, one visible character for each that would
 
 from __future__ import annotations
 
+import codecs
+import locale
 import re
 import sys
 import termios
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from typing import IO, Any, TextIO
 
 import gevent.socket
@@ -27,6 +29,9 @@ _ACTS = re.compile(
     "\ufff9-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff\ud800-\udfff]"
 )
 _LONGEST_LINE = 1 << 16
+_REPLACED = "openclaw-replaced"
+_ALIKE = {"→": ">", "✓": "+", "✗": "x", "·": "-", "…": "~"}
+"""What the toolkit itself writes, for encodings that do not have it."""
 _SEQUENCE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
@@ -69,12 +74,38 @@ class Guard:
 
 
 def guard() -> None:
-    """Guard standard output and standard error, whoever writes to them in this process."""
+    """Guard standard output and standard error, whoever writes to them in this process.
+
+    They and standard input are in the locale's encoding, also where Python is in UTF-8 mode. What
+    that cannot write is replaced, one character by one: it must neither end the run nor move the
+    columns of a table.
+    """
+    codecs.register_error(_REPLACED, _replacement)
+    encoding = _encoding()
+    if sys.stdin is not None:
+        stdin: Any = sys.stdin
+        stdin.reconfigure(encoding=encoding, errors="surrogateescape")
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
-        # Also what its encoding does not have: it must not end the run.
-        stream.reconfigure(line_buffering=True, errors="backslashreplace")
+        stream.reconfigure(line_buffering=True, encoding=encoding, errors=_REPLACED)
         setattr(sys, name, Guard(stream))
+
+
+def _encoding() -> str:
+    """Return the locale's encoding; UTF-8 in the locale C, as Python has it."""
+    with suppress(locale.Error):
+        locale.setlocale(locale.LC_CTYPE, "")
+    try:
+        found = codecs.lookup(locale.nl_langinfo(locale.CODESET)).name
+    except LookupError:
+        return "utf-8"
+    return "utf-8" if found == "ascii" else found
+
+
+def _replacement(error: UnicodeError) -> tuple[str, int]:
+    assert isinstance(error, UnicodeEncodeError)
+    rest = error.object[error.start : error.end]
+    return "".join(_ALIKE.get(character, "?") for character in rest), error.end
 
 
 def unguarded(stream: Any) -> Any:

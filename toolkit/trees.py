@@ -184,14 +184,14 @@ def _resolve(version: str, integrity: str, before: str) -> str:
     with tempfile.TemporaryDirectory(prefix="openclaw-tree-") as name:
         directory = Path(name)
         root = {"name": "openclaw-tree", "version": "0.0.0", "dependencies": {"openclaw": version}}
-        (directory / "package.json").write_text(json.dumps(root))
+        (directory / "package.json").write_text(json.dumps(root), encoding="utf-8")
         done = npm.run(
             "install", "--package-lock-only", *_AS_BUILDS_DO, f"--before={before}",
             seconds=TIMEOUT_SECONDS, directory=directory,
         )  # fmt: skip
         if done.returncode:
             raise npm.failed(f"npm cannot resolve the dependencies of openclaw {version}; it", done)
-        text = (directory / "package-lock.json").read_text()
+        text = (directory / "package-lock.json").read_text(encoding="utf-8")
     try:
         return parse(text, version, integrity).text
     except ValueError as error:

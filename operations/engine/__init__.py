@@ -146,7 +146,7 @@ def _trust_docker(settings: Settings) -> Generator:
     key = settings.engine.repository_key
     if key:
         yield StringCommand("mkdir -p /etc/apt/keyrings")
-        content = Path(key).read_text().rstrip("\n") + "\n"
+        content = Path(key).read_text(encoding="utf-8").rstrip("\n") + "\n"
         yield files.write_command(files.File(apt_sources.KEY, content))
     else:
         url = f"{apt_sources.repository(settings, system.current().distribution)}/gpg"

@@ -67,7 +67,7 @@ class Entry(_Strict):
 @cache
 def entries() -> tuple[Entry, ...]:
     """Return the source's entries."""
-    source = own_yaml.load(SOURCE.read_text())
+    source = own_yaml.load(SOURCE.read_text(encoding="utf-8"))
     return tuple(Entry.model_validate(entry) for entry in source["calls"])
 
 

@@ -304,14 +304,13 @@ def test_only_one_console_is_made():
                 assert path.name in ("outcome.py", "progress.py", "reports.py", "inventory_view.py")
 
 
-def test_terminals_that_cannot_show_a_character_get_its_number(tmp_path: Path):
-    script = "from toolkit import terminal; terminal.guard(); print('✗ \\udcff \\x1b[2J')"
+def test_terminals_that_cannot_show_a_character_get_one_for_it(tmp_path: Path):
+    script = """
+import locale; locale.nl_langinfo = lambda item: "ISO-8859-15"
+from toolkit import terminal; terminal.guard(); print('ä€ ✗→ \\udcff漢 \\x1b[2J')
+"""
     done = subprocess.run(
-        [sys.executable, "-c", script],
-        capture_output=True,
-        check=True,
-        cwd=ROOT,
-        env={"PYTHONIOENCODING": "ascii", "PATH": "/usr/bin:/bin"},
+        [sys.executable, "-X", "utf8", "-c", script], capture_output=True, check=True, cwd=ROOT
     )
-    assert done.stdout == b"\\u2717 \\ufffd \\u241b[2J\n"
+    assert done.stdout == "ä€ x> ?? ?[2J\n".encode("iso-8859-15")
     assert terminal.unguarded(sys.stdout) is not None

@@ -38,7 +38,7 @@ def image_problems(settings: Settings, answers: dict[str, str]) -> Iterable[Prob
         chosen = contexts.image(settings, kind)
         if chosen.source == "dockerfile":
             try:
-                Path(chosen.dockerfile or "").read_text()
+                Path(chosen.dockerfile or "").read_text(encoding="utf-8")
             except (OSError, UnicodeDecodeError) as error:
                 yield Problem(
                     f"sandbox.images.{kind}.dockerfile: given {chosen.dockerfile}:"

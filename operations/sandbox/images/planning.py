@@ -141,7 +141,7 @@ def _candidates(
         base = _known(contexts.registry_base(chosen.image or "", known), there, digests)
         yield Plan(base, contexts.as_it_is(), probe=probe)
     elif chosen.source == "dockerfile":
-        text = Path(chosen.dockerfile or "").read_text()
+        text = Path(chosen.dockerfile or "").read_text(encoding="utf-8")
         text += "" if text.endswith("\n") else "\n"
         yield Plan(contexts.dockerfile_base(text), {"Dockerfile": text}, probe=probe)
     else:
