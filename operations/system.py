@@ -7,6 +7,7 @@ other stages.
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -16,8 +17,9 @@ from toolkit.settings import Settings
 from toolkit.settings.types import memory_bytes
 
 TESTED = {("debian", "12"), ("debian", "13")}
-UNTESTED = {("ubuntu", "22.04"), ("ubuntu", "24.04")}
-ACCEPTED = "Debian 12 or 13 (tested), Ubuntu 22.04 or 24.04 (not tested)"
+OLDEST = {"debian": (12,), "ubuntu": (22, 4)}
+"""Later releases than these are let through with a warning, unless they are tested."""
+ACCEPTED = "Debian 12 or 13 (tested), Ubuntu 22.04 or newer (not tested)"
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 GIB = 1 << 30
 GIT_BUILD_MEMORY = 6 * GIB
@@ -28,6 +30,8 @@ IMAGE_SPACE = {"npm": 6 * GIB, "image": 4 * GIB, "git": 12 * GIB}
 UPDATE_SPACE, UPDATE_STATE_SPACE = 2 * GIB, GIB >> 2
 """The same, once the gateway runs."""
 IMAGES = "images"
+OUTER = ("lxc", "lxc-libvirt", "openvz")
+"""Containers, as systemd-detect-virt calls them, that are sold or used as a whole host."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,12 @@ class Disk:
     kind: str
     free: int
     mount: str
+
+    @classmethod
+    def parse(cls, text: str) -> tuple[str, Disk]:
+        """Return what `templates/system/disk.sh` says of a path: its name, and its disk."""
+        name, device, kind, free, mount = text.split("|", 4)
+        return name, cls(device, kind, int(free) << 10, mount)
 
 
 @dataclass(frozen=True)
@@ -57,6 +67,8 @@ class System:
     codename: str = ""
     title: str = "an unknown system"
     machine: str = ""
+    userland: str = ""
+    container: str = ""
     memory: int = 0
     systemd: bool = False
     apparmor: bool = False
@@ -73,8 +85,8 @@ class System:
         for line in text.splitlines():
             word, _, value = line.partition("=")
             if word == "disk":
-                path, device, kind, free, mount = value.split("|", 4)
-                disks[path] = Disk(device, kind, int(free) << 10, mount)
+                path, disk = Disk.parse(value)
+                disks[path] = disk
             elif word == "listener":
                 address, _, process = value.partition(" ")
                 listeners.append(Listener(address_of(address), process))
@@ -86,6 +98,8 @@ class System:
             codename=facts.get("codename", ""),
             title=facts.get("title") or "an unknown system",
             machine=facts.get("machine", ""),
+            userland=facts.get("userland", ""),
+            container=facts.get("container", ""),
             memory=int(facts.get("memory") or 0) << 10,
             systemd="systemd" in facts,
             apparmor="apparmor" in facts,
@@ -101,11 +115,7 @@ def system_probe(settings: Settings) -> str:
     return templates.render(
         "system/probe.sh.j2",
         paths=_state_paths(settings),
-        images=IMAGES,
-        data_root=settings.engine.daemon.get("data-root", ""),
         docker=access.environment(settings),
-        rootless_socket=access.rootless_socket(settings),
-        rootless_home=access.rootless_home(settings),
         project=settings.name,
         service=access.service_name(settings),
         port=settings.gateway.port,
@@ -131,24 +141,52 @@ def system_problems(settings: Settings, answers: dict[str, str]) -> Iterable[Pro
     if "system" not in answers:
         return
     system = System.parse(answers["system"])
-    identity = (system.distribution, system.release)
-    if identity in UNTESTED:
-        yield Problem(f"{system.title} is not tested", f"tested: {ACCEPTED}", stops=False)
-    elif identity not in TESTED:
-        yield Problem(f"{system.title} is not supported", f"use {ACCEPTED}")
+    yield from release_problems(system)
     if system.machine not in ARCHITECTURES:
         yield Problem(
             f"architecture {system.machine} is not supported",
             f"use {' or '.join(ARCHITECTURES)} ({' or '.join(ARCHITECTURES.values())})",
         )
+    elif system.userland not in ("", wanted := ARCHITECTURES[system.machine]):
+        yield Problem(
+            f"its packages are {system.userland}, on a kernel for {system.machine}: OpenClaw needs"
+            " the 64-bit programs, too",
+            f"install the system for {wanted}",
+        )
+    if system.container in OUTER:
+        yield Problem(
+            f"the host is itself a container ({system.container}), in which an engine starts"
+            " containers only if its own host lets it",
+            "allow it there (LXC and Proxmox: features nesting=1,keyctl=1), or use a virtual"
+            " machine",
+            stops=False,
+        )
     yield from memory_problems(settings, system)
-    yield from disk_problems(settings, system)
     if not system.memory_limits:
         yield Problem(
             "the kernel has no memory controller for containers, so gateway.memory limits nothing",
             "boot with cgroup_enable=memory (Raspberry Pi: in cmdline.txt)",
             stops=False,
         )
+
+
+def release_problems(system: System) -> Iterable[Problem]:
+    """Say whether the toolkit knows the release; one that is newer than those is tried."""
+    if (system.distribution, system.release) in TESTED:
+        return
+    oldest = OLDEST.get(system.distribution)
+    # Debian's testing and unstable have no number.
+    release = version_of(system.release) if system.release else (99,)
+    if oldest and release >= oldest:
+        yield Problem(f"{system.title} is not tested", f"tested: {ACCEPTED}", stops=False)
+    else:
+        yield Problem(f"{system.title} is not supported", f"use {ACCEPTED}")
+
+
+def version_of(text: str) -> tuple[int, ...]:
+    """Return the leading numbers of a version, for comparison; of none, the empty tuple."""
+    found = re.match(r"v?(\d+(?:\.\d+)*)", text)
+    return tuple(int(part) for part in found[1].split(".")) if found else ()
 
 
 def memory_problems(settings: Settings, system: System) -> Iterable[Problem]:

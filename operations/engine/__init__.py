@@ -10,6 +10,7 @@ from shlex import quote
 from pyinfra import host
 from pyinfra.api import StringCommand
 from pyinfra.api.deploy import deploy
+from pyinfra.api.exceptions import PyinfraError
 
 from operations import access, apt_sources, files, packages, snapshot, system, templates
 from operations.engine import checks, daemon, rootless
@@ -105,6 +106,9 @@ def configured(settings: Settings) -> Generator:
     + settings: of the host
     """
     engine = current()
+    for problem in checks.owner_problems(settings, engine):
+        # What dockerd is told elsewhere shows only once it runs.
+        raise PyinfraError(f"{problem.what}\n    fix: {problem.fix}")
     if access.own_engine(settings):
         host.noop("a rootless engine has its own configuration")
         return
@@ -194,13 +198,15 @@ def _daemon_differs(settings: Settings) -> bool:
 
 
 def _write_daemon(settings: Settings) -> StringCommand:
-    keys, drop_in = _daemon_after(settings, current())
+    engine = current()
+    keys, drop_in = _daemon_after(settings, engine)
     content = daemon.text(keys)
     secret = bool(re.search("://[^/]*@", content))
     files.show_difference(files.File(daemon.PATH, content, secret=secret))
     return _script(
         "engine/daemon.sh.j2",
         content=content,
+        was=engine.digest,
         secret=secret,
         drop_in_path=daemon.PROXY_DROP_IN,
         drop_in=drop_in.content if drop_in else "",

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
-from operations import access, preflight
+from operations import access, apt_sources, preflight
 from operations.engine import daemon
 from operations.engine.state import DEFAULT_SOCKETS, Engine, Plan, plan, version_to_be
 from operations.packages import Packages
 from operations.preflight import Problem
-from operations.system import System
+from operations.system import IMAGES, Disk, System, disk_problems
+from toolkit.patterns import shown
 from toolkit.settings import Settings
 
 
@@ -30,6 +32,11 @@ def engine_problems(settings: Settings, answers: dict[str, str]) -> Iterable[Pro
     }[wanted.source](settings, engine, there, wanted)
     if settings.engine.socket in DEFAULT_SOCKETS and not rootless:
         yield from others_problems(engine)
+    yield from owner_problems(settings, engine)
+    yield from login_problems(settings, engine)
+    if images := images_disk(engine, settings, wanted):
+        system = replace(system, disks={**system.disks, IMAGES: images})
+    yield from disk_problems(settings, system)
     for path, text in ((daemon.PATH, engine.daemon), (daemon.PREVIOUS, engine.previous)):
         try:
             daemon.parse(text)
@@ -56,15 +63,69 @@ def others_problems(engine: Engine) -> Iterable[Problem]:
             " engine would take its socket",
             "move what runs in it, and remove it (snap remove docker); the toolkit installs one",
         )
-    if engine.running or not (engine.masked or (engine.disabled and engine.of_a_user)):
+    if engine.running or not engine.installed or not (engine.masked or engine.disabled):
         return
     state = "masked" if engine.masked else "disabled"
     used = f" ({engine.of_a_user} is there)" if engine.of_a_user else ""
     yield Problem(
         f"docker.service is {state}, so the host's engine was switched off on purpose{used}",
-        f"switch it on (systemctl {'unmask' if engine.masked else 'enable'} docker.service), or"
-        " set sandbox.socket to rootless for an engine of the deployment's own",
+        f"switch it on (systemctl {'unmask' if engine.masked else 'enable'} docker.service"
+        " docker.socket), or set sandbox.socket to rootless for an engine of the deployment's own",
     )
+
+
+def owner_problems(settings: Settings, engine: Engine) -> Iterable[Problem]:
+    """Yield why the engine's containers would have other ids than the state's owner."""
+    if access.own_engine(settings):
+        return
+    own = "or set sandbox.socket to rootless for an engine of the deployment's own"
+    try:
+        told = bool(daemon.parse(engine.daemon).get("userns-remap"))
+    except ValueError:
+        told = False
+    if "name=userns" in engine.security or (told and not engine.running):
+        yield Problem(
+            "the host's engine gives its containers other user ids (userns-remap), and the"
+            " gateway's files would not be its own",
+            f"take userns-remap out of {daemon.PATH} or of dockerd's options, {own}",
+        )
+    if "name=rootless" in engine.security:
+        yield Problem(
+            f"the engine at {settings.engine.socket} is a user's own, without root, whose"
+            " containers have other user ids on the host: the gateway's files would not be its own",
+            f"name the socket of an engine with root as engine.socket, {own}",
+        )
+
+
+def login_problems(settings: Settings, engine: Engine) -> Iterable[Problem]:
+    """Yield which helper for root's logins at registries is not there: docker pulls without a
+    login then, and BuildKit nothing.
+    """
+    named = (settings.gateway.image, settings.images.registry.address)
+    for one in engine.helpers:
+        helper, _, registry = one.partition(" ")
+        if not registry or "docker.io" in registry or any(registry in str(name) for name in named):
+            yield Problem(
+                f"root's docker has its logins{f' for {shown(registry)}' if registry else ''} in"
+                f" docker-credential-{shown(helper)}, which is not on the host",
+                "install it, or take it (credsStore, credHelpers) out of root's"
+                " .docker/config.json",
+                stops=settings.gateway.source == "git",
+            )
+
+
+def images_disk(engine: Engine, settings: Settings, wanted: Plan) -> Disk | None:
+    """Return the disk that images are stored on: since Docker 29 containerd's, on a new host."""
+    try:
+        told = daemon.desired(settings, daemon.parse(engine.daemon)).get("features")
+    except ValueError:
+        told = None
+    asked = told.get("containerd-snapshotter") if isinstance(told, dict) else None
+    if engine.running and engine.installed:
+        by_containerd = bool(engine.snapshotter) or asked is True
+    else:
+        by_containerd = asked if asked is not None else wanted.source == "official"
+    return engine.stores.get("containerd" if by_containerd else "docker")
 
 
 def existing_problems(
@@ -107,6 +168,11 @@ def official_problems(
         yield Problem(
             f"Docker's repository {url} cannot be reached: {engine.repository}",
             "check network and engine.repository_url, or set engine.source to distro",
+        )
+    if engine.foreign_source:
+        yield Problem(
+            f"{apt_sources.SOURCE} is not the toolkit's, and apt does not use it",
+            "switch it on or remove it, or set engine.source to distro",
         )
     if wanted.removed:
         stopping = f"; {engine.containers} running containers stop" if engine.containers else ""

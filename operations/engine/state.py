@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
@@ -11,7 +10,7 @@ from operations import access, apt_sources, packages, snapshot, templates
 from operations.access import DEFAULT_SOCKETS
 from operations.engine import daemon
 from operations.packages import Packages
-from operations.system import System
+from operations.system import Disk, System, version_of
 from toolkit.settings import Settings
 
 MINIMUM = {"Docker Engine": "20.10", "Compose": "2.20", "buildx": "0.10"}
@@ -63,7 +62,10 @@ class Engine:
 
     `daemon` and `previous` are the texts of daemon.json and of the one before it, the passwords
     in addresses replaced by `***`; None: no such file. `previous` is there while the engine has
-    not yet been seen to run with `daemon`.
+    not yet been seen to run with `daemon`. `digest` is daemon.json's as it was read. `snapshotter`
+    is containerd's, where that keeps the images; `stores` are the disks of the two places for them.
+    `security` is what the engine says of it. `helpers` are credential helpers that root's logins
+    need and that are not there, each with the registry, '' for all.
     """
 
     version: str = ""
@@ -73,19 +75,24 @@ class Engine:
     enabled: bool = False
     masked: bool = False
     disabled: bool = False
+    security: str = ""
     of_a_user: str = ""
     snap: bool = False
     live_restore: bool = False
     swarm: bool = False
     containers: int = 0
-    data_root: str = "/var/lib/docker"
+    snapshotter: str = ""
+    stores: dict[str, Disk] = field(default_factory=dict)
     arguments: tuple[str, ...] = ()
     daemon: str | None = None
     previous: str | None = None
+    digest: str = ""
     members: tuple[str, ...] = ()
     strangers: tuple[str, ...] = ()
     repository: str = ""
-    other_source: str = ""
+    other_source: bool = False
+    foreign_source: bool = False
+    helpers: tuple[str, ...] = ()
 
     @property
     def running(self) -> bool:
@@ -95,11 +102,16 @@ class Engine:
     def parse(cls, text: str) -> Engine:
         facts: dict[str, str] = {}
         files: dict[str, list[str]] = {}
-        strangers = []
+        strangers, helpers, stores = [], [], {}
         for line in text.splitlines():
             word, _, value = line.partition("=")
             if word == "stranger":
                 strangers.append(value)
+            elif word == "helper":
+                helpers.append(value)
+            elif word == "disk":
+                name, disk = Disk.parse(value)
+                stores[name] = disk
             elif word in ("daemon", "previous"):
                 files.setdefault(word, []).append(value)
             else:
@@ -110,21 +122,26 @@ class Engine:
             buildx=facts.get("buildx", "").removeprefix("v"),
             installed="installed" in facts,
             enabled=facts.get("enabled") in ("enabled", "no systemd"),
-            masked=facts.get("enabled", "").startswith("masked"),
+            masked="masked" in facts.get("enabled", "") + facts.get("activation", ""),
             disabled=facts.get("enabled") == "disabled",
+            security=facts.get("security", ""),
             of_a_user=facts.get("of-a-user", ""),
             snap="snap" in facts,
             live_restore=facts.get("live-restore") == "true",
             swarm=facts.get("swarm", "inactive") not in ("inactive", ""),
             containers=int(facts.get("containers") or 0),
-            data_root=facts.get("data-root") or "/var/lib/docker",
+            snapshotter=facts.get("snapshotter", ""),
+            stores=stores,
             arguments=tuple(facts.get("arguments", "").split()),
             daemon="\n".join(files["daemon"][1:]) if "daemon" in files else None,
             previous="\n".join(files["previous"][1:]) if "previous" in files else None,
+            digest=facts.get("digest", ""),
             members=tuple(filter(None, facts.get("members", "").split(","))),
             strangers=tuple(strangers),
             repository=facts.get("repository", ""),
-            other_source=facts.get("other-source", ""),
+            other_source="other-source" in facts,
+            foreign_source="foreign-source" in facts,
+            helpers=tuple(helpers),
         )
 
     def too_old(self) -> list[str]:
@@ -146,12 +163,6 @@ class Plan:
     removed: tuple[str, ...] = field(default=())
 
 
-def version_of(text: str) -> tuple[int, ...]:
-    """Return the leading numbers of a version, for comparison; of none, the empty tuple."""
-    found = re.match(r"v?(\d+(?:\.\d+)*)", text)
-    return tuple(int(part) for part in found[1].split(".")) if found else ()
-
-
 def plan(
     settings: Settings, system: System, engine: Engine, there: Packages, rootless: bool = False
 ) -> Plan:
@@ -165,7 +176,7 @@ def plan(
         missing = tuple(name for name in OFFICIAL if name not in there.versions)
         removed = tuple(name for name in CONFLICTING if name in there.versions)
     else:
-        wanted = DISTRIBUTION.get((system.distribution, system.release), ())
+        wanted = distribution_packages(system)
         missing = tuple(item for item in wanted if not _installed(item, there))
         removed = ()
     if rootless:
@@ -176,6 +187,19 @@ def plan(
         # An engine on a kernel with AppArmor cannot start containers without its parser.
         missing += ("apparmor",)
     return Plan(source, missing, removed)
+
+
+def distribution_packages(system: System) -> tuple[str, ...]:
+    """Return what a release of a distribution calls its engine; a new one is taken to call it as
+    the one before.
+    """
+    release = version_of(system.release) or (99,)
+    known = {
+        version_of(number): names
+        for (distribution, number), names in DISTRIBUTION.items()
+        if distribution == system.distribution and version_of(number) <= release
+    }
+    return known[max(known)] if known else ()
 
 
 def version_to_be(
@@ -225,5 +249,9 @@ def engine_probe(settings: Settings) -> str:
         url=settings.engine.repository_url
         if settings.engine.source in ("auto", "official")
         else "",
+        official=settings.engine.source == "official",
         source=apt_sources.SOURCE,
+        data_root=settings.engine.daemon.get("data-root", ""),
+        rootless_socket=access.rootless_socket(settings),
+        rootless_home=access.rootless_home(settings),
     )

@@ -270,35 +270,25 @@ def test_an_account_with_the_containers_uid_is_named_where_it_is_the_hosts_uid()
 
 
 def test_a_login_s_environment_names_no_other_engine_builder_or_project() -> None:
-    told = dict.fromkeys(
-        (
-            *("DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH"),
-            *("DOCKER_API_VERSION", "DOCKER_DEFAULT_PLATFORM", "DOCKER_CONTENT_TRUST"),
-            *("BUILDX_BUILDER", "BUILDX_CONFIG", "BUILDKIT_HOST", "COMPOSE_PROJECT_NAME"),
-            *("COMPOSE_FILE", "COMPOSE_PROFILES", "COMPOSE_DISABLE_ENV_FILE"),
-        ),
-        "elsewhere",
+    names = (
+        *("DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH"),
+        *("DOCKER_API_VERSION", "DOCKER_DEFAULT_PLATFORM", "DOCKER_CONTENT_TRUST"),
+        *("BUILDX_BUILDER", "BUILDX_CONFIG", "BUILDKIT_HOST", "COMPOSE_PROJECT_NAME"),
+        *("COMPOSE_FILE", "COMPOSE_PROFILES", "COMPOSE_DISABLE_ENV_FILE"),
     )
+    told = [f"{name}=elsewhere" for name in names]
     socket = "unix:///var/run/docker.sock"
     for script in (
         access.environment(settings("socket")),
         f"{templates.render('images/engine.sh')}\nuse_engine /var/run/docker.sock",
     ):
         done = subprocess.run(
-            [
-                "env",
-                "-i",
-                *(f"{key}={value}" for key, value in told.items()),
-                "DOCKER_CONFIG=/x",
-                "/bin/sh",
-                "-c",
-                f"{script}\nenv",
-            ],
+            ["env", "-i", *told, "DOCKER_CONFIG=/x", "/bin/sh", "-c", f"{script}\nenv"],
             capture_output=True,
             text=True,
             check=True,
         )
         there = dict(line.split("=", 1) for line in done.stdout.splitlines())
-        about = {name: there[name] for name in (*told, "DOCKER_CONFIG") if name in there}
+        about = {name: there[name] for name in (*names, "DOCKER_CONFIG") if name in there}
         config = {"DOCKER_CONFIG": "/x"}  # root's own logins stay
         assert about == {"DOCKER_HOST": socket, "BUILDX_BUILDER": "default"} | config

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
+from pyinfra.context import ctx_host
 
 from operations import conflicts, preflight, system
-from operations.engine import checks
+from operations.engine import checks, state
 from operations.preflight import Problem
+from tests.operations.hosts import FakeHost
 from toolkit.settings import Settings
 
 HOST = (
@@ -22,7 +25,11 @@ def settings(**values: object) -> Settings:
 
 
 def judged(text: str, **values: object) -> list[str]:
-    found = system.system_problems(settings(**values), {"system": text})
+    wanted = settings(**values)
+    found = [
+        *system.system_problems(wanted, {"system": text}),
+        *system.disk_problems(wanted, system.System.parse(text)),
+    ]
     return [f"{'' if problem.stops else 'warning: '}{problem.what}" for problem in found]
 
 
@@ -35,6 +42,9 @@ def test_a_good_host_has_no_problem() -> None:
     [
         ("release=12", "release=11", "Debian GNU/Linux 12 (bookworm) is not supported"),
         ("x86_64", "armv7l", "architecture armv7l is not supported"),
+        ("x86_64", "x86_64\nuserland=i386", "its packages are i386, on a kernel for x86_64"),
+        ("x86_64", "aarch64\nuserland=armhf", "its packages are armhf, on a kernel for aarch64"),
+        ("x86_64", "x86_64\ncontainer=lxc", "warning: the host is itself a container (lxc)"),
         (
             "memory=8000000",
             "memory=2000000",
@@ -55,9 +65,27 @@ def test_what_is_wrong_is_said_with_numbers(given: str, instead: str, problem: s
     assert [text[: len(problem)] for text in judged(HOST.replace(given, instead))] == [problem]
 
 
-def test_ubuntu_is_allowed_with_a_warning() -> None:
-    ubuntu = HOST.replace("id=debian\nrelease=12", "id=ubuntu\nrelease=24.04")
-    assert [text.split(":")[0] for text in judged(ubuntu)] == ["warning"]
+@pytest.mark.parametrize(
+    ("distribution", "release", "said"),
+    [
+        ("ubuntu", "22.04", "warning"),
+        ("ubuntu", "24.04", "warning"),
+        ("ubuntu", "26.04", "warning"),
+        ("debian", "14", "warning"),
+        ("debian", "", "warning"),  # testing and unstable have no number
+        ("debian", "11", "error"),
+        ("ubuntu", "20.04", "error"),
+        ("fedora", "43", "error"),
+    ],
+)
+def test_newer_releases_of_known_distributions_are_tried(
+    distribution: str, release: str, said: str
+) -> None:
+    text = HOST.replace("id=debian\nrelease=12", f"id={distribution}\nrelease={release}")
+    (problem,) = judged(f"{text}userland=amd64\ncontainer=docker\n")
+    assert problem.startswith("warning: ") is (said == "warning")
+    system_there = system.System.parse(text)
+    assert bool(state.distribution_packages(system_there)) is (said == "warning")
 
 
 def test_a_host_sold_as_2_gib_may_run_a_gateway_of_2_gib() -> None:
@@ -102,6 +130,9 @@ def test_clock(skew: int, said: list[str]) -> None:
     assert [problem.what.split()[5] for problem in problems] == said
 
 
+ENOUGH = "server=28.0\ncompose=2.30\nbuildx=0.20"
+
+
 def engine_problems(text: str, packages: str = "", **engine: object) -> list[Problem]:
     answers = {"engine": text, "packages": packages, "system": HOST}
     return list(checks.engine_problems(settings(engine=engine), answers))
@@ -112,9 +143,12 @@ def engine_problems(text: str, packages: str = "", **engine: object) -> list[Pro
     [
         ("installed=\nenabled=masked", "docker.service is masked"),
         ("installed=\nenabled=disabled\nof-a-user=/run/user/7/docker.sock", "(/run/user/7/docker"),
-        ("installed=\nenabled=disabled", None),
+        ("installed=\nenabled=disabled", "docker.service is disabled"),
+        ("installed=\nenabled=enabled\nactivation=masked", "docker.service is masked"),
+        ("enabled=disabled\nof-a-user=/run/user/7/docker.sock", None),  # packages left it
+        ("installed=\nenabled=disabled\nactivation=enabled\n" + ENOUGH, None),
         ("installed=\nenabled=enabled\nof-a-user=/run/user/7/docker.sock", None),
-        ("installed=\nenabled=masked\nserver=28.0\ncompose=2.30\nbuildx=0.20", None),
+        (f"installed=\nenabled=masked\n{ENOUGH}", None),
         ("enabled=not-found\nsnap=", "is a snap"),
     ],
 )
@@ -122,6 +156,85 @@ def test_an_engine_that_is_not_for_the_toolkit_is_left_alone(text: str, said: st
     found = [one.what for one in engine_problems(f"{text}\nrepository=reachable") if one.stops]
     assert bool(found) == bool(said)
     assert all(said in one for one in found if said)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (f"{ENOUGH}\nsecurity=name=seccomp,profile=default name=userns", "(userns-remap)"),
+        ('installed=\nenabled=enabled\ndaemon=\ndaemon={"userns-remap": "x"}', "(userns-remap)"),
+        (f"{ENOUGH}\nsecurity=name=seccomp,profile=builtin name=rootless", "is a user's own"),
+        (f"{ENOUGH}\nsecurity=name=seccomp,profile=builtin name=cgroupns", None),
+        (f'installed=\n{ENOUGH}\ndaemon=\ndaemon={{"userns-remap": ""}}', None),
+    ],
+)
+def test_an_engine_with_other_ids_is_refused(text: str, said: str | None) -> None:
+    found = [one.what for one in engine_problems(f"{text}\nrepository=reachable") if one.stops]
+    assert len(found) == bool(said) and (not said or said in found[0])
+
+
+def test_the_deployment_s_own_engine_without_root_is_none_of_those() -> None:
+    answers = {"engine": f"{ENOUGH}\nsecurity=name=rootless", "packages": "", "system": HOST}
+    own = settings(sandbox={"socket": "rootless"})
+    with ctx_host.use(FakeHost({**answers, "access": ""})):
+        found = [one.what for one in checks.engine_problems(own, answers)]
+    assert not [what for what in found if "without root" in what]
+
+
+DISKS = "disk=docker|/dev/sda1|ext4|50000000|/\ndisk=containerd|/dev/sdb1|ext4|1000000|/srv\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "packages", "engine", "full"),
+    [
+        (f"installed=\n{ENOUGH}\nsnapshotter=overlayfs", "", {}, True),
+        (f"installed=\n{ENOUGH}", "", {}, False),
+        ("repository=reachable", "", {}, True),  # a new engine of Docker's has the new store
+        ("repository=Could not resolve", "", {}, False),  # Debian's has not
+        (
+            f"installed=\n{ENOUGH}",
+            "",
+            {"daemon": {"features": {"containerd-snapshotter": True}}},
+            1,
+        ),
+        (
+            "repository=reachable",
+            "",
+            {"daemon": {"features": {"containerd-snapshotter": False}}},
+            0,
+        ),
+        ("installed=\nserver=26.1", "installed docker.io 26.1", {"source": "official"}, False),
+    ],
+)
+def test_the_disk_is_that_on_which_the_engine_keeps_images(
+    text: str, packages: str, engine: Any, full: bool
+) -> None:
+    found = [one.what for one in engine_problems(DISKS + text, packages, **engine)]
+    said = [what for what in found if "needed for images" in what]
+    assert [what.split()[0] for what in said] == (["/srv"] if full else [])
+
+
+def test_logins_that_cannot_be_read_are_named() -> None:
+    for helpers, image, said in (
+        ("helper=desktop ", "", "has its logins in docker-credential-desktop"),
+        ("helper=gcloud gcr.io", "gcr.io/a/b:1", "logins for 'gcr.io' in docker-credential"),
+        ("helper=gcloud gcr.io", "", None),
+    ):
+        answers = {"engine": f"{ENOUGH}\n{helpers}", "packages": "", "system": HOST}
+        gateway = {"source": "image", "image": image} if image else {}
+        found = list(checks.engine_problems(settings(gateway=gateway), answers))
+        assert len(found) == bool(said)
+        assert not said or (said in found[0].what.replace("'desktop'", "desktop"))
+        assert all(not one.stops for one in found)
+    answers = {"engine": f"{ENOUGH}\nhelper=pass ", "packages": "", "system": HOST}
+    git = {"source": "git", "repository": "https://git.example/openclaw"}
+    (problem,) = checks.engine_problems(settings(gateway=git), answers)
+    assert problem.stops
+
+
+def test_a_source_of_docker_s_that_the_user_switched_off_stays_off() -> None:
+    (problem,) = engine_problems("repository=reachable\nforeign-source=", source="official")
+    assert "docker.sources is not the toolkit's, and apt does not use it" in problem.what
 
 
 def test_existing_engine_must_answer_and_be_new_enough() -> None:
