@@ -13,6 +13,7 @@ import click
 
 from toolkit import commands, health, init, inventory_view, lab, profiles, targets, terminal, trust
 from toolkit.display import Display, LiveDisplay
+from toolkit.given import Given
 from toolkit.options import (
     ERRORS,
     MANY,
@@ -22,13 +23,14 @@ from toolkit.options import (
     rollout_options,
     target_options,
 )
-from toolkit.reports import Given, Report
+from toolkit.reports import Report
 from toolkit.results import FAILED, INTERRUPTED, RunResult
 from toolkit.runner import Runner
 from toolkit.session import Options
 
 ROOT = targets.ROOT
-NOBODY_TO_ASK = "Changes are pending and there is no terminal to ask on: give -y, or --dry to look."
+DEPLOY = str(ROOT / "deploy.py")
+NOBODY_TO_ASK = "Changes are pending, and nobody can be asked. To make them: {0} -y; to look: --dry"
 
 
 def main() -> None:
@@ -72,7 +74,7 @@ def cli() -> None:
     metavar="FILE",
     help="Write the timeline of the run (HTML) there.",
 )
-@click.option("--deploy", default=str(ROOT / "deploy.py"), hidden=True)
+@click.option("--deploy", default=DEPLOY, hidden=True)
 def up(
     target: str | None,
     assignments: tuple[str, ...],
@@ -99,7 +101,9 @@ def up(
     """
     stdout = terminal.Screen(soft_wrap=True)
     console = ERRORS if as_json else stdout
-    report = Report(console, ERRORS, Given(target, assignments, limit, exclude))
+    flags = _flags(yes, dry, diff, wait_lock, deploy, rollout)
+    given = Given(target, assignments, limit, exclude, flags)
+    report = Report(console, ERRORS, given)
     ask = not yes and terminal.can_ask()
 
     def confirm(result: RunResult) -> bool:
@@ -108,17 +112,18 @@ def up(
         if yes:
             return True
         if not ask:
-            ERRORS.print(NOBODY_TO_ASK, style="bold red", markup=False)
+            ERRORS.print(NOBODY_TO_ASK.format(given.command("up")), style="bold red")
         return ask and _confirmed()
 
     display = (LiveDisplay if console.is_terminal else Display)(console, verbose)
     with contextlib.redirect_stdout(sys.stderr if as_json else sys.stdout):
         options = Options(
-            target, overrides(assignments), limit, exclude, verbose, diff, ask, rollout
+            target, overrides(assignments), limit, exclude, verbose, diff, ask, rollout, given
         )
         file = Path(deploy).resolve()
         runner = Runner(file, options, display, dry, confirm, wait_lock, timeline)
         result = runner.run()
+    report.given = given.about(result.hosts)
     if as_json:
         sys.stdout.write(json.dumps(result.document(), indent=2) + "\n")
     elif result.error is not None or result.declined or result.interrupted is not None:
@@ -146,6 +151,19 @@ def test(arguments: tuple[str, ...]) -> None:
         leave(subprocess.run(command, cwd=ROOT, check=False).returncode)
     except KeyboardInterrupt:
         leave(INTERRUPTED)
+
+
+def _flags(
+    yes: bool, dry: bool, diff: bool, wait_lock: int, deploy: str, rollout: dict[str, Any]
+) -> tuple[str, ...]:
+    """Return the options of `up` that decide what a run does, as they were typed."""
+    flags = [flag for flag, given in (("-y", yes), ("--dry", dry), ("--diff", diff)) if given]
+    values = {"wait_lock": wait_lock or None, **rollout}
+    values["deploy"] = None if deploy == DEPLOY else deploy
+    for name, value in values.items():
+        if value is not None:
+            flags += [f"--{name.replace('_', '-')}", str(value)]
+    return tuple(flags)
 
 
 def _confirmed() -> bool:

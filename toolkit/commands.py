@@ -18,6 +18,7 @@ from pyinfra.api.output import set_echo, set_formatter
 from toolkit import targets, typed_secrets, verbs
 from toolkit.display import Display, split_prefix
 from toolkit.errors import explain
+from toolkit.given import Given
 from toolkit.options import (
     ERRORS,
     MANY,
@@ -28,11 +29,11 @@ from toolkit.options import (
     overrides,
     target_options,
 )
-from toolkit.reports import status_table
 from toolkit.results import FAILED, INTERRUPTED
 from toolkit.session import Options, Session
-from toolkit.settings import Settings, settings_for
+from toolkit.settings import settings_for
 from toolkit.settings.sources import resolved, sources_in_use
+from toolkit.status_table import status_table
 from toolkit.terminal import Screen, plain, unguarded
 
 ERROR_MARK = "\x1f"
@@ -80,8 +81,10 @@ def token(target: str | None, **options: Any) -> None:
 def logs(target: str | None, follow: bool, tail: int, **options: Any) -> None:
     """Print the gateway's log."""
 
-    def command(settings: Settings) -> str:
-        return verbs.log_command(settings, follow, tail)
+    given = Given.of(target, options)
+
+    def command(host: Host) -> str:
+        return verbs.log_command(settings_for(host), follow, tail, _made_by(given, host))
 
     _run_command(target, command, hang_up=follow, **options)
 
@@ -97,13 +100,15 @@ def openclaw_cli(target: str | None, **options: Any) -> None:
 
     An argument that gives a secret is refused: everybody who sees processes would read it.
     """
-    arguments = _after_dashes()
+    given = Given.of(target, options)
+    arguments = _after_dashes(given)
     if not arguments:
-        raise click.UsageError("say what to run after --, for example: ./claw cli -- devices list")
+        example = given.command("cli", "-- devices list")
+        raise click.UsageError(f"say what to run after --, for example: {example}")
     terminal = has_terminal()
 
-    def command(settings: Settings) -> str:
-        return verbs.cli_command(settings, arguments, terminal)
+    def command(host: Host) -> str:
+        return verbs.cli_command(settings_for(host), arguments, terminal, _made_by(given, host))
 
     _run_command(target, command, terminal=terminal, **options)
 
@@ -112,12 +117,14 @@ def openclaw_cli(target: str | None, **options: Any) -> None:
 @target_options
 def onboard(target: str | None, **options: Any) -> None:
     """Run OpenClaw's set-up wizard on one host: [TARGET] [-- ARGS]. Needs a terminal."""
+    given = Given.of(target, options)
     if not has_terminal():
-        raise click.UsageError("the wizard needs a terminal; ./claw up sets up without questions")
-    arguments = _after_dashes()
+        up = given.command("up")
+        raise click.UsageError(f"the wizard needs a terminal; {up} sets up without questions")
+    arguments = _after_dashes(given)
 
-    def command(settings: Settings) -> str:
-        return verbs.onboard_command(settings, arguments)
+    def command(host: Host) -> str:
+        return verbs.onboard_command(settings_for(host), arguments, _made_by(given, host))
 
     _run_command(target, command, terminal=True, **options)
 
@@ -149,7 +156,13 @@ def opened(
     """Return a session with the target's hosts and their settings; leaves if they are wrong."""
     display = Display(ERRORS, verbose)
     options = Options(
-        target, overrides(assignments), limit, exclude, verbose, interactive=has_terminal()
+        target,
+        overrides(assignments),
+        limit,
+        exclude,
+        verbose,
+        interactive=has_terminal(),
+        given=Given(target, assignments, limit, exclude),
     )
     session = Session(options, display)
     gevent.signal_handler(signal.SIGINT, leave, INTERRUPTED)
@@ -191,7 +204,7 @@ def report(
 
 def _run_command(
     target: str | None,
-    command: Callable[[Settings], str],
+    command: Callable[[Host], str],
     terminal: bool = False,
     hang_up: bool = False,
     **options: Any,
@@ -206,7 +219,7 @@ def _run_command(
         fail("a terminal is for one host; choose it with --limit HOST")
     first = session.hosts[0]
     if len(session.hosts) == 1 and (terminal or targets.is_local(first)):
-        line = command(settings_for(first))
+        line = command(first)
         if not terminal and (sys.stdout.isatty() or sys.stderr.isatty()):
             leave(verbs.show(first, line))
         try:
@@ -217,7 +230,7 @@ def _run_command(
     set_formatter(_mark_errors)
 
     def run(host: Host) -> int:
-        return verbs.stream(host, command(settings_for(host)), terminal=hang_up)
+        return verbs.stream(host, command(host), terminal=hang_up)
 
     answers = verbs.ask(session, run)
     _report_errors(answers, exit_code=max(answer.value or 0 for answer in answers.values()))
@@ -253,11 +266,16 @@ def _report_errors(answers: dict[str, verbs.Answer], exit_code: int = 0) -> None
     leave(exit_code)
 
 
-def _after_dashes() -> tuple[str, ...]:
+def _after_dashes(given: Given) -> tuple[str, ...]:
     arguments: tuple[str, ...] = click.get_current_context().obj or ()
     if typed := typed_secrets.found(arguments):
-        fail(f"{typed}: {typed_secrets.ADVICE}")
+        fail(f"{typed}: {given.completed(typed_secrets.ADVICE)}")
     return arguments
+
+
+def _made_by(given: Given, host: Host) -> str:
+    """Return the command that makes a deployment on a host that has none."""
+    return given.for_host("up", host.name)
 
 
 ALL = (status, token, logs, openclaw_cli, onboard, settings)

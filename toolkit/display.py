@@ -17,6 +17,7 @@ from rich.live import Live
 from rich.spinner import Spinner
 from rich.table import Table
 
+from toolkit.given import Given
 from toolkit.progress import HostLine, table
 from toolkit.terminal import plain, said
 from toolkit.words import duration
@@ -253,9 +254,9 @@ class LogHandler(logging.Handler):
     failure report.
     """
 
-    def __init__(self, display: Display) -> None:
+    def __init__(self, display: Display, given: Given) -> None:
         super().__init__(logging.DEBUG)
-        self.display = display
+        self.display, self.given = display, given
 
     def emit(self, record: logging.LogRecord) -> None:
         host, text = split_prefix(record.getMessage(), self.display.hosts)
@@ -265,7 +266,7 @@ class LogHandler(logging.Handler):
         if record.levelno >= logging.ERROR and host in self.display.running:
             self.display.output(host, text)
         elif record.levelno >= logging.WARNING:
-            say(text, "yellow")
+            say(self.given.completed(text, host or None), "yellow")
         elif record.levelno >= logging.INFO and (
             self.display.verbosity or record.name == "pyinfra.differences"
         ):

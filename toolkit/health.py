@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import shlex
 import sys
 from dataclasses import asdict, replace
 from typing import Any
@@ -20,6 +18,7 @@ from operations.sandbox import running
 from operations.sandbox.doctor import findings
 from operations.sandbox.running import Sandbox
 from toolkit import commands
+from toolkit.given import Given
 from toolkit.options import TARGET_HELP, leave, target_options
 from toolkit.results import FAILED
 from toolkit.settings import settings_for
@@ -68,9 +67,14 @@ def doctor(target: str | None, as_json: bool, **options: Any) -> None:
     Exit code 0 if nothing has to be mended, else 1.
     """
 
+    given = Given.of(target, options)
+
     def look(host: Host) -> list[Problem]:
         with ctx_host.use(host):
-            return [_for_target(one, target) for one in findings(settings_for(host))]
+            return [
+                replace(one, fix=given.completed(one.fix, host.name))
+                for one in findings(settings_for(host))
+            ]
 
     answers = commands.ask(target, look, as_json=as_json, **options)
     console = Screen(soft_wrap=True)
@@ -171,16 +175,6 @@ def table(host: str, checks: list[Check]) -> Table:
         outcome = said(check.outcome, _STYLES[check.outcome])
         result.add_row(said(name), outcome, said(check.configured), said(found))
     return result
-
-
-def _for_target(problem: Problem, target: str | None) -> Problem:
-    """Name the target in the commands of a fix."""
-    if not target:
-        return problem
-    words = shlex.quote(target)
-    return replace(
-        problem, fix=re.sub(r"\./claw [a-z]+", lambda found: f"{found[0]} {words}", problem.fix)
-    )
 
 
 def _failed(checks: list[Check]) -> bool:

@@ -21,6 +21,7 @@ from pyinfra.connectors.base import DataMeta
 from pyinfra.connectors.ssh import connector_data_meta
 
 from toolkit import openssh
+from toolkit.given import Given
 from toolkit.settings.machines import resolved
 
 STRICT = "ssh_strict_host_key_checking"
@@ -86,7 +87,7 @@ def scan(host: Host) -> Keys:
                 transport.start_client(timeout=SECONDS)
                 offered.append(transport.get_remote_server_key())
         except (SSHException, OSError, EOFError) as error:
-            if advised := advice(host, str(error), None, False):
+            if advised := advice(host, str(error), Given(host.name)):
                 raise HostKeyError(advised) from None
             if "Incompatible" not in f"{type(error).__name__} {error}":
                 raise HostKeyError(f"no answer in the SSH protocol: {error}") from None
@@ -127,29 +128,30 @@ def write(keys: Keys, chosen: tuple[PKey, ...]) -> None:
         raise HostKeyError(f"{file} cannot be written: {error.strerror}") from None
 
 
-def advice(host: Host, reason: str, target: str | None, several: bool) -> str | None:
+def advice(host: Host, reason: str, given: Given) -> str | None:
     """Return what to do about the key that a connection failed for; None if it was not the key.
 
-    `target` is what the user typed, `several` whether it stands for more hosts than this one.
+    `given` is what the user typed.
     """
     unknown, changed = _UNKNOWN.search(reason), _CHANGED.search(reason)
     found = unknown or changed
     if not found:
         return None
-    words = ["./claw", "trust", *_trusted(host, found[1], target, several)]
     if unknown:
-        return f"the host key of {found[1]} is not known; look at it first: {shlex.join(words)}"
+        look = _trust(host, found[1], given)
+        return f"the host key of {found[1]} is not known; look at it first: {look}"
     return (
         f"the host key of {found[1]} has CHANGED: the machine was made anew, or somebody is in "
-        f"between; if you know why: {shlex.join([*words, '--replace'])}"
+        f"between; if you know why: {_trust(host, found[1], given, '--replace')}"
     )
 
 
-def _trusted(host: Host, name: str, target: str | None, several: bool) -> list[str]:
-    """Return the target of `trust` that is about `name`: the host itself, or a jump host."""
+def _trust(host: Host, name: str, given: Given, *words: str) -> str:
+    """Return the `./claw trust` that is about `name`: the host itself, or a jump host."""
     there = resolved(host)
     for hop, text in zip(openssh.hops(there), there.jumps, strict=True):
         if name == hop.known_name:
             file = there.config_file
-            return [text, *(["--set", f"ssh_config_file={file}"] if file else [])]
-    return [target or host.name, *(["--limit", host.name] if several else [])]
+            own = (f"ssh_config_file={file}",) if file else ()
+            return Given(text, own).command("trust", *words)
+    return given.for_host("trust", host.name, *words)

@@ -18,6 +18,7 @@ from pyinfra.api.host import Host
 
 from operations import record
 from toolkit import commands, targets
+from toolkit.given import Given
 from toolkit.inventory_view import SECRET
 from toolkit.options import TARGET_HELP, fail, leave, target_options
 from toolkit.settings import Settings
@@ -26,7 +27,7 @@ from toolkit.settings.sources import HIDDEN, leaves, resolved
 
 HEADER = """\
 # OpenClaw hosts, as they were deployed on {when}; written by ./claw init.
-# Every setting and its default: docs/settings.md. Apply: ./claw up {path}
+# Every setting and its default: docs/settings.md. Apply: {up}
 """
 
 
@@ -61,7 +62,7 @@ def init(target: str | None, output: Path, **options: Any) -> None:
         fail(f"{output} is there already; choose another name with --output FILE")
     except OSError as error:
         fail(f"{output} cannot be written: {error.strerror}")
-    print(f"Written: {output}\nNext: ./claw up {output} --dry")
+    print(f"Written: {output}\nNext: {Given(str(output)).command('up', '--dry')}")
     leave(0)
 
 
@@ -83,7 +84,7 @@ def document(
             raise ValueError(f"{name}: what it says of its last deploy are no settings") from None
         entries[name] = {**settings, **reached}
         hidden += [f"#   {name}: {_line(key)}" for key in left_out]
-    text = HEADER.format(when=when, path=path)
+    text = HEADER.format(when=when, up=_line(Given(path).command("up")))
     if hidden:
         text += (
             "# Not kept on the hosts, or not taken from them, and so to be given again here:\n"

@@ -6,25 +6,20 @@ import json
 import shlex
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from pyinfra.api.host import Host
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from operations import access, connection, verification
 from operations.check import Check
 from operations.sandbox import running
 from toolkit import targets
+from toolkit.given import Given
 from toolkit.outcome import outcome_table
 from toolkit.results import HostResult, RunResult, split_name
 from toolkit.settings import Settings, settings_for
-from toolkit.settings.validators import SECRET_NAME
 from toolkit.terminal import said
-from toolkit.verbs import Answer
 from toolkit.words import count, duration
 
 LOOPBACK = ("127.0.0.1", "::1")
@@ -39,35 +34,16 @@ NO_FORWARDING = """\
 """
 
 
-@dataclass(frozen=True)
-class Given:
-    """What the user typed after the verb, for the commands that follow from it."""
-
-    target: str | None = None
-    assignments: tuple[str, ...] = ()
-    limit: tuple[str, ...] = ()
-    exclude: tuple[str, ...] = ()
-
-    def command(self, verb: str, *words: str, hosts: Iterable[str] | None = None) -> str:
-        """Return a `./claw` command line that means the same; `hosts`: just these instead.
-
-        A value that may be a secret is left to the user to type again.
-        """
-        line = ["./claw", verb, *([self.target] if self.target else [])]
-        limit, exclude = (self.limit, self.exclude) if hosts is None else ((",".join(hosts),), ())
-        pairs = [_shown(pair) for pair in self.assignments]
-        for option, values in (("--limit", limit), ("--exclude", exclude), ("--set", pairs)):
-            line += [word for value in values for word in (option, value)]
-        return " ".join([*map(shlex.quote, line), *words])
-
-
 class Report:
     """Writes a run's outcome to a console."""
 
     def __init__(self, console: Console, errors: Console, given: Given | None = None) -> None:
         self.console, self.errors = console, errors
         self.given = given or Given()
-        self.command = self.given.command
+
+    def command(self, verb: str, *words: str, hosts: Iterable[str] | None = None) -> str:
+        """Return a command line that repeats what was given."""
+        return self.given.command(verb, *words, hosts=hosts)
 
     def plan(self, result: RunResult) -> None:
         """Print what would change, host by host and stage by stage."""
@@ -123,8 +99,7 @@ class Report:
         if failed or waiting:
             # A dry run leaves no word of whom it could not look at.
             again = [*failed, *waiting] if result.dry else [targets.FAILED]
-            words = ["--dry"] if result.dry else []
-            self._error(f"Try just those again: {self.command('up', *words, hosts=again)}")
+            self._error(f"Try just those again: {self.command('up', hosts=again)}")
 
     def _problems(self, host: HostResult, say: Callable[[str, str], None]) -> None:
         for problem in host.problems:
@@ -135,8 +110,7 @@ class Report:
         """Print what was going on when the run was interrupted."""
         running = "; ".join(result.interrupted or []) or "nothing was running"
         self._error(f"Interrupted. Running were: {running}", "bold yellow")
-        words = ["--dry"] if result.dry else []
-        self._error(f"Run it again to finish: {self.command('up', *words)}")
+        self._error(f"Run it again to finish: {self.command('up')}")
 
     def summary(self, result: RunResult, hosts: list[Host]) -> None:
         """Print what changed and where to go next; of several hosts a table."""
@@ -241,9 +215,10 @@ class Report:
         at = address
         if address in ("0.0.0.0", "::"):
             at = LOOPBACK[0] if local else host.data.get("ssh_hostname") or host.name
-        target = self.given.target
-        hosts = [host.name] if target and _is_inventory(target) else None
-        command = partial(self.command, hosts=hosts)
+
+        def command(verb: str, *words: str) -> str:
+            return self.given.for_host(verb, host.name, *words)
+
         if address in LOOPBACK and not local:
             self._tunnel(host, port)
         self._line(f"  Control UI  http://{f'[{at}]' if ':' in at else at}:{port}/")
@@ -266,12 +241,12 @@ class Report:
         if BOT_TOKEN in settings.credentials:
             self._line(f"  Channel     {add}")
             return
-        target, before = self.given.target, ""
-        if not target or not _is_inventory(target):
-            before, target = f"{self.command('init')}; ", "openclaw.yml"
         reference = f"credentials: {{{BOT_TOKEN}: {{file: FILE}}}}"
-        up = shlex.join(["./claw", "up", target])
-        self._line(f"  Channel     {before}{reference} in {target}; {up}; then")
+        if self.given.file:
+            how = f"{reference} in {self.given.file}; {self.command('up')}"
+        else:
+            how = f"{self.command('init')}; {reference} in openclaw.yml; ./claw up openclaw.yml"
+        self._line(f"  Channel     {how}; then")
         self._line(f"              {add}")
 
     def _line(self, text: str, style: str = "") -> None:
@@ -284,59 +259,3 @@ class Report:
 def _one(text: str) -> str:
     """Return a text whose further lines cannot be taken for lines about another host."""
     return text.replace("\n", "\n        ")
-
-
-def status_table(answers: dict[str, Answer]) -> Table:
-    """Return the table of `./claw status`: a row for each host, or one host's as a column."""
-    rows = {name: _status_row(answer) for name, answer in answers.items()}
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    if len(rows) == 1:
-        ((name, row),) = rows.items()
-        table.add_column("Host")
-        table.add_column(said(name), overflow="fold")
-        for key, value in row.items():
-            table.add_row(key, value)
-        return table
-    columns = list(dict.fromkeys(key for row in rows.values() for key in row))
-    for column in ("Host", *columns):
-        table.add_column(column, overflow="fold")
-    for name, row in rows.items():
-        table.add_row(said(name), *(row.get(column, "") for column in columns))
-    return table
-
-
-def _status_row(answer: Answer) -> dict[str, Text]:
-    if answer.error:
-        return {"Gateway": said(answer.error, "red")}
-    one = answer.value
-    state = one["state"] or ("stopped" if one["deployed"] else "not deployed")
-    since = f", since {one['started'][:19]}Z" if one["state"] == "running" else ""
-    health = f" ({one['health']})" if one["health"] else ""
-    ready = {True: ("yes", "green"), False: ("no", "red"), None: ("no", "yellow")}[one["ready"]]
-    cells: dict[str, tuple[Any, str]] = {
-        "Gateway": (f"{state}{health}{since}", ""),
-        "Ready": ready,
-        "OpenClaw": (one["openclaw"] or "", ""),
-        "Deployment": (one["deployment"], ""),
-        "Published": (", ".join(one["ports"]), ""),
-        "Image": (short_digest(one["image"], one["image_digest"]), ""),
-        "Docker": (f"{one['engine'] or 'none'}, Compose {one['compose'] or 'none'}", ""),
-    }
-    return {key: said(text, style) for key, (text, style) in cells.items()}
-
-
-def short_digest(image: str | None, digest: str | None) -> str:
-    """Return `image` with the first twelve digits of its digest."""
-    if not image or not digest:
-        return image or ""
-    return f"{image} {digest.rpartition('sha256:')[2][:12]}"
-
-
-def _shown(pair: str) -> str:
-    key, _, value = pair.partition("=")
-    secret = SECRET_NAME.search(key) or "environment." in key or "arguments." in key
-    return f"{key}=..." if secret or value.startswith(("{", "[")) else pair
-
-
-def _is_inventory(target: str) -> bool:
-    return target.endswith((".py", ".yml", ".yaml")) or "," in target

@@ -174,7 +174,8 @@ class Runner:
         own, error = self.result.hosts[host.name], cause(wrapped)
         if isinstance(error, PreflightError):
             own.problems = [
-                {"what": problem.what, "fix": problem.fix} for problem in error.problems[host.name]
+                {"what": one.what, "fix": self.session.options.given.completed(one.fix, host.name)}
+                for one in error.problems[host.name]
             ]
             own.failed = NOT_READY
         elif isinstance(error, SettingsError) or len(self.result.hosts) == 1:

@@ -36,6 +36,7 @@ from operations import answers
 from operations.connection import transport
 from toolkit import fast_pyinfra, history, host_keys, ssh_client, targets, terminal
 from toolkit.display import Display, LogHandler, split_prefix
+from toolkit.given import Given
 from toolkit.rollout import Rollout, rollout_for
 from toolkit.settings import settings_for
 
@@ -65,6 +66,7 @@ class Options:
     diff: bool = False
     interactive: bool = False
     rollout: dict[str, Any] = field(default_factory=dict)
+    given: Given = field(default_factory=Given)
 
     @property
     def target_name(self) -> str:
@@ -87,7 +89,7 @@ class Session:
         self.rollout = Rollout()
         self.took: dict[str, tuple[float, float]] = {}
         self.connecting: dict[str, tuple[float, float]] = {}
-        self._handler = LogHandler(display)
+        self._handler = LogHandler(display, options.given)
 
     def open(self) -> None:
         """Load the inventory and validate the settings of its hosts; connects to none.
@@ -199,8 +201,7 @@ class Session:
             host.connect(show_errors=False, raise_exceptions=True)
         except Exception as error:  # pyinfra lets some of paramiko's and the key loader's through
             reason = str(error) or type(error).__name__
-            several = len(self.hosts) > 1
-            if advice := host_keys.advice(host, reason, self.options.target, several):
+            if advice := host_keys.advice(host, reason, self.options.given):
                 reason = advice
             elif isinstance(host.connector, SSHConnector):
                 words = shlex.join(["ssh", *targets.ssh_options(host), "true"])

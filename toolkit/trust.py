@@ -10,6 +10,7 @@ from pyinfra.api.host import Host
 from pyinfra.connectors.ssh import SSHConnector
 
 from toolkit import commands, host_keys, terminal
+from toolkit.given import Given
 from toolkit.host_keys import HostKeyError, Keys
 from toolkit.options import ERRORS, TARGET_HELP, fail, has_terminal, leave, target_options
 from toolkit.results import FAILED
@@ -46,6 +47,7 @@ def trust(
     wrong = [one for one in fingerprints if not one.startswith("SHA256:")]
     if wrong:
         fail(f"--fingerprint {wrong[0]}: accepted: SHA256:..., as ssh-keygen -lf prints it")
+    given = Given.of(target, options)
     session = commands.opened(target, **options)
     hosts = _one_of_each(session.hosts)
     if not hosts:
@@ -56,7 +58,7 @@ def trust(
         try:
             if isinstance(keys, HostKeyError):
                 raise keys
-            if accepted := _acceptable(host.name, keys, fingerprints, replace):
+            if accepted := _acceptable(host.name, keys, fingerprints, replace, given):
                 chosen.append((keys, accepted))
         except HostKeyError as error:
             _error(f"{host.name}: {error}")
@@ -76,7 +78,7 @@ def trust(
 
 
 def _acceptable(
-    name: str, keys: Keys, fingerprints: tuple[str, ...], replace: bool
+    name: str, keys: Keys, fingerprints: tuple[str, ...], replace: bool, given: Given
 ) -> tuple[PKey, ...]:
     """Show the keys of a host and return those to write, none if it is known.
 
@@ -93,7 +95,8 @@ def _acceptable(
     for key in keys.offered:
         print(f"    {host_keys.fingerprint(key, keys.name)}")
     if keys.state == "changed" and not replace:
-        raise HostKeyError("nothing was written; if you know why it changed: --replace")
+        replaces = given.for_host("trust", name, "--replace")
+        raise HostKeyError(f"nothing was written; if you know why it changed: {replaces}")
     accepted = tuple(
         key for key in keys.offered if not fingerprints or key.fingerprint in fingerprints
     )

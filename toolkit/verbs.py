@@ -28,6 +28,7 @@ from toolkit.settings import Settings, settings_for
 
 OF_A_HOST = (PyinfraError, OSError, EOFError, SSHException, DotenvError, UnreadableFile)
 EXIT_MARK = "\x1eexit "
+_ONCE = ("run", "--rm", "--no-deps")
 
 
 class VerbError(PyinfraError):
@@ -51,7 +52,8 @@ def ask(session: Session, question: Callable[[Host], Any]) -> dict[str, Answer]:
         try:
             return Answer(question(host))
         except OF_A_HOST as error:
-            return Answer(error=str(error).removeprefix(f"{host.name}: ") or type(error).__name__)
+            said = str(error).removeprefix(f"{host.name}: ") or type(error).__name__
+            return Answer(error=session.options.given.completed(said, host.name))
         except Exception as error:
             return Answer(error=explain(error))
 
@@ -112,39 +114,39 @@ def published(ports: dict[str, list[dict[str, str]] | None]) -> list[str]:
     ]
 
 
-def compose_command(settings: Settings, *words: str) -> str:
+def compose_command(settings: Settings, up: str, *words: str) -> str:
     """Return the shell line that runs `docker compose` in the deployment's project."""
-    return f"{_in_project(settings)}\nexec docker compose {shlex.join(words)}"
+    return f"{_in_project(settings, up)}\nexec docker compose {shlex.join(words)}"
 
 
-def log_command(settings: Settings, follow: bool, tail: int) -> str:
-    """Return the shell line that prints the gateway's log as it is.
+def log_command(settings: Settings, follow: bool, tail: int, up: str) -> str:
+    """Return the shell line that prints the gateway's log as it is; `up` makes one.
 
     Not `docker compose logs`, which puts a control sequence before each line even in a pipe.
     """
     if access.on_host(settings):
         command = f"gateway_log --tail {tail}{' -f' if follow else ''}"
-        return f"{_service(settings)}\n{command}"
+        return f"{_service(settings, up)}\n{command}"
     words = shlex.join(["docker", "logs", "--tail", str(tail), *(["-f"] if follow else [])])
     return (
-        f"{_in_project(settings)}\n"
+        f"{_in_project(settings, up)}\n"
         f'id=$(docker compose ps -aq {project.GATEWAY}) && [ -n "$id" ] || '
         f'{{ echo "there is no gateway container" >&2; exit 1; }}\n'
         f'exec {words} "$id"'
     )
 
 
-def _service(settings: Settings) -> str:
-    missing = f"echo {shlex.quote(_missing(settings))} >&2; exit 1"
+def _service(settings: Settings, up: str) -> str:
+    missing = f"echo {shlex.quote(_missing(settings, up))} >&2; exit 1"
     return f"{runtime.shell(settings)}\ngateway_deployed || {{ {missing}; }}"
 
 
-def _missing(settings: Settings) -> str:
-    return f"no deployment in {settings.project_directory}; ./claw up makes it"
+def _missing(settings: Settings, up: str) -> str:
+    return f"no deployment in {settings.project_directory}; {up} makes it"
 
 
-def _in_project(settings: Settings) -> str:
-    directory, missing = shlex.quote(settings.project_directory), _missing(settings)
+def _in_project(settings: Settings, up: str) -> str:
+    directory, missing = shlex.quote(settings.project_directory), _missing(settings, up)
     return (
         f"{access.environment(settings)}\n"
         f"[ -e {directory}/docker-compose.yml ] || {{ echo {shlex.quote(missing)} >&2; exit 1; }}\n"
@@ -152,28 +154,28 @@ def _in_project(settings: Settings) -> str:
     )
 
 
-def cli_command(settings: Settings, arguments: tuple[str, ...], terminal: bool) -> str:
+def cli_command(settings: Settings, arguments: tuple[str, ...], terminal: bool, up: str) -> str:
     """Return the shell line that runs OpenClaw's CLI beside the gateway."""
     if access.on_host(settings):
         option = "-t " if terminal else ""
-        return f"{_service(settings)}\ngateway_exec {option}openclaw {shlex.join(arguments)}"
+        return f"{_service(settings, up)}\ngateway_exec {option}openclaw {shlex.join(arguments)}"
     mode = () if terminal else ("-T",)
-    return compose_command(settings, "run", "--rm", "--no-deps", *mode, "openclaw-cli", *arguments)
+    return compose_command(settings, up, *_ONCE, *mode, "openclaw-cli", *arguments)
 
 
-def onboard_command(settings: Settings, arguments: tuple[str, ...]) -> str:
+def onboard_command(settings: Settings, arguments: tuple[str, ...], up: str) -> str:
     """Return the shell line that runs OpenClaw's wizard; without a gateway too.
 
     `--no-install-daemon`: it is Docker, or a unit of ours, that keeps the gateway running.
     """
     words = ("onboard", "--no-install-daemon", *arguments)
     if access.on_host(settings):
-        return cli_command(settings, words, terminal=True)
-    beside = compose_command(settings, "run", "--rm", "--no-deps", "openclaw-cli", *words)
+        return cli_command(settings, words, terminal=True, up=up)
+    beside = compose_command(settings, up, *_ONCE, "openclaw-cli", *words)
     alone = compose_command(
-        settings, "run", "--rm", "--no-deps", "--entrypoint", "openclaw", project.GATEWAY, *words
+        settings, up, *_ONCE, "--entrypoint", "openclaw", project.GATEWAY, *words
     )
-    running = compose_command(settings, "ps", "-q", "--status", "running", project.GATEWAY)
+    running = compose_command(settings, up, "ps", "-q", "--status", "running", project.GATEWAY)
     return f'if [ -n "$({running})" ]; then\n{beside}\nelse\n{alone}\nfi'
 
 

@@ -15,7 +15,8 @@ from paramiko import common
 
 from operations import connection
 from toolkit import reports
-from toolkit.reports import Given, Report
+from toolkit.given import Given
+from toolkit.reports import Report
 from toolkit.settings import Settings
 from toolkit.terminal import Screen
 

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from toolkit import display as module
 from toolkit.display import Display, LogHandler, clean, duration, split_prefix
+from toolkit.given import Given
 
 
 @pytest.fixture
@@ -93,7 +94,7 @@ def test_markup_in_output_is_text(display: Display) -> None:
 
 
 def test_errors_of_pyinfra_go_to_the_tail_warnings_to_the_user(display: Display) -> None:
-    handler = LogHandler(display)
+    handler = LogHandler(display, Given())
 
     def log(level: int, message: str) -> None:
         handler.emit(logging.LogRecord("pyinfra", level, "", 0, message, None, None))

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from toolkit.reports import Given
 from toolkit.results import HostResult, OperationResult, RunResult, split_name
 
 CHANGED = OperationResult("Engine | Install", 2.0, True)
@@ -62,16 +61,3 @@ def test_dry_document_has_the_plan() -> None:
 def test_stage_of_nested_and_bare_names() -> None:
     assert split_name("Engine | Install") == ("Engine", "Install")
     assert split_name("Install") == ("", "Install")
-
-
-def test_the_next_command_means_the_same_hosts_and_settings() -> None:
-    given = Given("fleet.yml", ("name=a b", "credentials.X.token=s3cret"), ("web",), ("web9",))
-    said = given.command("status")
-    assert said == (
-        "./claw status fleet.yml --limit web --exclude web9 --set 'name=a b'"
-        " --set credentials.X.token=..."
-    )
-    assert given.command("up", "--dry", hosts=["a", "b"]).startswith(
-        "./claw up fleet.yml --limit a,b --set"
-    )
-    assert Given().command("up") == "./claw up"

@@ -11,6 +11,7 @@ from paramiko.hostkeys import HostKeyEntry
 from pyinfra.api.inventory import Inventory
 
 from toolkit import host_keys
+from toolkit.given import Given
 from toolkit.host_keys import Keys
 
 EC, OTHER_EC, RSA = ECDSAKey.generate(), ECDSAKey.generate(), RSAKey.generate(2048)
@@ -82,19 +83,19 @@ Host far
 
 
 @pytest.mark.parametrize(
-    ("reason", "several", "command"),
+    ("reason", "target", "command"),
     [
-        ("StrictPolicy: No host key for 203.0.113.7 found in known_hosts", False, "fleet.yml"),
-        ("No host key for 203.0.113.7 found", True, "fleet.yml --limit far"),
-        ("No host key for [203.0.113.1]:2222 found", True, "me@jump --set ssh_config_file={file}"),
-        ("(Host key for 203.0.113.7 does not match.)", False, "fleet.yml --replace"),
+        ("StrictPolicy: No host key for 203.0.113.7 found in known_hosts", "far", "far"),
+        ("No host key for 203.0.113.7 found", "fleet.yml", "fleet.yml --limit far"),
+        ("No host key for [203.0.113.1]:2222 found", "far", "me@jump --set ssh_config_file={file}"),
+        ("(Host key for 203.0.113.7 does not match.)", "far", "far --replace"),
     ],
 )
-def test_advice_names_the_command_for_the_host_or_its_jump_host(tmp_path, reason, several, command):
+def test_advice_names_the_command_for_the_host_or_its_jump_host(tmp_path, reason, target, command):
     file = tmp_path / "config"
     file.write_text(CONFIG)
     (host,) = Inventory(([("far", {"ssh_config_file": str(file)})], {}))
-    said = host_keys.advice(host, reason, "fleet.yml", several)
+    said = host_keys.advice(host, reason, Given(target))
     assert said is not None
     assert said.endswith(f": ./claw trust {command.format(file=file)}")
     assert ("CHANGED" in said) is ("replace" in command)
@@ -102,4 +103,4 @@ def test_advice_names_the_command_for_the_host_or_its_jump_host(tmp_path, reason
 
 def test_no_advice_on_what_has_nothing_to_do_with_keys():
     (host,) = Inventory((["far"], {}))
-    assert host_keys.advice(host, "Connection refused", "far", False) is None
+    assert host_keys.advice(host, "Connection refused", Given("far")) is None

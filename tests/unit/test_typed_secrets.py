@@ -15,7 +15,8 @@ import pytest
 import yaml
 
 from toolkit import reports, typed_secrets
-from toolkit.reports import Given, Report
+from toolkit.given import Given
+from toolkit.reports import Report
 from toolkit.settings import Settings
 from toolkit.terminal import Screen
 
