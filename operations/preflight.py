@@ -26,7 +26,7 @@ from pyinfra.api.state import State
 from pyinfra.connectors import util
 from pyinfra.context import ctx_host
 
-from operations import answers, private, snapshot
+from operations import answers, snapshot
 from operations.answers import printable
 from toolkit.settings import Settings, settings_for
 
@@ -63,7 +63,10 @@ class PreflightError(PyinfraError):
 
 
 Check = Callable[[Settings, dict[str, str]], Iterable[Problem]]
+Ask = Callable[[Settings], str]
+Keep = Callable[[Settings, str, dict[str, str]], object]
 _checks: list[Check] = []
+_apart: list[tuple[Ask, Keep]] = []
 _results: dict[int, AsyncResult] = {}
 _isolated: set[int] = set()
 
@@ -72,6 +75,15 @@ def check(function: Check) -> Check:
     """Register a check: it takes the settings and the snapshot and yields `Problem`s."""
     _checks.append(function)
     return function
+
+
+def ask_apart(ask: Ask, keep: Keep) -> None:
+    """Register a question that no snapshot may hold, asked at the same time: a round trip more.
+
+    `ask(settings)` returns what the current host answers; `keep(settings, answer, snapshot)` reads
+    it before the checks.
+    """
+    _apart.append((ask, keep))
 
 
 def isolate(state: State) -> None:
@@ -152,25 +164,25 @@ def _problems_of(state: State, host: Host) -> list[Problem]:
 
 def _looked_at(host: Host) -> list[Problem]:
     settings = settings_for(host)
-    # At the same time as the snapshot: what it costs is a round trip more.
-    asked = gevent.spawn(_ask, host, settings)
+    apart = [(gevent.spawn(_ask, host, ask, settings), keep) for ask, keep in _apart]
     before = time.time()
-    answers = snapshot.read(host)  # if that fails, the other ends by itself, in its own time
+    answers = snapshot.read(host)  # if that fails, the others end by themselves, in their own time
     after = time.time()
-    said = asked.get()
-    if isinstance(said, Exception):
-        raise said
-    private.keep(settings, said, answers)
+    for asked, keep in apart:
+        said = asked.get()
+        if isinstance(said, Exception):
+            raise said
+        keep(settings, said, answers)
     found = list(clock_problems(answers, before, after))
     for function in _checks:
         found += function(settings, answers)
     return found
 
 
-def _ask(host: Host, settings: Settings) -> str | Exception:
+def _ask(host: Host, ask: Ask, settings: Settings) -> str | Exception:
     with ctx_host.use(host):
         try:
-            return private.ask(settings)
+            return ask(settings)
         except Exception as error:  # gevent would print it
             return error
 

@@ -20,7 +20,7 @@ import json5
 from pyinfra import host
 from pyinfra.api.exceptions import PyinfraError
 
-from operations import includes, shape, snapshot, templates
+from operations import includes, preflight, shape, snapshot, templates
 from operations.answers import printable
 from toolkit import dotenv
 from toolkit.settings import Settings
@@ -164,6 +164,9 @@ def keep(settings: Settings, answer: str, answers: dict[str, str]) -> Private:
         content = replace(content, **_with_included(settings, content))
     host.connector_data[_CACHE] = (answers, content)
     return content
+
+
+preflight.ask_apart(ask, keep)
 
 
 def _with_included(settings: Settings, content: Private) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from toolkit import commands, targets
 from toolkit.given import Given
 from toolkit.inventory_view import SECRET
 from toolkit.options import TARGET_HELP, fail, leave, target_options
-from toolkit.settings import Settings
+from toolkit.settings import Settings, checks
 from toolkit.settings.layers import connector_types
 from toolkit.settings.sources import HIDDEN, leaves, resolved
 
@@ -79,7 +79,8 @@ def document(
     for name, (reached, deployed) in hosts.items():
         try:
             settings, left_out = chosen(deployed)
-            Settings.model_validate(settings)
+            if any(checks.problems(Settings.model_validate(settings))):
+                raise ValueError
         except (ValueError, TypeError, AttributeError, RecursionError):
             raise ValueError(f"{name}: what it says of its last deploy are no settings") from None
         entries[name] = {**settings, **reached}

@@ -7,17 +7,13 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from toolkit.settings import paths, sandbox_checks
+from toolkit.settings.model import Settings
 from toolkit.settings.paths import STATE, Inconsistency
 from toolkit.settings.types import memory_bytes
 from toolkit.settings.validators import SECRET_NAME
-
-if TYPE_CHECKING:
-    from toolkit.settings.model import Settings
-
-INCONSISTENT = "inconsistent_settings"
 
 OWNED_CONFIGURATION = {
     "gateway.mode": "always local",

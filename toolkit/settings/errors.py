@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
@@ -52,30 +53,23 @@ class SettingsError(PyinfraError):
 
 def validate(host: str, merged: Merged) -> tuple[Settings | None, list[Problem]]:
     """Return the settings of `host`, or nothing and everything that is wrong with them."""
+    wrong: list[Any] = []
+    settings: Settings | None = None
     try:
-        return Settings.model_validate(merged.data), []
+        settings = Settings.model_validate(merged.data)
     except ValidationError as error:
-        errors = error.errors(include_url=False)
-    wrong = [item for item in errors if item["type"] != checks.INCONSISTENT]
+        wrong = error.errors(include_url=False)
     problems = [Problem(host, dotted(item["loc"]), _message(item, merged)) for item in wrong]
+    dropped = [item["loc"] for item in wrong]
     if wrong:
         # Values that contradict each other are to be in the same report, so the rest is
         # validated without the wrong ones.
-        dropped = [item["loc"] for item in wrong]
-        try:
-            Settings.model_validate(_without(merged.data, dropped))
-            errors = []
-        except ValidationError as error:
-            errors = error.errors(include_url=False)
-    else:
-        dropped = []
-    for item in errors:
-        for found in item.get("ctx", {}).get("problems", ()):
-            if not _concerns(found.keys, dropped):
-                problems.append(
-                    Problem(host, found.keys[0], found.message + _origins(found, merged))
-                )
-    return None, problems
+        with contextlib.suppress(ValidationError):
+            settings = Settings.model_validate(_without(merged.data, dropped))
+    for found in checks.problems(settings) if settings else ():
+        if not _concerns(found.keys, dropped):
+            problems.append(Problem(host, found.keys[0], found.message + _origins(found, merged)))
+    return (None if problems else settings), problems
 
 
 def dotted(location: Iterable[str | int]) -> str:

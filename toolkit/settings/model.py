@@ -9,10 +9,8 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import Field
 
-from toolkit.settings import checks
 from toolkit.settings.egress import Egress
 from toolkit.settings.sandbox import Sandbox
 from toolkit.settings.section import Section
@@ -220,15 +218,6 @@ class Settings(Section):
     onboarding: Onboarding = Onboarding()
     sandbox: Sandbox = Sandbox()
     egress: Egress = Egress()
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Settings:
-        if problems := list(checks.problems(self)):
-            message = "; ".join(f"{problem.keys[0]}: {problem.message}" for problem in problems)
-            raise PydanticCustomError(
-                checks.INCONSISTENT, "{message}", {"message": message, "problems": problems}
-            )
-        return self
 
     @property
     def project_directory(self) -> str:

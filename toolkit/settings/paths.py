@@ -6,12 +6,9 @@ import posixpath
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import permutations
-from typing import TYPE_CHECKING
 
+from toolkit.settings.model import Settings
 from toolkit.settings.types import parse_mount
-
-if TYPE_CHECKING:
-    from toolkit.settings.model import Settings
 
 STATE = "/home/node/.openclaw"
 WORKSPACE = f"{STATE}/workspace"

@@ -8,16 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
 
 from toolkit.settings import sandbox_mounts
+from toolkit.settings.model import Settings
 from toolkit.settings.paths import STATE, Inconsistency, inside
 from toolkit.settings.sandbox_types import parse_tmpfs, tool_matches
 from toolkit.settings.sandbox_view import View, views
 from toolkit.settings.types import memory_bytes, parse_mount
-
-if TYPE_CHECKING:
-    from toolkit.settings.model import Settings
 
 WRITING_TOOLS = ("write", "edit", "apply_patch")
 _PACKAGES = re.compile(r"(^|[\s;&|(])(apt|apt-get|apk|dnf|yum)\s")

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
+from toolkit.settings.model import Settings
 from toolkit.settings.paths import Inconsistency, inside
 from toolkit.settings.sandbox_types import parse_tmpfs
 from toolkit.settings.sandbox_view import View
 from toolkit.settings.types import parse_mount
 from toolkit.settings.validators import SECRET_NAME
-
-if TYPE_CHECKING:
-    from toolkit.settings.model import Settings
 
 # OpenClaw's own list (docs: gateway/sandboxing/multiple-folders-for-one-agent), and the engine's.
 _BLOCKED = (
