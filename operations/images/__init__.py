@@ -17,9 +17,17 @@ from pyinfra import host
 from pyinfra.api.deploy import deploy
 
 from operations import files, preflight
+from operations.answers import printable
 from operations.images import gateway, registry, scripts, sharing, state
 from operations.images.identity import tag
-from operations.images.planning import context_files, paths, pending, plan, unreachable
+from operations.images.planning import (
+    context_files,
+    paths,
+    pending,
+    plan,
+    unreachable,
+    unreached_sources,
+)
 from operations.operation import operation
 from operations.preflight import Problem
 from toolkit import lock, releases, trees
@@ -58,6 +66,20 @@ def registry_problems(settings: Settings, answers: dict[str, str]) -> Iterable[P
             "check the name, the network and the host's proxies"
             + ("" if settings.gateway.source == "image" else ", or use base_images: bootstrap"),
             stops=bool(sure),
+        )
+
+
+@preflight.check
+def source_problems(settings: Settings, answers: dict[str, str]) -> Iterable[Problem]:
+    try:
+        said = unreached_sources(settings)
+    except (LockError, ReleaseError):
+        return  # named by `release_problems`
+    if said:
+        yield Problem(
+            printable(said, 400),
+            "add a source of Debian over http or https to the host's (a list of mirrors may be"
+            " a file, if it names one), or use base_images: registry",
         )
 
 

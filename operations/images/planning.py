@@ -62,6 +62,16 @@ def bootstrapped_base(settings: Settings) -> Base | None:
     return next((base for base in needed if base.bootstrapped and not available(base)), None)
 
 
+def unreached_sources(settings: Settings) -> str:
+    """Return why builds on the current host's own Debian cannot use its apt sources; nothing if
+    they can, or if there is no such build.
+    """
+    if not any(base.bootstrapped for function in _bases for base in function(settings)):
+        return ""
+    script = templates.render("images/sources.sh.j2", suite=identity.SUITE)
+    return snapshot.read_quietly(host, script).strip()
+
+
 @needed_bases
 def gateway_base(settings: Settings) -> Iterable[Base]:
     wanted = plan(settings)

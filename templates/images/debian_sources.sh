@@ -1,16 +1,36 @@
-# debian_sources SUITE: the Debian sources of this host, one per line, for another release of Debian.
-# Nothing on a host that is not Debian. Third parties reuse Debian's suite names, hence the origin.
+# debian_sources SUITE: the Debian sources of this host, one per line, for another release of Debian, as a container
+# reaches them; fails where it reaches none. Nothing on a host that is not Debian.
 debian_sources() (
   . /etc/os-release
   [ "$ID" = debian ] || exit 0
   [ -n "$(find /var/lib/apt/lists -maxdepth 1 -name '*_Packages*' -print -quit)" ] || apt_run apt-get -qq update >&2
+  # Third parties reuse Debian's suite names, hence the origin, which the lists tell.
+  debian_reached "$1" Debian
+)
+
+# debian_reached SUITE ORIGIN...: the same of those that have one of these origins; "" is that of a source without lists.
+debian_reached() (
+  . /etc/os-release
+  wanted=$1
+  shift
   apt-get indextargets --format '$(ORIGIN)|$(COMPONENT)|$(RELEASE)|$(REPO_URI)' 'Created-By: Packages' |
-    awk -F'|' -v own="$VERSION_CODENAME" -v suite="$1" '
-      $1 == "Debian" && $2 == "main" && $3 ~ "^(" own "|stable|oldstable)(-updates|-security)?$" {
+    awk -F'|' -v own="$VERSION_CODENAME" -v suite="$wanted" -v origins="|$(printf '%s|' "$@")" '
+      index(origins, "|" $1 "|") && $2 == "main" && $3 ~ "^(" own "|stable|oldstable)(-updates|-security)?$" {
         sub(/^[a-z]+/, suite, $3)
-        line = "deb " $4 " " $3 " main"
-        if (!seen[line]++) print line
-      }'
+        if (!seen[$3, $4]++) print $3 "|" $4
+      }' | {
+    found= only_here=
+    while IFS='|' read -r suite uri; do
+      address=$(reached_at "$uri")
+      if [ -z "$address" ]; then only_here="$only_here $uri"; continue; fi
+      echo "deb $address/ $suite main"
+      [ "$suite" != "$wanted" ] || found=yes
+    done
+    [ -n "$found" ] || [ -z "$only_here" ] || {
+      echo "no container reaches this host's apt sources of Debian:$only_here" | sed 's#://[^/@ ]*@#://#g' >&2
+      exit 1
+    }
+  }
 )
 
 # apt_settings DIRECTORY: what else this host's apt needs to reach its mirrors, for apt in a container: apt.conf (proxies,
