@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+from pathlib import Path
 from shlex import quote
 from typing import Any
 
 import pytest
 from pyinfra.context import ctx_host
 
-from operations import files, security
+from operations import access, files, security, templates
 from operations.security import KINDS, apparmor, seccomp
 from tests.operations.hosts import FakeHost, commands
 from toolkit.settings import Settings
@@ -131,3 +134,45 @@ def known(answers: Answers) -> FakeHost:
     there = FakeHost(executing=False)
     there.connector_data["openclaw_snapshot"] = (0.0, answers)
     return there
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="the script gives files to root")
+@pytest.mark.parametrize(
+    ("plain", "said"),
+    [
+        ("exit 125", "the engine can start no containers on this host, plain ones neither"),
+        ("echo Seccomp: 2", "the engine cannot use the system call profile gateway"),
+    ],
+)
+def test_a_host_that_starts_no_container_is_not_blamed_on_the_profile(
+    tmp_path: Path, plain: str, said: str
+) -> None:
+    docker = tmp_path / "bin" / "docker"
+    docker.parent.mkdir()
+    docker.write_text(f"""#!/bin/sh
+case "$*" in
+  *seccomp=*) echo 'runc create failed: operation not permitted' >&2; exit 125 ;;
+  run*) echo 'runc create failed: operation not permitted' >&2; {plain} ;;
+  import*) cat >/dev/null ;;
+esac
+""")
+    docker.chmod(0o755)
+    there = tmp_path / "security"
+    script = templates.render(
+        "security/seccomp.sh.j2",
+        docker=access.environment(Settings()),
+        name="openclaw",
+        directory=str(there),
+        profiles={"gateway": "{}"},
+    )
+    done = subprocess.run(
+        ["sh"],
+        input=script,
+        env={"PATH": f"{docker.parent}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1 and said in done.stderr, done.stderr
+    assert "operation not permitted" in done.stderr
+    assert not list(there.iterdir())
