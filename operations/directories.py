@@ -168,7 +168,7 @@ def created(settings: Settings) -> Generator:
     user = access.owner(settings)
     directories = wanted(settings, user, access.engine_group(settings))
     # What a gateway uses until it is stopped is moved then, by the activation.
-    moving = container_user.moving(settings, user)
+    moving = None if access.own_engine(settings) else container_user.moving(settings, user)
     commands = [
         _install(settings, directory)
         for directory in directories
