@@ -15,7 +15,7 @@ from operations.preflight import Problem
 from toolkit import dotenv
 from toolkit.patterns import shown
 from toolkit.settings import Settings, environment
-from toolkit.settings.paths import STATE
+from toolkit.settings.paths import state_in_gateway, workspace_in_gateway
 
 FILE, NAME, PROFILES, SEPARATOR = (
     "COMPOSE_FILE",
@@ -25,14 +25,6 @@ FILE, NAME, PROFILES, SEPARATOR = (
 )
 COMMAND_LINE = "cli"
 """The profile of the service that is run for one command, and never started with the gateway."""
-IN_CONTAINER = {
-    "OPENCLAW_STATE_DIR": STATE,
-    "OPENCLAW_CONFIG_PATH": f"{STATE}/openclaw.json",
-    "OPENCLAW_HOME": "/home/node",
-    "OPENCLAW_WORKSPACE_DIR": f"{STATE}/workspace",
-    "OPENCLAW_PROFILE": "default",
-}
-"""What OpenClaw takes its places from (docs: help/environment), and where they are here."""
 ELSEWHERE = ("directories.", "home_volume", "extra_mounts")
 """Settings that say where the state is; OpenClaw's own Docker set-up has them in its `.env`."""
 
@@ -102,15 +94,16 @@ def override_problems(settings: Settings, answers: Mapping[str, str]) -> Iterabl
 
 def place_problems(settings: Settings, there: Mapping[str, str], path: str) -> Iterable[Problem]:
     """Say what the gateway would take for the place of its state, or the user for it."""
-    for key, place in IN_CONTAINER.items():
+    places = in_gateway(settings)
+    for key, place in places.items():
         if there.get(key) and there[key] != place:
             yield Problem(
-                f"{path}: {key} is {shown(there[key])}, where the gateway's container has nothing"
-                f" of the host; there it is {place}",
+                f"{path}: {key} is {shown(there[key])}, where the gateway would look for what is at"
+                f" its own {place}",
                 f"remove the line; {_setting(key)}",
             )
     for key, value in there.items():
-        for found in [] if key in IN_CONTAINER else environment.read({key: value}).layer.origins:
+        for found in [] if key in places else environment.read({key: value}).layer.origins:
             setting = ".".join(found)
             if setting.startswith(ELSEWHERE) and not _same(settings, setting, key, value):
                 yield Problem(
@@ -118,6 +111,18 @@ def place_problems(settings: Settings, there: Mapping[str, str], path: str) -> I
                     f" say {setting}: {shown(_in_force(settings, setting))}",
                     f"set {setting} in the inventory, or remove the line",
                 )
+
+
+def in_gateway(settings: Settings) -> dict[str, str]:
+    """Return what OpenClaw takes its places from (docs: help/environment), and where they are."""
+    state = state_in_gateway(settings)
+    return {
+        "OPENCLAW_STATE_DIR": state,
+        "OPENCLAW_CONFIG_PATH": f"{state}/openclaw.json",
+        "OPENCLAW_HOME": state.rpartition("/")[0],
+        "OPENCLAW_WORKSPACE_DIR": workspace_in_gateway(settings),
+        "OPENCLAW_PROFILE": "default",
+    }
 
 
 def with_compose_file(settings: Settings, text: str) -> str:

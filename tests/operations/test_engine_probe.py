@@ -59,7 +59,8 @@ def test_containerd_is_asked_where_it_keeps_images(tmp_path: Path, snapshotter: 
 def test_helpers_that_are_there_are_none_to_name(tmp_path: Path) -> None:
     found = asked(tmp_path, {"docker": ""}, LOGINS)
     assert [one.strip() for one in found.helpers] == ["none-here", "gc gcr.io"]
-    assert asked(tmp_path, {"docker": ""}, "no json").helpers == ()
+    for nothing in ("no json", '{"credsStore": "", "credHelpers": {}}'):
+        assert asked(tmp_path, {"docker": ""}, nothing).helpers == ()
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ def problems(
         ("COMPOSE_FILE=docker-compose.yml;mine.yml", "without docker-compose.yml"),
         ("COMPOSE_PROFILES=monitoring,cli", "COMPOSE_PROFILES has cli"),
         ("COMPOSE_PROFILES=*", "COMPOSE_PROFILES has cli"),
-        ("OPENCLAW_STATE_DIR=/root/.openclaw", "there it is /home/node/.openclaw"),
+        ("OPENCLAW_STATE_DIR=/root/.openclaw", "at its own /home/node/.openclaw"),
         ("OPENCLAW_PROFILE=dev", "OPENCLAW_PROFILE is 'dev'"),
         ("OPENCLAW_WORKSPACE_DIR=/root/work", "directories.workspace in the settings"),
         ("OPENCLAW_CONFIG_DIR=/root/.openclaw", "directories.config: '/var/lib/openclaw/config'"),
