@@ -29,7 +29,7 @@ ELSEWHERE = ("directories.", "home_volume", "extra_mounts")
 """Settings that say where the state is; OpenClaw's own Docker set-up has them in its `.env`."""
 
 
-@snapshot.probe("override")
+@snapshot.probe("user-override")
 def override_probe(settings: Settings) -> str:
     """What Compose makes of the user's override: `name=NAME`, or `refused=` and what it says."""
     return templates.render(
@@ -81,7 +81,7 @@ def compose_problems(settings: Settings, there: Mapping[str, str], path: str) ->
 
 
 def override_problems(settings: Settings, answers: Mapping[str, str]) -> Iterable[Problem]:
-    word, _, said = answers.get("override", "").strip().partition("=")
+    word, _, said = answers.get("user-override", "").strip().partition("=")
     path = project.path(settings, project.OVERRIDE)
     if word == "refused":
         yield Problem(f"Compose refuses {path}: {shown(said)}", "correct it, or move it away")

@@ -21,7 +21,7 @@ def problems(
     monkeypatch: pytest.MonkeyPatch, text: str, override: str = "", **given: Any
 ) -> list[tuple[str, str]]:
     monkeypatch.setattr(snapshot, "read_quietly", lambda *_: private_answer(text, None, ""))
-    answers = {"private": "absent\nabsent", "override": override, "files": ""}
+    answers = {"private": "absent\nabsent", "user-override": override, "files": ""}
     wanted = Settings.model_validate(given)
     monkeypatch.setattr(snapshot, "settings_for", lambda _: wanted)
     with ctx_host.use(FakeHost(answers)):
