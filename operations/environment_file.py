@@ -25,6 +25,7 @@ FILE, NAME, PROFILES, SEPARATOR = (
 )
 COMMAND_LINE = "cli"
 """The profile of the service that is run for one command, and never started with the gateway."""
+ENGINE = ("DOCKER_HOST", "DOCKER_CONTEXT")
 ELSEWHERE = ("directories.", "home_volume", "extra_mounts")
 """Settings that say where the state is; OpenClaw's own Docker set-up has them in its `.env`."""
 
@@ -101,6 +102,13 @@ def place_problems(settings: Settings, there: Mapping[str, str], path: str) -> I
                 f"{path}: {key} is {shown(there[key])}, where the gateway would look for what is at"
                 f" its own {place}",
                 f"remove the line; {_setting(key)}",
+            )
+    for key in ENGINE if settings.sandbox.enabled else ():
+        if there.get(key):
+            yield Problem(
+                f"{path}: {key} is {shown(there[key])}, and the gateway would make its sandboxes"
+                " on another engine than the deployment's",
+                "remove the line; sandbox.socket and engine.socket say which engine that is",
             )
     for key, value in there.items():
         for found in [] if key in places else environment.read({key: value}).layer.origins:

@@ -71,6 +71,13 @@ def test_other_lines_are_the_user_s(monkeypatch: pytest.MonkeyPatch, text: str) 
     assert problems(monkeypatch, text) == []
 
 
+def test_sandboxes_are_made_on_the_deployment_s_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "DOCKER_HOST=tcp://elsewhere:2375\n"
+    ((what, _),) = problems(monkeypatch, text, sandbox={"enabled": True, "socket": "socket"})
+    assert "DOCKER_HOST is 'tcp://elsewhere:2375'" in what
+    assert problems(monkeypatch, text) == []  # without sandboxes it is for the user's own tools
+
+
 def test_the_user_s_own_files_need_the_extra_one(monkeypatch: pytest.MonkeyPatch) -> None:
     text = "COMPOSE_FILE=docker-compose.yml:mine.yml\n"
     ((what, fix),) = problems(monkeypatch, text, home_volume="claw_home")
