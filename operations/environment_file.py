@@ -106,8 +106,8 @@ def place_problems(settings: Settings, there: Mapping[str, str], path: str) -> I
     for key in ENGINE if settings.sandbox.enabled else ():
         if there.get(key):
             yield Problem(
-                f"{path}: {key} names an engine, and the gateway would make its sandboxes there, not"
-                " on the deployment's",
+                f"{path}: {key} names an engine, and the gateway would make its sandboxes there,"
+                " not on the deployment's",
                 "remove the line; sandbox.socket and engine.socket say which engine that is",
             )
     for key, value in there.items():

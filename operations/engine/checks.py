@@ -15,6 +15,8 @@ from operations.system import IMAGES, Disk, System, disk_problems
 from toolkit.patterns import shown
 from toolkit.settings import Settings
 
+PODMAN = "podman-docker"
+
 
 @preflight.check
 def engine_problems(settings: Settings, answers: dict[str, str]) -> Iterable[Problem]:
@@ -32,6 +34,12 @@ def engine_problems(settings: Settings, answers: dict[str, str]) -> Iterable[Pro
     }[wanted.source](settings, engine, there, wanted)
     if settings.engine.socket in DEFAULT_SOCKETS and not rootless:
         yield from others_problems(engine)
+    if PODMAN in there.versions and wanted.missing and settings.engine.source != "official":
+        yield Problem(
+            f"{PODMAN} is installed, so that `docker` is Podman on the host, and would be replaced",
+            f"remove it (apt-get remove {PODMAN}; Podman and its containers stay), or set"
+            " engine.source to official, which does",
+        )
     yield from owner_problems(settings, engine)
     yield from login_problems(settings, engine)
     if images := images_disk(engine, settings, wanted):

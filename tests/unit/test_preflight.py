@@ -280,6 +280,15 @@ def test_replacing_packages_is_announced_and_does_not_stop() -> None:
     assert warning.what == "Docker's packages replace docker.io, runc; 2 running containers stop"
 
 
+def test_podman_under_docker_s_name_is_not_replaced_unasked() -> None:
+    there = "installed podman-docker 4.3.1"
+    for answer in ("repository=reachable", "repository=Could not resolve"):
+        (problem,) = [one for one in engine_problems(answer, there) if one.stops]
+        assert problem.what.startswith("podman-docker is installed")
+    (warning,) = engine_problems("repository=reachable", there, source="official")
+    assert not warning.stops
+
+
 def test_distribution_s_engine_does_not_replace_a_newer_one() -> None:
     (problem,) = engine_problems(
         "installed=\nserver=28.1", "installed docker-ce 28", source="distro"
