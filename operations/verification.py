@@ -24,6 +24,7 @@ from operations import access, activation, compose, network, runtime, service, s
 from operations.check import Check, Outcome, counting
 from operations.operation import operation
 from operations.sandbox import proof
+from operations.waits import waiting
 from toolkit.settings import Settings
 from toolkit.settings.types import memory_bytes
 
@@ -111,9 +112,10 @@ def look(settings: Settings, ask: bool, judges: bool, prove: bool) -> list[Check
     checks = from_snapshot(settings)
     running = activation.running().status == "running"
     if ask:
-        answer = snapshot.read_quietly(
-            host, f"sh -c {quote(script(settings, judges))}", JUDGES_SECONDS
-        )
+        command = f"sh -c {quote(script(settings, judges))}"
+        heard = ", and OpenClaw's judges: config validate, security audit, doctor" if judges else ""
+        with waiting(f"the gateway's answers from outside and inside{heard}"):
+            answer = snapshot.read_quietly(host, command, JUDGES_SECONDS)
         asked = parse(answer)
         names = {check.name for check in asked}
         checks = [check for check in checks if check.name not in names] + asked

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shlex
 import signal
 import sys
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from pyinfra.api.host import Host
 from pyinfra.api.output import set_echo, set_formatter
 
 from toolkit import targets, typed_secrets, verbs
-from toolkit.display import Display, split_prefix
+from toolkit.display import Display, LiveDisplay, split_prefix
 from toolkit.errors import explain
 from toolkit.given import Given
 from toolkit.options import (
@@ -34,9 +35,11 @@ from toolkit.session import Options, Session
 from toolkit.settings import settings_for
 from toolkit.settings.sources import resolved, sources_in_use
 from toolkit.status_table import status_table
-from toolkit.terminal import Screen, plain, unguarded
+from toolkit.terminal import Screen, plain, said, unguarded
 
 ERROR_MARK = "\x1f"
+SILENT_SECONDS = 2.0
+"""A verb that takes longer says what it waits for."""
 
 
 @click.command(epilog=TARGET_HELP)
@@ -47,7 +50,7 @@ def status(target: str | None, as_json: bool, **options: Any) -> None:
 
     Exit code 0 if the gateway of every host is ready, else 1.
     """
-    answers = ask(target, verbs.status, as_json=as_json, **options)
+    answers = ask(target, verbs.status, "Looking at what runs", **options)
     if as_json:
         hosts = {name: answer.value or {"error": answer.error} for name, answer in answers.items()}
         sys.stdout.write(json.dumps({"hosts": hosts}, indent=2) + "\n")
@@ -61,7 +64,7 @@ def status(target: str | None, as_json: bool, **options: Any) -> None:
 @target_options
 def token(target: str | None, **options: Any) -> None:
     """Print the gateway's token (with several hosts: HOST, a tab, TOKEN)."""
-    answers = ask(target, verbs.token, **options)
+    answers = ask(target, verbs.token, "Reading the token", **options)
     for name, answer in answers.items():
         if answer.value:
             print(f"{name}\t{answer.value}" if len(answers) > 1 else answer.value)
@@ -86,7 +89,7 @@ def logs(target: str | None, follow: bool, tail: int, **options: Any) -> None:
     def command(host: Host) -> str:
         return verbs.log_command(settings_for(host), follow, tail, _made_by(given, host))
 
-    _run_command(target, command, hang_up=follow, **options)
+    _run_command(target, command, "Reading the gateway's log", hang_up=follow, **options)
 
 
 @click.command("cli", epilog=TARGET_HELP)
@@ -110,7 +113,7 @@ def openclaw_cli(target: str | None, **options: Any) -> None:
     def command(host: Host) -> str:
         return verbs.cli_command(settings_for(host), arguments, terminal, _made_by(given, host))
 
-    _run_command(target, command, terminal=terminal, **options)
+    _run_command(target, command, f"openclaw {shlex.join(arguments)}", terminal, **options)
 
 
 @click.command(epilog=TARGET_HELP)
@@ -126,7 +129,7 @@ def onboard(target: str | None, **options: Any) -> None:
     def command(host: Host) -> str:
         return verbs.onboard_command(settings_for(host), arguments, _made_by(given, host))
 
-    _run_command(target, command, terminal=True, **options)
+    _run_command(target, command, "openclaw onboard", terminal=True, **options)
 
 
 @click.command(epilog=TARGET_HELP)
@@ -152,9 +155,14 @@ def opened(
     limit: tuple[str, ...],
     exclude: tuple[str, ...],
     verbose: int,
+    moving: bool = False,
 ) -> Session:
-    """Return a session with the target's hosts and their settings; leaves if they are wrong."""
-    display = Display(ERRORS, verbose)
+    """Return a session with the target's hosts and their settings; leaves if they are wrong.
+
+    `moving`: a terminal shows what is waited for in lines that move.
+    """
+    kind = LiveDisplay if moving and ERRORS.is_terminal and verbose == 0 else Display
+    display = kind(ERRORS, verbose, SILENT_SECONDS)
     options = Options(
         target,
         overrides(assignments),
@@ -165,7 +173,7 @@ def opened(
         given=Given(target, assignments, limit, exclude),
     )
     session = Session(options, display)
-    gevent.signal_handler(signal.SIGINT, leave, INTERRUPTED)
+    gevent.signal_handler(signal.SIGINT, _interrupted, display)
     try:
         session.open()
     except Exception as error:
@@ -174,11 +182,19 @@ def opened(
 
 
 def ask(
-    target: str | None, question: Callable[[Host], Any], as_json: bool = False, **options: Any
+    target: str | None, question: Callable[[Host], Any], what: str, **options: Any
 ) -> dict[str, verbs.Answer]:
-    """Return every host's answer to a question; nothing but that goes to standard output."""
+    """Return every host's answer to a question; nothing goes to standard output.
+
+    `what` is shown on standard error when it takes more than two seconds, with the hosts.
+    """
     with contextlib.redirect_stdout(sys.stderr):
-        return verbs.ask(opened(target, **options), question)
+        return verbs.ask(opened(target, **options, moving=True), question, what)
+
+
+def _interrupted(display: Display) -> None:
+    display.__exit__()
+    leave(INTERRUPTED)
 
 
 def report(
@@ -205,11 +221,12 @@ def report(
 def _run_command(
     target: str | None,
     command: Callable[[Host], str],
+    what: str,
     terminal: bool = False,
     hang_up: bool = False,
     **options: Any,
 ) -> None:
-    """Run a shell command on the hosts and exit as it does.
+    """Run a shell command on the hosts and exit as it does; `what` is its name for people.
 
     One host gets our terminal (or, on this machine, our pipes); several are asked at once, each
     line with its host's name. `hang_up`: end the command when the connection ends.
@@ -220,6 +237,8 @@ def _run_command(
     first = session.hosts[0]
     if len(session.hosts) == 1 and (terminal or targets.is_local(first)):
         line = command(first)
+        if sys.stderr.isatty() and options["verbose"] >= 0:
+            ERRORS.print(said(f"… {what} on {first.name}", "dim"))
         if not terminal and (sys.stdout.isatty() or sys.stderr.isatty()):
             leave(verbs.show(first, line))
         try:
@@ -232,7 +251,7 @@ def _run_command(
     def run(host: Host) -> int:
         return verbs.stream(host, command(host), terminal=hang_up)
 
-    answers = verbs.ask(session, run)
+    answers = verbs.ask(session, run, what)
     _report_errors(answers, exit_code=max(answer.value or 0 for answer in answers.values()))
 
 
@@ -245,6 +264,8 @@ def _write_line(session: Session) -> Callable[..., None]:
         text = text.removeprefix(ERROR_MARK).rstrip("\r")
         if text.startswith(verbs.EXIT_MARK):
             return
+        if session.display.awaited:
+            session.display.awaited.pop(host, None)
         # For a program, such as a pager or a file, it is as the host said it.
         text, stream = (plain(text), stream) if stream.isatty() else (text, unguarded(stream))
         print(f"[{host}] {text}" if several else text, file=stream)

@@ -6,7 +6,7 @@ import logging
 import re
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -26,7 +26,10 @@ TAIL_LINES = 30
 HEARTBEAT_SECONDS = 15
 REFRESH_SECONDS = 0.125
 ANNOUNCE_AFTER_SECONDS = 1.0
+MOST_NAMED = 5
+"""Hosts that a line names; the others are counted."""
 _BUILD_STEP = re.compile(r"#(\d+) (\[.+\] .+)$")
+_STEP_ENDED = re.compile(r"#(\d+) (?:DONE|CACHED|ERROR|CANCELED)\b")
 
 
 @dataclass
@@ -36,6 +39,7 @@ class Running:
     name: str
     started: float = field(default_factory=time.monotonic)
     last_line: str = ""
+    step: dict[str, str] = field(default_factory=dict)
     tail: deque[str] = field(default_factory=lambda: deque(maxlen=TAIL_LINES))
     steps: set[str] = field(default_factory=set)
     announced: bool = False
@@ -44,6 +48,20 @@ class Running:
     @property
     def seconds(self) -> float:
         return time.monotonic() - self.started
+
+    @property
+    def doing(self) -> str:
+        """What it is at: the newest step of a build that goes on, or its last line."""
+        return next(reversed(self.step.values()), self.last_line)
+
+    def said(self, line: str) -> None:
+        """Note a line of its output."""
+        self.last_line = line
+        self.tail.append(line)
+        if begun := _BUILD_STEP.match(line):
+            self.step.setdefault(begun[1], begun[2])
+        elif ended := _STEP_ENDED.match(line):
+            self.step.pop(ended[1], None)
 
 
 def clean(line: str) -> str:
@@ -56,13 +74,25 @@ class Display:
 
     Args:
         console: where to.
-        verbosity: 0 to 3, as pyinfra's `-v`: its notes, its commands, their output.
+        verbosity: 0 to 3, as pyinfra's `-v`: its notes, its commands, their output; below 0
+            nothing of what goes well.
+        announce_after: seconds before something that goes on is shown.
         redactions: texts never shown (the toolkit's own markers in commands).
+        awaited: the hosts that a phase still waits for; None: it is about none.
+        waits: returns what a host is waited for, '' where that is not known.
     """
 
-    def __init__(self, console: Console, verbosity: int = 0) -> None:
+    def __init__(
+        self,
+        console: Console,
+        verbosity: int = 0,
+        announce_after: float = ANNOUNCE_AFTER_SECONDS,
+    ) -> None:
         self.console = console
         self.verbosity = verbosity
+        self.announce_after = announce_after
+        self.awaited: dict[str, None] | None = None
+        self.waits: Callable[[str], str] = lambda host: ""
         self.redactions: list[str] = []
         self.hosts: list[str] = []
         self.running: dict[str, Running] = {}
@@ -101,6 +131,11 @@ class Display:
             line.finish(text, failed)
             self._finished(host, line)
 
+    def progress(self, text: str, style: str = "", host: str = "") -> None:
+        """Print a line about something that goes well, unless nobody wants to hear of it."""
+        if self.verbosity >= 0:
+            self.for_host(host, text, style)
+
     def begin(self, host: str, name: str) -> None:
         """An operation starts on a host."""
         self.running[host] = Running(name)
@@ -114,8 +149,7 @@ class Display:
         line = clean(line)
         current = self.running.get(host)
         if current and not line.startswith(">>> "):
-            current.last_line = line
-            current.tail.append(line)
+            current.said(line)
         if shown or self.verbosity >= 3 or line.startswith(">>> "):
             self.for_host(host, f"    {line}", "dim")
         elif current:
@@ -130,9 +164,9 @@ class Display:
         if failed:
             self.for_host(host, f"✗ {current.name} ({duration(current.seconds)})", "bold red")
         elif changed and not self._moving(host):
-            self.for_host(host, f"✓ {current.name} ({duration(current.seconds)})", "green")
+            self.progress(f"✓ {current.name} ({duration(current.seconds)})", "green", host)
         elif (current.announced and not self._moving(host)) or self.verbosity:
-            self.for_host(host, f"= {current.name} ({duration(current.seconds)})", "dim")
+            self.progress(f"= {current.name} ({duration(current.seconds)})", "dim", host)
         return list(current.tail)
 
     def _moving(self, host: str) -> bool:
@@ -160,19 +194,31 @@ class Display:
     def _finished(self, host: str, line: HostLine) -> None:
         seconds = line.elapsed()
         if line.mark == "✓" and seconds is not None:  # what failed has its line already
-            self.for_host(host, f"{line.mark} {line.text} ({duration(seconds)})", "bold")
+            self.progress(f"{line.mark} {line.text} ({duration(seconds)})", "bold", host)
 
     def _build_step(self, host: str, current: Running, line: str) -> None:
         step = _BUILD_STEP.match(line)
         if step and step[1] not in current.steps:
             current.steps.add(step[1])
             self._announce(host, current)
-            self.for_host(host, f"    {line}", "dim")
+            self.progress(f"    {line}", "dim", host)
 
     def _announce(self, host: str, current: Running) -> None:
         if not current.announced:
             current.announced = True
-            self.for_host(host, f"… {current.name}")
+            awaited = "" if host else self._awaited()
+            self.progress(f"… {current.name}{awaited and f': {awaited}'}", host=host)
+
+    def _awaited(self) -> str:
+        """Return which hosts the phase waits for, and for what."""
+        names = list(self.awaited or ())
+        words = [f"{name}{(what := self.waits(name)) and f' ({what})'}" for name in names]
+        more = [f"{len(words) - MOST_NAMED} more"] if len(words) > MOST_NAMED else []
+        return ", ".join([*words[:MOST_NAMED], *more])
+
+    def _doing(self, host: str, current: Running) -> str:
+        """Return what something that goes on is waiting for."""
+        return (self.waits(host) or current.doing) if host else self._awaited()
 
     def _tick(self) -> None:
         while True:
@@ -181,13 +227,16 @@ class Display:
 
     def _refresh(self) -> None:
         for host, current in list(self.running.items()):
-            if current.seconds >= ANNOUNCE_AFTER_SECONDS:
+            if not host and self.awaited == {}:
+                continue  # all have answered, and what they say is shown
+            if current.seconds >= self.announce_after:
                 self._announce(host, current)
             if current.seconds >= HEARTBEAT_SECONDS * (current.heartbeats + 1):
                 current.heartbeats += 1
                 elapsed = HEARTBEAT_SECONDS * current.heartbeats
-                last = f": {current.last_line}" if current.last_line else ""
-                self.for_host(host, f"    still running, {elapsed} s{last}", "dim")
+                where = f" on {host}" if host and len(self.hosts) == 1 else ""
+                doing = self._doing(host, current) or current.name
+                self.progress(f"    still running, {elapsed} s{where}: {doing}", "dim", host)
 
 
 class LiveDisplay(Display):
@@ -237,15 +286,15 @@ class LiveDisplay(Display):
             width, height = self.console.size
             rows.append(table(self.fleet, self._spinner, width, height))
         for host, current in self.running.items():
-            if host in self.fleet:
+            if host in self.fleet or current.seconds < self.announce_after:
                 continue
             label = f"[{host}] {current.name}" if host and len(self.hosts) > 1 else current.name
             grid = Table.grid(padding=(0, 1))
             grid.add_row(self._spinner, said(f"{label}  {duration(current.seconds)}", no_wrap=True))
             rows.append(grid)
-            if current.last_line:
+            if doing := self._doing(host, current):
                 width = max(10, self.console.width - 6)
-                rows.append(said(f"    {current.last_line[:width]}", "dim", no_wrap=True))
+                rows.append(said(f"    {doing[:width]}", "dim", no_wrap=True))
         return Group(*rows)
 
 

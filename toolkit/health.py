@@ -17,13 +17,14 @@ from operations.preflight import Problem
 from operations.sandbox import running
 from operations.sandbox.doctor import findings
 from operations.sandbox.running import Sandbox
+from operations.waits import waiting
 from toolkit import commands
 from toolkit.given import Given
 from toolkit.options import TARGET_HELP, leave, target_options
 from toolkit.results import FAILED
 from toolkit.settings import settings_for
 from toolkit.terminal import Screen, said
-from toolkit.words import duration
+from toolkit.words import count, duration
 
 _STYLES = {"ok": "green", "failed": "bold red", "unknown": "yellow"}
 
@@ -37,7 +38,7 @@ def verify(target: str | None, as_json: bool, **options: Any) -> None:
     Changes nothing: the turn is taken in a second gateway that is thrown away (half a minute, and
     about 1.5 GB of memory). Exit code 0 if nothing failed, else 1.
     """
-    answers = commands.ask(target, verified, as_json=as_json, **options)
+    answers = commands.ask(target, verified, "Verifying", **options)
     console = Screen(width=None if sys.stdout.isatty() else 200)
 
     def document(checks: list[Check]) -> dict[str, Any]:
@@ -76,7 +77,7 @@ def doctor(target: str | None, as_json: bool, **options: Any) -> None:
                 for one in findings(settings_for(host))
             ]
 
-    answers = commands.ask(target, look, as_json=as_json, **options)
+    answers = commands.ask(target, look, "Looking for what is wrong", **options)
     console = Screen(soft_wrap=True)
 
     def document(problems: list[Problem]) -> dict[str, Any]:
@@ -116,16 +117,16 @@ def sandboxes(
             if not recreate:
                 found |= {one.name: one for one in running.stale(settings)}
             elif chosen:
-                snapshot.run_quietly(
-                    host, running.recreate_script(settings, chosen), running.COMMANDS_SECONDS
-                )
+                with waiting(f"OpenClaw removes {count(len(chosen), 'sandbox', 'es')}"):
+                    script = running.recreate_script(settings, chosen)
+                    snapshot.run_quietly(host, script, running.COMMANDS_SECONDS)
                 return [
                     replace(one, state="removed") if one in chosen else one
                     for one in found.values()
                 ]
             return list(found.values())
 
-    answers = commands.ask(target, look, as_json=as_json, **options)
+    answers = commands.ask(target, look, "Looking at the sandboxes", **options)
     console = Screen(width=None if sys.stdout.isatty() else 200)
 
     def show(name: str, found: list[Sandbox]) -> None:

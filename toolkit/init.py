@@ -46,7 +46,7 @@ def init(target: str | None, output: Path, **options: Any) -> None:
     Settings that have their default are left out, but for the release. A host without a deployment
     gets its connection alone.
     """
-    answers = commands.ask(target, lambda host: (connection(host), record.last(host)), **options)
+    answers = commands.ask(target, deployed, "Reading what is deployed", **options)
     for name, answer in answers.items():
         if answer.error:
             fail(f"{name}: {answer.error}")
@@ -64,6 +64,11 @@ def init(target: str | None, output: Path, **options: Any) -> None:
         fail(f"{output} cannot be written: {error.strerror}")
     print(f"Written: {output}\nNext: {Given(str(output)).command('up', '--dry')}")
     leave(0)
+
+
+def deployed(host: Host) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return how a host is reached and what it records of its last deploy."""
+    return connection(host), record.last(host)
 
 
 def document(

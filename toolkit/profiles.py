@@ -49,7 +49,7 @@ def profiles(target: str | None, as_json: bool, **options: Any) -> None:
 
     Starts one container of each kind for some seconds, in which every system call is tried.
     """
-    answers = commands.ask(target, measured, as_json=as_json, **options)
+    answers = commands.ask(target, measured, "Measuring what containers may do", **options)
     console = Screen(width=None if sys.stdout.isatty() else 160)
 
     def show(name: str, there: Measured) -> None:

@@ -32,7 +32,7 @@ from pyinfra.connectors.ssh import SSHConnector
 from pyinfra.connectors.util import SUDO_PASSWORD_REQUIRED_LINES
 from pyinfra.context import ctx_config, ctx_inventory, ctx_state
 
-from operations import answers
+from operations import answers, waits
 from operations.connection import transport
 from toolkit import fast_pyinfra, history, host_keys, ssh_client, targets, terminal
 from toolkit.display import Display, LogHandler, split_prefix
@@ -117,6 +117,8 @@ class Session:
         config.lock_current_state()
         self.hosts = [host for host in inventory if self.state.is_host_in_limit(host)]
         self.display.hosts = [host.name for host in self.hosts]
+        hosts = {host.name: host for host in self.hosts}
+        self.display.waits = lambda name: waits.known(hosts[name]) if name in hosts else ""
         settings_for(self.hosts[0])  # validates those of all hosts
 
     def connect(self) -> None:
@@ -148,12 +150,15 @@ class Session:
         When each call began and how long it took is in `took` afterwards.
         """
         self.took = took = {}
+        hosts = list(hosts)
+        awaited = self.display.awaited = {host.name: None for host in hosts}
 
         def call(host: Host) -> Any:
             started = time.monotonic()
             try:
                 return function(host)
             finally:
+                awaited.pop(host.name, None)
                 took[host.name] = (started, time.monotonic() - started)
 
         pool = Pool(max(1, self.state.config.PARALLEL))
@@ -163,6 +168,8 @@ class Session:
         except BaseException:
             pool.kill(block=False)
             raise
+        finally:
+            self.display.awaited = None
         return {host: greenlet.get() for host, greenlet in greenlets.items()}
 
     def leave_out(self, host: Host) -> None:

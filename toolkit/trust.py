@@ -54,7 +54,9 @@ def trust(
         fail(f"target {target or '@local'}: none of its hosts is reached by SSH, so none has a key")
     chosen: list[tuple[Keys, tuple[PKey, ...]]] = []
     failed = False
-    for host, keys in session.on_each(hosts, _scan).items():
+    with session.display, session.display.phase("Asking for host keys"):
+        scanned = session.on_each(hosts, _scan)
+    for host, keys in scanned.items():
         try:
             if isinstance(keys, HostKeyError):
                 raise keys

@@ -43,9 +43,18 @@ class Answer:
     error: str | None = None
 
 
-def ask(session: Session, question: Callable[[Host], Any]) -> dict[str, Answer]:
-    """Connect to the hosts of an opened session and ask all at once; answers by host name."""
-    session.connect()
+def ask(session: Session, question: Callable[[Host], Any], what: str) -> dict[str, Answer]:
+    """Connect to the hosts of an opened session and ask all at once; answers by host name.
+
+    `what` is shown while they are waited for.
+    """
+    with session.display:
+        return _asked(session, question, what)
+
+
+def _asked(session: Session, question: Callable[[Host], Any], what: str) -> dict[str, Answer]:
+    with session.display.phase("Connecting"):
+        session.connect()
     answers = {name: Answer(error=reason) for name, reason in session.unreachable.items()}
 
     def one(host: Host) -> Answer:
@@ -57,7 +66,9 @@ def ask(session: Session, question: Callable[[Host], Any]) -> dict[str, Answer]:
         except Exception as error:
             return Answer(error=explain(error))
 
-    answers |= {host.name: answer for host, answer in session.on_each(session.active, one).items()}
+    with session.display.phase(what):
+        found = session.on_each(session.active, one)
+    answers |= {host.name: answer for host, answer in found.items()}
     session.close()
     return {host.name: answers[host.name] for host in session.hosts}
 

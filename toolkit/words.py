@@ -11,6 +11,6 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
 
 
-def count(number: int, what: str) -> str:
+def count(number: int, what: str, plural: str = "s") -> str:
     """Return a number of things: `1 host`, `3 hosts`."""
-    return f"{number} {what}{'' if number == 1 else 's'}"
+    return f"{number} {what}{'' if number == 1 else plural}"

@@ -22,6 +22,7 @@ from operations.preflight import Problem
 from operations.sandbox import deployed as deployed_form
 from operations.sandbox import knobs, names, running, turn
 from operations.sandbox.images import contexts, probes
+from operations.waits import waiting
 from toolkit.settings import Settings
 from toolkit.settings.paths import state_in_gateway
 
@@ -46,7 +47,8 @@ def findings(settings: Settings) -> list[Problem]:
         ]
     deployed = given.configuration
     try:
-        answers = snapshot.ask_several(host, script(settings, deployed), LOOK_SECONDS)
+        with waiting("OpenClaw's doctor, and a container of each sandbox image"):
+            answers = snapshot.ask_several(host, script(settings, deployed), LOOK_SECONDS)
     except PyinfraError as error:
         return [Problem(f"the host cannot be looked at: {error}", "./claw up")]
     found = [*_misformed(given.wrong), *examine(settings, deployed, answers)]

@@ -28,6 +28,7 @@ from operations.sandbox import deployed as deployed_form
 from operations.sandbox import inside, knobs, names, turn
 from operations.sandbox.deployed import Deployed
 from operations.service import surroundings
+from operations.waits import waiting
 from toolkit.settings import Settings
 from toolkit.settings.types import memory_bytes
 
@@ -139,10 +140,10 @@ def prove(settings: Settings) -> list[Check]:
     wanted, nonce = digest(settings), secrets.token_hex(8)
     configuration = turn.configuration(deployed(settings).configuration, settings)
     plan = turn.plan(configuration, settings, nonce)
+    seconds = _seconds(plan) + END_SECONDS
     try:
-        seen = snapshot.ask_several(
-            host, script(settings, configuration, plan), _seconds(plan) + END_SECONDS
-        )
+        with waiting(f"turns of agents in their sandboxes ({len(plan['turns'])})"):
+            seen = snapshot.ask_several(host, script(settings, configuration, plan), seconds)
     except PyinfraError as error:
         return [Check("sandbox", "failed", f"no agent could take a turn: {error}")]
     seen["socket"] = access.socket(settings)

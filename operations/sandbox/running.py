@@ -33,6 +33,7 @@ from operations import (
 from operations.operation import operation
 from operations.sandbox import deployed, images, knobs, names, turn
 from operations.security import seccomp
+from operations.waits import waiting
 from toolkit.settings import Settings
 
 IN_USE_SECONDS = 300
@@ -199,10 +200,9 @@ def _idle(settings: Settings) -> dict[str, float]:
     if activation.running().status == "running":
         lines = ["date +%s", "inside sandbox list --json", "inside sandbox list --browser --json"]
         try:
-            answer = snapshot.run_quietly(
-                host, "\n".join([*_in_gateway(settings), *lines]), COMMANDS_SECONDS
-            )
-            found = parse_idle(answer)
+            script = "\n".join([*_in_gateway(settings), *lines])
+            with waiting("OpenClaw's list of sandboxes"):
+                found = parse_idle(snapshot.run_quietly(host, script, COMMANDS_SECONDS))
         except PyinfraError:
             pass  # nobody knows: they count as in use
     host.connector_data[_IDLE] = (answers, found)

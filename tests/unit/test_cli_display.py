@@ -48,9 +48,64 @@ def test_heartbeat_every_15_seconds(display: Display, monkeypatch: pytest.Monkey
         display._refresh()
     assert text(display).splitlines() == [
         "… Images | Build",
-        "    still running, 15 s: fetching",
-        "    still running, 30 s: fetching",
+        "    still running, 15 s on a: fetching",
+        "    still running, 30 s on a: fetching",
     ]
+
+
+def heartbeat(display: Display, host: str) -> str:
+    """The line that is printed when something has gone on for 15 seconds."""
+    display.running[host].started -= 15.5
+    display._refresh()
+    return text(display).splitlines()[-1]
+
+
+def test_what_says_nothing_is_named(display: Display) -> None:
+    display.begin("a", "Gateway configuration | Merge")
+    assert heartbeat(display, "a") == "    still running, 15 s on a: Gateway configuration | Merge"
+
+
+def test_a_build_says_which_step_goes_on(display: Display) -> None:
+    display.begin("a", "Images | Build")
+    for line in (
+        *("#5 [base 1/3] FROM x", "#5 DONE 0.1s", "#6 [base 2/3] RUN apt-get", "#6 1.2 Get:1"),
+        *("#7 [npm 1/2] RUN npm install", "#7 CACHED", "#6 2.0 Unpacking"),
+    ):
+        display.output("a", line)
+    assert heartbeat(display, "a").endswith(" s on a: [base 2/3] RUN apt-get")
+
+
+def test_an_operation_says_what_it_waits_for(display: Display) -> None:
+    display.waits = {"a": "an agent's turn"}.get  # type: ignore[assignment]
+    display.begin("a", "Verification | Verify")
+    assert heartbeat(display, "a") == "    still running, 15 s on a: an agent's turn"
+
+
+def test_a_phase_names_the_hosts_that_it_waits_for(display: Display) -> None:
+    display.hosts = [f"h{number}" for number in range(9)]
+    display.awaited = dict.fromkeys(display.hosts)
+    display.waits = lambda host: "its turn" if host == "h1" else ""
+    with display.phase("Verifying"):
+        said = heartbeat(display, "")
+        assert said == "    still running, 15 s: h0, h1 (its turn), h2, h3, h4, 4 more"
+        assert text(display).startswith("… Verifying: h0, h1 (its turn), h2")
+        before = text(display)
+        display.awaited.clear()  # all have begun to answer
+        display.running[""].started -= 100
+        display._refresh()
+        assert text(display) == before
+
+
+def test_quiet_is_silent_but_for_what_is_wrong(display: Display) -> None:
+    display.verbosity = -1
+    for failed in (False, True):
+        display.begin("a", "Images | Build")
+        display.output("a", "#5 [stage 1/7] FROM base")
+        display.running["a"].started -= 100
+        display._refresh()
+        display.end("a", changed=True, failed=failed)
+    display.warn("careful")
+    assert [line.split()[0] for line in text(display).splitlines()] == ["✗", "careful"]
 
 
 def test_unchanged_operations_are_silent_unless_asked(display: Display) -> None:
