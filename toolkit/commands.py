@@ -17,7 +17,7 @@ from pyinfra.api.host import Host
 from pyinfra.api.output import set_echo, set_formatter
 
 from toolkit import targets, typed_secrets, verbs
-from toolkit.display import Display, LiveDisplay, split_prefix
+from toolkit.display import Display, LiveDisplay
 from toolkit.errors import explain
 from toolkit.given import Given
 from toolkit.options import (
@@ -38,6 +38,8 @@ from toolkit.status_table import status_table
 from toolkit.terminal import Screen, plain, said, unguarded
 
 ERROR_MARK = "\x1f"
+STYLES = ("cyan", "green", "magenta", "yellow", "blue", "bright_cyan", "bright_magenta")
+"""Of the names of hosts before their lines; what a host says has no colours on a terminal."""
 SILENT_SECONDS = 2.0
 """A verb that takes longer says what it waits for."""
 
@@ -257,18 +259,26 @@ def _run_command(
 
 def _write_line(session: Session) -> Callable[..., None]:
     several = len(session.hosts) > 1
+    styles = {name: STYLES[place % len(STYLES)] for place, name in enumerate(session.display.hosts)}
+    streams = {False: (sys.stdout, Screen(soft_wrap=True)), True: (sys.stderr, ERRORS)}
 
     def write(message: object = "", **_: object) -> None:
-        host, text = split_prefix(str(message), session.display.hosts)
-        stream = sys.stderr if text.startswith(ERROR_MARK) else sys.stdout
+        host, text = session.display.split(str(message))
+        stream, screen = streams[text.startswith(ERROR_MARK)]
         text = text.removeprefix(ERROR_MARK).rstrip("\r")
         if text.startswith(verbs.EXIT_MARK):
             return
         if session.display.awaited:
             session.display.awaited.pop(host, None)
-        # For a program, such as a pager or a file, it is as the host said it.
-        text, stream = (plain(text), stream) if stream.isatty() else (text, unguarded(stream))
-        print(f"[{host}] {text}" if several else text, file=stream)
+        if not stream.isatty():
+            # For a program, such as a pager or a file, it is as the host said it.
+            print(f"[{host}] {text}" if several else text, file=unguarded(stream))
+            return
+        prefix = f"[{host}] " if several and host else ""
+        line = said(prefix + plain(text))
+        if prefix:
+            line.stylize(styles[host], 0, len(prefix))
+        screen.print(line)
 
     return write
 

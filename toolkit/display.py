@@ -26,6 +26,8 @@ TAIL_LINES = 30
 HEARTBEAT_SECONDS = 15
 REFRESH_SECONDS = 0.125
 ANNOUNCE_AFTER_SECONDS = 1.0
+DIFFERENCES = {"+": "green", "-": "red", "@": "cyan"}
+"""The styles of a difference's lines, by their first character."""
 MOST_NAMED = 5
 """Hosts that a line names; the others are counted."""
 _BUILD_STEP = re.compile(r"#(\d+) (\[.+\] .+)$")
@@ -95,6 +97,7 @@ class Display:
         self.waits: Callable[[str], str] = lambda host: ""
         self.redactions: list[str] = []
         self.hosts: list[str] = []
+        self.longest = 0
         self.running: dict[str, Running] = {}
         self.fleet: dict[str, HostLine] = {}
         self._ticker: gevent.Greenlet | None = None
@@ -119,6 +122,10 @@ class Display:
         """Print a line about a host, named when there are several."""
         text = text.replace("\n", "\n    ")
         self.say(f"[{host}] {text}" if host and len(self.hosts) > 1 else text, style)
+
+    def split(self, line: str) -> tuple[str, str]:
+        """Split a line of pyinfra's into the host and the text, as `split_prefix`."""
+        return split_prefix(line, self.hosts, self.longest)
 
     def expect(self, hosts: list[str]) -> None:
         """These hosts will be changed; each has a line of its own if there are several."""
@@ -165,7 +172,7 @@ class Display:
             self.for_host(host, f"✗ {current.name} ({duration(current.seconds)})", "bold red")
         elif changed and not self._moving(host):
             self.progress(f"✓ {current.name} ({duration(current.seconds)})", "green", host)
-        elif (current.announced and not self._moving(host)) or self.verbosity:
+        elif (current.announced and not self._moving(host)) or self.verbosity > 0:
             self.progress(f"= {current.name} ({duration(current.seconds)})", "dim", host)
         return list(current.tail)
 
@@ -268,7 +275,7 @@ class LiveDisplay(Display):
         current.announced = True  # the moving part shows it
 
     def _moving(self, host: str) -> bool:
-        return host in self.fleet and not self.verbosity
+        return host in self.fleet and self.verbosity <= 0
 
     def _finished(self, host: str, line: HostLine) -> None:
         """The moving part shows it, and the table at the end."""
@@ -308,7 +315,7 @@ class LogHandler(logging.Handler):
         self.display, self.given = display, given
 
     def emit(self, record: logging.LogRecord) -> None:
-        host, text = split_prefix(record.getMessage(), self.display.hosts)
+        host, text = self.display.split(record.getMessage())
         if text.startswith("Error: executed "):  # pyinfra's count of commands tells nobody anything
             return
         say = partial(self.display.for_host, host) if host else self.display.say
@@ -316,17 +323,21 @@ class LogHandler(logging.Handler):
             self.display.output(host, text)
         elif record.levelno >= logging.WARNING:
             say(self.given.completed(text, host or None), "yellow")
-        elif record.levelno >= logging.INFO and (
-            self.display.verbosity or record.name == "pyinfra.differences"
-        ):
+        elif record.levelno >= logging.INFO and record.name == "pyinfra.differences":
+            say(text, DIFFERENCES.get(text[:1], "dim"))
+        elif record.levelno >= logging.INFO and self.display.verbosity > 0:
             say(text, "dim")
 
 
-def split_prefix(line: str, hosts: list[str]) -> tuple[str, str]:
-    """Split pyinfra's `[host] text` into the host ('' when there is none) and the text."""
+def split_prefix(line: str, hosts: list[str], longest: int = 0) -> tuple[str, str]:
+    """Split pyinfra's `[host] text` into the host ('' when there is none) and the text.
+
+    pyinfra pads the names to the `longest` of the inventory; what is more is the text's own.
+    """
     if line.startswith("["):
         name, bracket, text = line[1:].partition("]")
-        # IPv6 addresses are names too; pyinfra pads names to one length.
-        if bracket and name in hosts:
-            return name, text.removeprefix(" nested").lstrip(" ") if text.strip() else ""
+        if bracket and name in hosts:  # IPv6 addresses are names too
+            text = text.removeprefix(" nested")
+            padding = max(0, longest - len(name)) + 1
+            return name, text[:padding].lstrip(" ") + text[padding:]
     return "", line

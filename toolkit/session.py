@@ -35,7 +35,7 @@ from pyinfra.context import ctx_config, ctx_inventory, ctx_state
 from operations import answers, waits
 from operations.connection import transport
 from toolkit import fast_pyinfra, history, host_keys, ssh_client, targets, terminal
-from toolkit.display import Display, LogHandler, split_prefix
+from toolkit.display import Display, LogHandler
 from toolkit.given import Given
 from toolkit.rollout import Rollout, rollout_for
 from toolkit.settings import settings_for
@@ -117,6 +117,7 @@ class Session:
         config.lock_current_state()
         self.hosts = [host for host in inventory if self.state.is_host_in_limit(host)]
         self.display.hosts = [host.name for host in self.hosts]
+        self.display.longest = max(len(host.name) for host in inventory)
         hosts = {host.name: host for host in self.hosts}
         self.display.waits = lambda name: waits.known(hosts[name]) if name in hosts else ""
         settings_for(self.hosts[0])  # validates those of all hosts
@@ -258,7 +259,7 @@ class Session:
         )
 
     def _echo(self, message: object = "", **_: object) -> None:
-        host, text = split_prefix(str(message), self.display.hosts)
+        host, text = self.display.split(str(message))
         self.display.output(host, text)
 
 

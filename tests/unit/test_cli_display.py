@@ -167,14 +167,16 @@ def test_errors_of_pyinfra_go_to_the_tail_warnings_to_the_user(display: Display)
     ("line", "split"),
     [
         ("[a] x", ("a", "x")),
-        ("[a]     padded", ("a", "padded")),
+        ("[a]   padded", ("a", "padded")),
+        ("[a]     more than padded", ("a", "  more than padded")),
+        ("[a]", ("a", "")),
         ("[::1] x", ("::1", "x")),
         ("[unknown] x", ("", "[unknown] x")),
         ("plain", ("", "plain")),
     ],
 )
 def test_split_prefix(line: str, split: tuple[str, str]) -> None:
-    assert split_prefix(line, ["a", "::1"]) == split
+    assert split_prefix(line, ["a", "::1"], 3) == split
 
 
 def test_clean_keeps_the_last_state_of_a_line() -> None:

@@ -246,8 +246,61 @@ def test_every_verb_prints_answers_and_errors_as_text(monkeypatch: pytest.Monkey
             assert not acting(new), (verb.name, as_json)
 
 
+def a_session(*hosts: str) -> Any:
+    display = Display(Screen(file=io.StringIO()))
+    display.hosts, display.longest = list(hosts), max(map(len, hosts))
+    return SimpleNamespace(hosts=hosts, display=display)
+
+
+def test_lines_of_many_hosts_keep_their_indentation(monkeypatch: pytest.MonkeyPatch):
+    """On a terminal the names have our colours, and the hosts' own are gone."""
+    lines = (
+        "[a]    one: {",
+        "[a]      two: 1",
+        "[long] one",
+        "[long]",
+        "[long]   \x1b[31mtwo\x1b[0m",
+    )
+    written = {}
+    for terminal_there in (True, False):
+        stream = io.StringIO()
+        monkeypatch.setattr(stream, "isatty", lambda there=terminal_there: there)
+        monkeypatch.setattr(sys, "stdout", Guard(stream))
+        monkeypatch.setenv("TERM", "xterm-256color")
+        monkeypatch.delenv("NO_COLOR", raising=False)
+        write = commands._write_line(a_session("a", "long"))
+        for line in lines:
+            write(line)
+        written[terminal_there] = stream.getvalue().splitlines()
+    assert written[False] == [
+        *("[a] one: {", "[a]   two: 1", "[long] one", "[long] ", "[long]   \x1b[31mtwo\x1b[0m")
+    ]
+    assert written[True][1].endswith("[a] \x1b[0m  two: 1")
+    assert written[True][0].startswith("\x1b[36m[a]")
+    assert written[True][4] == "\x1b[32m[long] \x1b[0m  two"
+
+
+def test_a_difference_has_colours_and_its_indentation(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    out = io.StringIO()
+    shown = Display(Screen(file=out, force_terminal=True))
+    shown.hosts, shown.longest = ["a", "long"], 4
+    handler = LogHandler(shown, Given())
+    for line in ("@@ -1 +1 @@", "   services:", "-    old", f"+    {HOSTILE}"):
+        text = f"[a]    {line}"
+        record = logging.LogRecord("pyinfra.differences", logging.INFO, "", 0, text, None, None)
+        handler.emit(record)
+    there = out.getvalue().splitlines()
+    assert there[0] == "\x1b[36m[a] @@ -1 +1 @@\x1b[0m"
+    assert "[a]    services:" in there[1]
+    assert there[2] == "\x1b[31m[a] -    old\x1b[0m"
+    assert there[3].startswith("\x1b[32m[a] +    ␛]52")
+    assert not acting(there[3].removeprefix("\x1b[32m").removesuffix("\x1b[0m"))
+
+
 def test_a_log_is_text_on_a_terminal_and_as_it_is_in_a_pipe(monkeypatch: pytest.MonkeyPatch):
-    session: Any = SimpleNamespace(hosts=["a"], display=SimpleNamespace(hosts=["a"]))
+    session = a_session("a")
     for terminal_there in (True, False):
         stream = io.StringIO()
         monkeypatch.setattr(stream, "isatty", lambda there=terminal_there: there)
