@@ -11,13 +11,25 @@ from typing import Any
 
 import click
 
-from toolkit import commands, health, init, inventory_view, lab, profiles, targets, terminal, trust
+from toolkit import (
+    about,
+    commands,
+    health,
+    init,
+    inventory_view,
+    lab,
+    profiles,
+    targets,
+    terminal,
+    trust,
+)
+from toolkit.command_group import INSTEAD, Verbs
 from toolkit.display import Display, LiveDisplay
 from toolkit.given import Given
 from toolkit.options import (
     ERRORS,
     MANY,
-    TARGET_HELP,
+    examples,
     leave,
     overrides,
     rollout_options,
@@ -38,15 +50,32 @@ def main() -> None:
     # What user-written Python inventories import is beside them or where the user is.
     sys.path.append(str(Path.cwd()))
     terminal.guard()
-    arguments, after = sys.argv[1:], tuple[str, ...]()
+    arguments, after = split(sys.argv[1:])
+    click.UsageError.exit_code = FAILED  # click's own 2 means something else here
+    cli(arguments, prog_name="./claw", complete_var=about.COMPLETE, obj=after)
+
+
+def split(arguments: list[str]) -> tuple[list[str], tuple[str, ...]]:
+    """Return what is for us, and what stands behind `--` for OpenClaw's own command line."""
     if arguments[:1] in (["cli"], ["onboard"]) and "--" in arguments:
         place = arguments.index("--")
-        arguments, after = arguments[:place], tuple(arguments[place + 1 :])
-    click.UsageError.exit_code = FAILED  # click's own 2 means something else here
-    cli(arguments, prog_name="./claw", obj=after)
+        return arguments[:place], tuple(arguments[place + 1 :])
+    return arguments, ()
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=Verbs,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog=examples("./claw up root@203.0.113.7 --dry", "./claw status", target=False),
+)
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=about.show_version,
+    help="Show the version of the toolkit and exit.",
+)
 def cli() -> None:
     """Provisions an OpenClaw gateway on this machine or on hosts over SSH.
 
@@ -54,7 +83,11 @@ def cli() -> None:
     """
 
 
-@cli.command(epilog=TARGET_HELP)
+@cli.command(
+    epilog=examples(
+        "./claw up root@203.0.113.7", "./claw up inventories/fleet.yml --limit web --dry --diff"
+    )
+)
 @target_options
 @click.option("-y", "--yes", is_flag=True, help="Do not ask before changing anything.")
 @click.option("--dry", is_flag=True, help="Only show what would change (exit code 2 if anything).")
@@ -115,7 +148,7 @@ def up(
             ERRORS.print(NOBODY_TO_ASK.format(given.command("up")), style="bold red")
         return ask and _confirmed()
 
-    display = (LiveDisplay if console.is_terminal else Display)(console, verbose)
+    display = (LiveDisplay if console.is_terminal and verbose >= 0 else Display)(console, verbose)
     with contextlib.redirect_stdout(sys.stderr if as_json else sys.stdout):
         options = Options(
             target, overrides(assignments), limit, exclude, verbose, diff, ask, rollout, given
@@ -142,10 +175,13 @@ def up(
     leave(result.exit_code)
 
 
-@cli.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
+@cli.command(
+    context_settings={"ignore_unknown_options": True, "help_option_names": []},
+    epilog=examples("./claw test tests/unit", target=False),
+)
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def test(arguments: tuple[str, ...]) -> None:
-    """Run the tests; arguments go to pytest (try: ./claw test tests/unit)."""
+    """Run the tests of the toolkit; arguments go to pytest."""
     command = [sys.executable, "-m", "pytest", *arguments]
     try:
         leave(subprocess.run(command, cwd=ROOT, check=False).returncode)
@@ -178,5 +214,7 @@ for command in (
     *lab.ALL,
     *inventory_view.ALL,
     *init.ALL,
+    *about.ALL,
 ):
     cli.add_command(command)
+cli.instead = INSTEAD

@@ -23,7 +23,7 @@ from toolkit.given import Given
 from toolkit.options import (
     ERRORS,
     MANY,
-    TARGET_HELP,
+    examples,
     fail,
     has_terminal,
     leave,
@@ -44,7 +44,7 @@ SILENT_SECONDS = 2.0
 """A verb that takes longer says what it waits for."""
 
 
-@click.command(epilog=TARGET_HELP)
+@click.command(epilog=examples("./claw status", "./claw status inventories/fleet.yml --json"))
 @target_options
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
 def status(target: str | None, as_json: bool, **options: Any) -> None:
@@ -62,10 +62,13 @@ def status(target: str | None, as_json: bool, **options: Any) -> None:
     leave(FAILED if any(not (one.value or {}).get("ready") for one in answers.values()) else 0)
 
 
-@click.command(epilog=TARGET_HELP)
+@click.command(epilog=examples("./claw token root@203.0.113.7"))
 @target_options
 def token(target: str | None, **options: Any) -> None:
-    """Print the gateway's token (with several hosts: HOST, a tab, TOKEN)."""
+    """Print the gateway's token.
+
+    With several hosts: HOST, a tab, TOKEN.
+    """
     answers = ask(target, verbs.token, "Reading the token", **options)
     for name, answer in answers.items():
         if answer.value:
@@ -73,7 +76,9 @@ def token(target: str | None, **options: Any) -> None:
     _report_errors(answers)
 
 
-@click.command(epilog=TARGET_HELP)
+@click.command(
+    epilog=examples("./claw logs -f", "./claw logs inventories/fleet.yml --limit claw1 --tail 20")
+)
 @target_options
 @click.option("-f", "--follow", is_flag=True, help="Go on with what comes (Ctrl-C ends it).")
 @click.option(
@@ -94,14 +99,16 @@ def logs(target: str | None, follow: bool, tail: int, **options: Any) -> None:
     _run_command(target, command, "Reading the gateway's log", hang_up=follow, **options)
 
 
-@click.command("cli", epilog=TARGET_HELP)
+@click.command(
+    "cli",
+    epilog=examples(
+        "./claw cli -- devices list",
+        "./claw cli root@203.0.113.7 -- channels add --channel telegram --use-env",
+    ),
+)
 @target_options
 def openclaw_cli(target: str | None, **options: Any) -> None:
     """Run OpenClaw's own CLI: ./claw cli [TARGET] -- ARGS.
-
-    \b
-    ./claw cli -- devices list
-    ./claw cli root@203.0.113.7 -- channels add --channel telegram --use-env
 
     An argument that gives a secret is refused: everybody who sees processes would read it.
     """
@@ -118,10 +125,13 @@ def openclaw_cli(target: str | None, **options: Any) -> None:
     _run_command(target, command, f"openclaw {shlex.join(arguments)}", terminal, **options)
 
 
-@click.command(epilog=TARGET_HELP)
+@click.command(epilog=examples("./claw onboard root@203.0.113.7"))
 @target_options
 def onboard(target: str | None, **options: Any) -> None:
-    """Run OpenClaw's set-up wizard on one host: [TARGET] [-- ARGS]. Needs a terminal."""
+    """Run OpenClaw's set-up wizard on one host.
+
+    Needs a terminal. What stands behind -- goes to the wizard.
+    """
     given = Given.of(target, options)
     if not has_terminal():
         up = given.command("up")
@@ -134,11 +144,14 @@ def onboard(target: str | None, **options: Any) -> None:
     _run_command(target, command, "openclaw onboard", terminal=True, **options)
 
 
-@click.command(epilog=TARGET_HELP)
+@click.command(epilog=examples("./claw settings inventories/fleet.yml --limit claw1"))
 @target_options
 @click.option("--json", "as_json", is_flag=True, help="As JSON instead of YAML.")
 def settings(target: str | None, as_json: bool, **options: Any) -> None:
-    """Print the settings of every host after all sources; secrets are hidden."""
+    """Print all settings of every host.
+
+    As they are after all sources; secrets are hidden.
+    """
     session = opened(target, **options)
     document = {host.name: resolved(settings_for(host)) for host in session.hosts}
     sources = sources_in_use(session.hosts[0])

@@ -20,7 +20,7 @@ from operations.sandbox.running import Sandbox
 from operations.waits import waiting
 from toolkit import commands
 from toolkit.given import Given
-from toolkit.options import TARGET_HELP, leave, target_options
+from toolkit.options import examples, leave, target_options
 from toolkit.results import FAILED
 from toolkit.settings import settings_for
 from toolkit.terminal import Screen, said
@@ -29,12 +29,13 @@ from toolkit.words import count, duration
 _STYLES = {"ok": "green", "failed": "bold red", "unknown": "yellow"}
 
 
-@click.command(epilog=TARGET_HELP)
+@click.command(epilog=examples("./claw verify root@203.0.113.7"))
 @target_options
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
 def verify(target: str | None, as_json: bool, **options: Any) -> None:
-    """Prove what is deployed: the gateway, OpenClaw's judges, and an agent's turn in a sandbox.
+    """Prove what is deployed: the gateway, and an agent's turn.
 
+    The gateway from outside and inside, OpenClaw's own judges, and a real turn in a sandbox.
     Changes nothing: the turn is taken in a second gateway that is thrown away (half a minute, and
     about 1.5 GB of memory). Exit code 0 if nothing failed, else 1.
     """
@@ -59,11 +60,11 @@ def verified(host: Host) -> list[Check]:
         return verification.look(settings, ask=True, judges=True, prove=True)
 
 
-@click.command(epilog=TARGET_HELP)
+@click.command(epilog=examples("./claw doctor root@203.0.113.7"))
 @target_options
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
 def doctor(target: str | None, as_json: bool, **options: Any) -> None:
-    """Find out what is wrong with a deployment and its sandboxes, and what to do about it.
+    """Find out what is wrong, and what to do about it.
 
     Exit code 0 if nothing has to be mended, else 1.
     """
@@ -95,7 +96,7 @@ def doctor(target: str | None, as_json: bool, **options: Any) -> None:
     leave(FAILED if wrong else 0)
 
 
-@click.command(epilog=TARGET_HELP)
+@click.command(epilog=examples("./claw sandboxes", "./claw sandboxes root@203.0.113.7 --recreate"))
 @target_options
 @click.option("--recreate", is_flag=True, help="Remove the stale ones; those in use too.")
 @click.option("--all", "every", is_flag=True, help="With --recreate: all of them.")
@@ -103,7 +104,9 @@ def doctor(target: str | None, as_json: bool, **options: Any) -> None:
 def sandboxes(
     target: str | None, recreate: bool, every: bool, as_json: bool, **options: Any
 ) -> None:
-    """List the sandboxes that run, and which of them are of an earlier image or policy.
+    """List the sandboxes, and which of them are out of date.
+
+    Out of date is what runs of an earlier image or policy.
 
     `./claw up` recreates the idle ones and leaves those in use. OpenClaw makes a sandbox anew when
     its agent uses it next; what is running in it is lost.

@@ -20,7 +20,7 @@ from operations import record
 from toolkit import commands, targets
 from toolkit.given import Given
 from toolkit.inventory_view import SECRET
-from toolkit.options import TARGET_HELP, fail, leave, target_options
+from toolkit.options import examples, fail, leave, target_options
 from toolkit.settings import Settings, checks
 from toolkit.settings.layers import connector_types
 from toolkit.settings.sources import HIDDEN, leaves, resolved
@@ -31,7 +31,7 @@ HEADER = """\
 """
 
 
-@click.command(epilog=TARGET_HELP)
+@click.command(epilog=examples("./claw init root@203.0.113.7 --output vps.yml"))
 @target_options
 @click.option(
     "--output",
@@ -41,10 +41,11 @@ HEADER = """\
     help="Where to write it (default openclaw.yml); an existing file is left alone.",
 )
 def init(target: str | None, output: Path, **options: Any) -> None:
-    """Write an inventory of hosts: how they are reached, and what they are deployed with.
+    """Write an inventory of what is deployed.
 
-    Settings that have their default are left out, but for the release. A host without a deployment
-    gets its connection alone.
+    It says how the hosts are reached, and what they are deployed with. Settings that have their
+    default are left out, but for the release. A host without a deployment gets its connection
+    alone.
     """
     answers = commands.ask(target, deployed, "Reading what is deployed", **options)
     for name, answer in answers.items():

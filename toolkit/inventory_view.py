@@ -15,7 +15,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from toolkit import commands
-from toolkit.options import TARGET_HELP, leave, target_options
+from toolkit.options import examples, leave, target_options
 from toolkit.settings import Settings, settings_for
 from toolkit.settings.layers import connector_types
 from toolkit.settings.machines import resolved as resolved_by_ssh
@@ -27,13 +27,14 @@ SECRET = ("password", "kwargs", "_env")
 _SHOWN_ALREADY = ("ssh_hostname", "ssh_user", "ssh_port", "ssh_key")
 
 
-@click.command(epilog=TARGET_HELP)
+@click.command(epilog=examples("./claw inventory inventories/fleet.yml"))
 @target_options
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
 def inventory(target: str | None, as_json: bool, **options: Any) -> None:
-    """Show the groups and hosts, their connections, and the settings that are not the default.
+    """Show groups, hosts, and what was given for them.
 
-    Connects to no host. Secrets are hidden. All settings of a host: `./claw settings`.
+    That is connections, and the settings that are not the default. Connects to no host. Secrets
+    are hidden. All settings of a host: `./claw settings`.
     """
     session = commands.opened(target, **options)
     hosts = session.hosts

@@ -12,32 +12,35 @@ from rich.table import Table
 
 from tests.lab import breaks, fleet
 from tests.lab import hosts as lab_hosts
-from toolkit.options import fail, leave
+from toolkit.command_group import Verbs
+from toolkit.options import examples, fail, leave
 from toolkit.terminal import Screen
 
 INVENTORY = "inventories/lab.yml"
 WHAT = click.Choice(tuple(breaks.BREAKS))
 
 
-@click.group()
-def lab() -> None:
-    """Hosts to try a fleet on without owning one: containers that look like a VPS.
+def _examples(*lines: str) -> str:
+    return examples(*(f"./claw lab {line}" for line in lines), target=False)
 
-    \b
-    ./claw lab up 3 && ./claw up inventories/lab.yml
-    ./claw lab break lab2 cut-network
-    ./claw lab down
+
+@click.group(cls=Verbs, epilog=_examples("up 3", "break lab2 cut-network", "down"))
+def lab() -> None:
+    """Hosts to try a fleet on: containers that look like a VPS.
 
     Needs root on Debian 12 or 13. The hosts run on a Docker Engine of their own, beside any that
     this machine has; it is installed and started if need be.
     """
 
 
-@lab.command()
+@lab.command(epilog=_examples("up 3", "up 1 --suite trixie"))
 @click.argument("number", type=click.IntRange(1, 99), default=3)
 @click.option("--suite", type=click.Choice(lab_hosts.SUITES), default="bookworm", show_default=True)
 def up(number: int, suite: str) -> None:
-    """Make the lab NUMBER hosts strong (default 3); those that are there stay."""
+    """Make the lab NUMBER hosts strong (default 3).
+
+    Hosts that are there stay.
+    """
     with _errors():
         found = fleet.up(number, suite, lambda text: print(text, file=sys.stderr))
     _show(found)
@@ -46,7 +49,7 @@ def up(number: int, suite: str) -> None:
     leave(0)
 
 
-@lab.command()
+@lab.command(epilog=_examples("status"))
 def status() -> None:
     """Show the hosts, and what is broken on them. Exit code 1 if there is none."""
     with _errors():
@@ -58,7 +61,7 @@ def status() -> None:
     leave(0)
 
 
-@lab.command()
+@lab.command(epilog=_examples("down"))
 def down() -> None:
     """Remove the hosts and everything on them."""
     with _errors():
@@ -67,7 +70,7 @@ def down() -> None:
     leave(0)
 
 
-@lab.command("break")
+@lab.command("break", epilog=_examples("break lab2 cut-network"))
 @click.argument("name")
 @click.argument("what", type=WHAT)
 def break_(name: str, what: str) -> None:
@@ -85,7 +88,7 @@ break_.help = f"{break_.help}\n\n\b\n" + "\n".join(
 )
 
 
-@lab.command()
+@lab.command(epilog=_examples("mend lab2"))
 @click.argument("name")
 @click.argument("what", type=click.Choice(tuple(breaks.MENDS)), required=False)
 def mend(name: str, what: str | None) -> None:

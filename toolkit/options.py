@@ -6,9 +6,11 @@ import contextlib
 import os
 import sys
 from collections.abc import Callable
+from functools import wraps
 from typing import Any, NoReturn
 
 import click
+from click.shell_completion import CompletionItem
 
 from toolkit import targets, typed_secrets
 from toolkit.results import FAILED
@@ -18,22 +20,39 @@ from toolkit.terminal import Screen
 ERRORS = Screen(stderr=True, soft_wrap=True)
 MANY = 10**6
 """The largest number that an option takes: more hosts, lines and seconds than anybody has."""
-TARGET_HELP = """
-
-\b
-TARGET is one of
+TARGET_HELP = """TARGET is one of
   (nothing)              this machine
   root@203.0.113.7       a host over SSH; also USER@HOST:PORT, [IPV6]:PORT,
                          a name from ~/.ssh/config
   inventories/fleet.yml  an inventory, YAML or Python
   MODULE:FUNCTION        what a Python function returns; @terraform/OUTPUT,
-                         @docker/CONTAINER: what that tool knows
-"""
+                         @docker/CONTAINER: what that tool knows"""
+
+
+def examples(*lines: str, target: bool = True) -> str:
+    """Return the end of a verb's help: commands as one types them, and what TARGET may be."""
+    parts = ["\n".join([f"Example{'s' if len(lines) > 1 else ''}:", *(f"  {x}" for x in lines)])]
+    return "".join(f"\n\n\b\n{part}" for part in [*parts, *([TARGET_HELP] if target else [])])
+
+
+def files(*_: object) -> list[CompletionItem]:
+    """Complete a target by the names of files; what else it may be, nobody can list."""
+    return [CompletionItem("", type="file")]
 
 
 def target_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add what every verb about hosts takes."""
+    """Add what every verb about hosts takes; `-q` is a `verbose` of -1."""
+
+    @wraps(function)
+    def folded(*arguments: Any, verbose: int, quiet: bool, **options: Any) -> Any:
+        if quiet and verbose:
+            raise click.UsageError("--quiet and --verbose are opposites: give one of them")
+        return function(*arguments, verbose=-1 if quiet else verbose, **options)
+
     for decorate in (
+        click.option(
+            "-q", "--quiet", is_flag=True, help="Only results, warnings and errors: no progress."
+        ),
         click.option(
             "-v", "--verbose", count=True, help="Notes; -vv: commands; -vvv: their output."
         ),
@@ -54,10 +73,10 @@ def target_options(function: Callable[..., Any]) -> Callable[..., Any]:
             metavar="KEY=VALUE",
             help="Override a setting, for example --set gateway.port=19000 (repeatable).",
         ),
-        click.argument("target", required=False),
+        click.argument("target", required=False, shell_complete=files),
     ):
-        function = decorate(function)
-    return function
+        folded = decorate(folded)
+    return folded
 
 
 def rollout_options(function: Callable[..., Any]) -> Callable[..., Any]:

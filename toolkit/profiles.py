@@ -18,7 +18,7 @@ from operations.sandbox import names
 from operations.sandbox.images import probes
 from operations.security import seccomp
 from toolkit import commands
-from toolkit.options import TARGET_HELP, leave, target_options
+from toolkit.options import examples, leave, target_options
 from toolkit.results import FAILED
 from toolkit.settings import Settings, settings_for
 from toolkit.terminal import Screen, said
@@ -41,11 +41,13 @@ class Measured:
         return {name for name, answer in calls.items() if answer == "open"}
 
 
-@click.command(epilog=TARGET_HELP)
+@click.command(epilog=examples("./claw profiles root@203.0.113.7"))
 @target_options
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
 def profiles(target: str | None, as_json: bool, **options: Any) -> None:
-    """Measure what the containers may do, beside an ordinary container of Docker's.
+    """Measure what the containers may do.
+
+    Beside them an ordinary container of Docker's is measured.
 
     Starts one container of each kind for some seconds, in which every system call is tried.
     """

@@ -207,7 +207,7 @@ class Runner:
         for number, batch in enumerate(batches, 1):
             names = ", ".join(host.name for host in batch)
             if len(batches) > 1:
-                self.display.say(f"Batch {number} of {len(batches)}: {names}", "bold")
+                self.display.progress(f"Batch {number} of {len(batches)}: {names}", "bold")
             with timed(self.result.phases, "lock"), self.display.phase("Taking the deploy lock"):
                 locked = self.execution.lock(batch)
             for host in batch:

@@ -12,7 +12,7 @@ from pyinfra.connectors.ssh import SSHConnector
 from toolkit import commands, host_keys, terminal
 from toolkit.given import Given
 from toolkit.host_keys import HostKeyError, Keys
-from toolkit.options import ERRORS, TARGET_HELP, fail, has_terminal, leave, target_options
+from toolkit.options import ERRORS, examples, fail, has_terminal, leave, target_options
 from toolkit.results import FAILED
 from toolkit.settings.machines import machine
 
@@ -22,7 +22,12 @@ COMPARE = (
 )
 
 
-@click.command(epilog=TARGET_HELP)
+@click.command(
+    epilog=examples(
+        "./claw trust root@203.0.113.7",
+        "./claw trust inventories/fleet.yml --fingerprint SHA256:...",
+    )
+)
 @target_options
 @click.option("-y", "--yes", is_flag=True, help="Do not ask before writing new keys.")
 @click.option(
@@ -36,7 +41,7 @@ COMPARE = (
 def trust(
     target: str | None, yes: bool, fingerprints: tuple[str, ...], replace: bool, **options: Any
 ) -> None:
-    """Show the host keys of new hosts, and write them to known_hosts.
+    """Show the keys of new hosts, and write them to known_hosts.
 
     `./claw` connects to no host whose key is not there. A key that has changed is never
     replaced without --replace.

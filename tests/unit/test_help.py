@@ -1,0 +1,154 @@
+"""What the command line says of itself: every verb, at 80 columns, with an example that works."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from toolkit import about
+from toolkit.cli import cli, split
+from toolkit.command_group import INSTEAD
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def verbs(group: click.Group, words: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    for name, command in group.commands.items():
+        yield (*words, name)
+        if isinstance(command, click.Group):
+            yield from verbs(command, (*words, name))
+
+
+ALL = sorted(verbs(cli))
+GROUPS = [(), ("lab",)]
+
+
+def run(*words: str) -> tuple[int, str]:
+    done = CliRunner().invoke(cli, words, prog_name="./claw", terminal_width=80)
+    return done.exit_code, done.output
+
+
+def named(words: tuple[str, ...]) -> click.Command:
+    command: click.Command = cli
+    for word in words:
+        assert isinstance(command, click.Group)
+        command = command.commands[word]
+    return command
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_every_summary_is_whole_at_80_columns(group: tuple[str, ...]) -> None:
+    code, said = run(*group, "--help")
+    assert code == 0
+    assert max(map(len, said.splitlines())) <= 80
+    listed = said.partition("Commands:")[2].partition("\n\n")[0].strip().splitlines()
+    command = named(group)
+    assert isinstance(command, click.Group)
+    assert len(listed) == len(command.commands)
+    for line in listed:
+        assert re.fullmatch(r"\s*\S+\s+[A-Z][^.]+(\.[^.]+)?\.", line), line
+
+
+@pytest.mark.parametrize("words", ALL, ids=" ".join)
+def test_every_verb_has_an_example_that_can_be_typed(words: tuple[str, ...]) -> None:
+    command = named(words)
+    assert "Example" in (command.epilog or "")
+    lines = [line.strip() for line in (command.epilog or "").splitlines() if "./claw" in line]
+    assert lines
+    for line in lines:
+        line = line.removeprefix('eval "$(').removesuffix(')"')
+        program, *typed = shlex.split(line)
+        assert program == "./claw"
+        arguments, after = split(typed)
+        context: click.Context | None = cli.make_context("./claw", arguments, obj=after)
+        command = cli
+        while isinstance(command, click.Group):
+            assert context is not None
+            rest = [*context._protected_args, *context.args]
+            name, found, rest = command.resolve_command(context, rest)
+            assert found is not None
+            command = found
+            context = command.make_context(name, rest, parent=context)
+        assert command.name == words[-1] or words == ("lab",)
+
+
+@pytest.mark.parametrize("words", [words for words in ALL if words != ("test",)], ids=" ".join)
+def test_the_help_of_every_verb_fits(words: tuple[str, ...]) -> None:
+    code, said = run(*words, "--help")
+    assert code == 0
+    assert max(map(len, said.splitlines())) <= 80
+    assert "Example" in said
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("restart", "docker compose restart openclaw-gateway (./claw up does"),
+        ("restart root@h", "(./claw up root@h does"),
+        ("uninstall", "the section Undo"),
+        ("plan fleet.yml -v", "./claw up fleet.yml --dry --diff"),
+        ("dashboard root@h", "./claw cli root@h -- dashboard --json"),
+        ("statsu", "Did you mean 'status'?"),
+        ("verfy", "Did you mean 'verify'?"),
+        ("frobnicate", "All verbs: ./claw --help"),
+        ("lab destroy", "All verbs"),
+        ("lab stats", "Did you mean 'status'?"),
+    ],
+)
+def test_an_unknown_verb_names_the_way(typed: str, said: str) -> None:
+    code, output = run(*shlex.split(typed))
+    assert code != 0
+    assert said in " ".join(output.split())
+    assert "Traceback" not in output
+
+
+def test_what_is_named_instead_is_there() -> None:
+    assert not INSTEAD.keys() & cli.commands.keys()
+    for way in INSTEAD.values():
+        for verb in re.findall(r"\./claw ([a-z]+)", way):
+            assert verb in cli.commands
+
+
+def test_quiet_and_verbose_are_opposites() -> None:
+    code, said = run("status", "-q", "-v")
+    assert code != 0
+    assert "opposites" in said
+
+
+def test_the_version_is_that_of_the_project_and_the_commit(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = subprocess.run([ROOT / "claw", "--version"], capture_output=True, text=True, check=True)
+    declared = re.search(r'^version = "(.+)"', (ROOT / "pyproject.toml").read_text(), re.M)
+    assert declared
+    assert found.stdout.startswith(f"openclaw-pyinfra {declared[1]}")
+    assert bool(re.search(r"\(\S+\)$", found.stdout)) == (ROOT / ".git").exists()
+    monkeypatch.setenv("PATH", "/nonexistent")
+    assert about.version() == f"openclaw-pyinfra {declared[1]}"
+
+
+ASK = {
+    "bash": 'eval "$(./claw completion bash)"; COMP_WORDS=(./claw ver); COMP_CWORD=1; '
+    "_claw_completion ./claw; echo ${COMPREPLY[@]}",
+    "zsh": 'autoload -U compinit; compinit -D -u; eval "$(./claw completion zsh)"; '
+    "compadd() { print -r -- ${(P)@[-1]} }; _describe() { print -r -- ${(P)3} }; "
+    "words=(./claw ver); CURRENT=2; _claw_completion",
+    "fish": "./claw completion fish | source; complete -C './claw ver'",
+}
+
+
+@pytest.mark.parametrize("shell", ASK)
+def test_a_shell_completes_a_verb(shell: str) -> None:
+    if not shutil.which(shell):
+        pytest.skip(f"{shell} is not installed")
+    done = subprocess.run(
+        [shell, "-c", ASK[shell]], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert "verify" in done.stdout, done.stderr
+    assert "status" not in done.stdout

@@ -1,0 +1,63 @@
+"""Verbs that are not there: what to run instead, or which one was probably meant."""
+
+from __future__ import annotations
+
+import shlex
+from difflib import get_close_matches
+from typing import Any
+
+import click
+
+_BY_HAND = "on the host, in /opt/openclaw: docker compose"
+INSTEAD = {
+    "start": "./claw up{}",
+    "restart": f"{_BY_HAND} restart openclaw-gateway (./claw up{{}} does where it is needed)",
+    "stop": f"{_BY_HAND} stop openclaw-gateway (./claw up{{}} starts it again)",
+    **dict.fromkeys(
+        ("down", "remove", "uninstall", "destroy", "undo"),
+        "the commands of the section Undo in README.md; nothing is removed without them",
+    ),
+    **dict.fromkeys(("deploy", "install", "provision", "apply", "create"), "./claw up{}"),
+    **dict.fromkeys(
+        ("upgrade", "update"), "gateway: {version: RELEASE} in the inventory, then ./claw up{}"
+    ),
+    "rollback": "a failed change goes back by itself; for another release: gateway.version",
+    **dict.fromkeys(("plan", "diff", "check", "dry"), "./claw up{} --dry --diff"),
+    **dict.fromkeys(("ps", "ls", "info", "health"), "./claw status{}"),
+    **dict.fromkeys(("log", "tail"), "./claw logs{}"),
+    **dict.fromkeys(("config", "show", "validate"), "./claw settings{}"),
+    **dict.fromkeys(("hosts", "list"), "./claw inventory{}"),
+    **dict.fromkeys(("exec", "run", "openclaw"), "./claw cli{} -- ARGS"),
+    **dict.fromkeys(("dashboard", "open", "link"), "./claw cli{} -- dashboard --json"),
+    "devices": "./claw cli{} -- devices list",
+    "backup": "./claw cli{} -- backup create --verify",
+    **dict.fromkeys(("setup", "wizard", "model"), "./claw onboard{}"),
+    **dict.fromkeys(("key", "keys", "known-hosts"), "./claw trust{}"),
+    "help": "./claw --help",
+    "version": "./claw --version",
+}
+"""By what somebody may look for; `{}` stands for what was typed behind it."""
+NEAR = 0.7
+
+
+class Verbs(click.Group):
+    """A group whose error for an unknown verb names the way; `instead` is its own `INSTEAD`."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.instead: dict[str, str] = {}
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name, rest = args[0], args[1:]
+        known = self.get_command(ctx, name) or name.startswith("-") or ctx.resilient_parsing
+        if known:
+            return super().resolve_command(ctx, args)
+        if way := self.instead.get(name.lower()):
+            typed = "".join(f" {shlex.quote(word)}" for word in rest if word[:1] != "-")
+            hint = f" Instead: {way.replace('{}', typed)}"
+        else:
+            near = get_close_matches(name.lower(), self.commands, n=1, cutoff=NEAR)
+            hint = f" Did you mean {near[0]!r}?" if near else " All verbs: ./claw --help"
+        raise click.UsageError(f"No such verb: {name!r}.{hint}", ctx)
