@@ -57,6 +57,20 @@ def test_every_summary_is_whole_at_80_columns(group: tuple[str, ...]) -> None:
         assert re.fullmatch(r"\s*\S+\s+[A-Z][^.]+(\.[^.]+)?\.", line), line
 
 
+def follow(arguments: list[str], after: tuple[str, ...]) -> click.Command:
+    """Return the verb that arguments are for; raises if they are not what it takes."""
+    context: click.Context | None = cli.make_context("./claw", arguments, obj=after)
+    command: click.Command = cli
+    while isinstance(command, click.Group):
+        assert context is not None
+        rest = [*context._protected_args, *context.args]
+        name, found, rest = command.resolve_command(context, rest)
+        assert found is not None
+        command = found
+        context = command.make_context(name, rest, parent=context)
+    return command
+
+
 @pytest.mark.parametrize("words", ALL, ids=" ".join)
 def test_every_verb_has_an_example_that_can_be_typed(words: tuple[str, ...]) -> None:
     command = named(words)
@@ -68,16 +82,8 @@ def test_every_verb_has_an_example_that_can_be_typed(words: tuple[str, ...]) -> 
         program, *typed = shlex.split(line)
         assert program == "./claw"
         arguments, after = split(typed)
-        context: click.Context | None = cli.make_context("./claw", arguments, obj=after)
-        command = cli
-        while isinstance(command, click.Group):
-            assert context is not None
-            rest = [*context._protected_args, *context.args]
-            name, found, rest = command.resolve_command(context, rest)
-            assert found is not None
-            command = found
-            context = command.make_context(name, rest, parent=context)
-        assert command.name == words[-1] or words == ("lab",)
+        found = follow(arguments, after)
+        assert found.name == words[-1] or words == ("lab",)
 
 
 @pytest.mark.parametrize("words", [words for words in ALL if words != ("test",)], ids=" ".join)
@@ -86,6 +92,39 @@ def test_the_help_of_every_verb_fits(words: tuple[str, ...]) -> None:
     assert code == 0
     assert max(map(len, said.splitlines())) <= 80
     assert "Example" in said
+
+
+def documented() -> list[str]:
+    """Every command of ours in the documentation, as it stands there."""
+    found = set()
+    for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
+        text = page.read_text()
+        found |= set(re.findall(r"`(\./claw [^`]+)`", text))
+        found |= set(re.findall(r"^    (?:\$ )?(\./claw .*)$", text, re.MULTILINE))
+    return sorted(found)
+
+
+def parsed(line: str) -> list[list[str]]:
+    """What the shell would give us of a line, without what stands for a choice or a comment."""
+    line = re.sub(r"\s(\[.*?\]+|#.*)", "", line)
+    commands = re.split(r"&&|\||;", line)
+    return [shlex.split(one)[1:] for one in commands if one.strip().startswith("./claw ")]
+
+
+@pytest.mark.parametrize("line", documented())
+def test_every_command_of_the_documentation_can_be_typed(line: str) -> None:
+    for typed in parsed(line):
+        if typed[0] in ("VERB", "test"):
+            continue
+        arguments, after = split(typed)
+        follow(arguments, after)
+
+
+def test_the_readme_is_short_and_names_every_page() -> None:
+    text = (ROOT / "README.md").read_text()
+    assert len(text.splitlines()) < 200
+    for page in (ROOT / "docs").glob("*.md"):
+        assert f"docs/{page.name}" in text, page.name
 
 
 @pytest.mark.parametrize(
