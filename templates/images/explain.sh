@@ -5,7 +5,7 @@ explain() {
   reason=$(awk -v setting="(${2:-gateway.apt_packages})" '
     function say(text) { if (!said) { print text; said = 1 } }
     function after(text) { return substr($0, index($0, text) + length(text)) }
-    { sub(/\r$/, ""); gsub(/:\/\/[^\/@ ]*@/, "://") }
+    { sub(/\r$/, ""); sub(/^#[0-9]+ [0-9.]+ /, ""); gsub(/:\/\/[^\/@ ]*@/, "://") }
     /E: Unable to locate package / { say("Debian package " after("locate package ") " does not exist in this release " setting) }
     /E: Couldn.t find any package by / { say("Debian package " $NF " does not exist in this release " setting) }
     /E: Version .* was not found/ { say("Debian package: " after("E: ") " " setting) }
@@ -15,7 +15,7 @@ explain() {
     /integrity of npm package / { say("refused: " after("integrity of ")) }
     /npm package .* cannot be fetched as the lock has it/ { say("refused: " after("npm package ")) }
     /No matching version found for |E404.*not found|404 Not Found.*npm/ { say("npm: " after("npm error ")) }
-    /toomanyrequests|Too Many Requests|429 / { say("the registry limits pulls (429 toomanyrequests): wait, log in with docker login on the host, or set engine.registry_mirrors") }
+    /toomanyrequests|Too Many Requests|(^|[^0-9.])429 / { say("the registry limits pulls (429 toomanyrequests): wait, log in with docker login on the host, or set engine.registry_mirrors") }
     /unauthorized|authentication required|no basic auth credentials/ { say("the registry wants a login (unauthorized): run docker login on the host as root") }
     /pull access denied|requested access to the resource is denied|insufficient_scope/ { say("no such image, or the registry wants a login (access denied): check the reference, or run docker login on the host as root") }
     /manifest unknown|name unknown|manifest for .* not found/ { say("no such image in the registry: check name and tag") }

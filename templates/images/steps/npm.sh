@@ -11,8 +11,11 @@ export npm_config_cache=/run/build/npm npm_config_audit=false npm_config_fund=fa
   npm_config_update_notifier=false npm_config_loglevel=error
 # A connection that the network lost without a word is given up after a minute, not after npm's five; the user's own
 # .npmrc comes before this file.
-export npm_config_globalconfig=/tmp/npmrc
-printf '%s\n' fetch-timeout=60000 fetch-retries=5 fetch-retry-mintimeout=1000 fetch-retry-maxtimeout=20000 >/tmp/npmrc
+npm_config_globalconfig=$(mktemp)
+export npm_config_globalconfig
+trap 'rm -f "$npm_config_globalconfig"' EXIT
+printf '%s\n' fetch-timeout=60000 fetch-retries=5 fetch-retry-mintimeout=1000 fetch-retry-maxtimeout=20000 \
+  >"$npm_config_globalconfig"
 
 fetch() {
   directory=$(mktemp -d)
