@@ -380,6 +380,12 @@ def test_the_reason_of_a_failed_build_is_one_line(line: str, tmp_path: Path) -> 
     assert EXPLANATIONS[line] in said and said.count("\n") == 1
 
 
+def test_a_number_that_looks_like_a_status_is_no_reason(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_text("#6 2.429 Get:4 packages python3\n#7 0.1 /run/x: Permission denied\n")
+    assert "registry" not in explain(log) and "Permission denied" in explain(log)
+
+
 def test_an_unknown_reason_shows_the_end_of_the_log_without_credentials(tmp_path: Path) -> None:
     log = tmp_path / "log"
     log.write_text("\n".join(["start", *("x" * 20), "fetch http://me:hunter2@mirror.example/a"]))
