@@ -22,6 +22,7 @@ from operations import (
     security,
     snapshot,
     templates,
+    uplink,
 )
 from operations.operation import operation
 from operations.sandbox import browser
@@ -141,12 +142,23 @@ def _render(settings: Settings, inputs: str) -> str:
         port=gateway.port,
         published=published_address(settings),
         inputs=inputs,
-        bridge=network.bridge(settings),
-        browsers=browser.network(settings),
-        browsers_bridge=network.browsers_bridge(settings),
+        networks=_networks(settings),
         groups=groups(settings),
         security_options=security_options(settings),
     )
+
+
+def _networks(settings: Settings) -> list[dict[str, Any]]:
+    """Return the networks of the gateway; one without a bridge is made by others."""
+    own = network.bridge(settings)
+    found: list[dict[str, Any]] = [{"key": "default", "name": own, "bridge": own}]
+    if wanted := browser.network(settings):
+        bridge = network.browsers_bridge(settings)
+        found.append({"key": "browsers", "name": wanted.name, "bridge": bridge})
+    for one in found:
+        one["form"] = uplink.form(settings, one["name"])
+        one["subnet"] = uplink.subnet(one["name"])
+    return found
 
 
 def groups(settings: Settings) -> list[str]:

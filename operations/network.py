@@ -21,7 +21,7 @@ from pyinfra import host
 from pyinfra.api import StringCommand
 from pyinfra.api.deploy import deploy
 
-from operations import access, files, packages, preflight, snapshot, templates
+from operations import access, files, packages, preflight, snapshot, templates, uplink
 from operations.operation import operation
 from operations.preflight import Problem
 from operations.quoting import Script
@@ -158,6 +158,14 @@ def units(settings: Settings) -> list[files.File]:
     ]
 
 
+@uplink.networks
+def own_networks(settings: Settings) -> Iterable[str]:
+    wanted = browser.network(settings)
+    browsers = wanted.name if wanted and wanted.own else None
+    tools = names.tools_network(settings) if tools_bridge(settings) else None
+    return filter(None, (bridge(settings), browsers, tools))
+
+
 @packages.required
 def tools(settings: Settings) -> Iterable[str]:
     return ("nftables",)
@@ -242,6 +250,8 @@ def made(settings: Settings) -> Generator:
         name=name,
         deployment=settings.name,
         bridge=wanted,
+        form=uplink.form(settings, name),
+        subnet=uplink.subnet(name),
     )
     yield StringCommand("sh -s", _stdin=[script])
 
