@@ -18,7 +18,7 @@ from operations.engine.state import DEFAULT_SOCKETS, Engine, plan, version_to_be
 from operations.operation import operation
 from toolkit.settings import Settings
 
-__all__ = ["access", "checks", "configure", "current", "install"]
+__all__ = ["access", "checks", "configure", "current", "install", "proxies"]
 
 
 @files.managed_paths
@@ -30,6 +30,26 @@ def paths(settings: Settings) -> tuple[str, ...]:
 def current() -> Engine:
     """Return what the snapshot of the current host knows of its engine."""
     return Engine.parse(snapshot.read().get("engine", ""))
+
+
+def proxies(settings: Settings) -> dict[str, str]:
+    """Return the proxies that the daemon.json of the current host's engine has or will have, by its
+    keys, with their logins; what it does not say is the engine's environment's.
+
+    https://docs.docker.com/engine/daemon/proxy/#daemon-configuration
+    """
+    try:
+        if access.own_engine(settings):
+            keys = daemon.desired(settings, {})
+        elif settings.engine.socket in DEFAULT_SOCKETS:
+            keys = daemon.desired(settings, _daemon_before(current()), current().arguments)
+        else:
+            return {}
+    except ValueError:  # named by the preflight
+        return {}
+    given = keys.get("proxies")
+    found = given.items() if isinstance(given, dict) else ()
+    return {key: value for key, value in found if isinstance(value, str)}
 
 
 @deploy("Engine")

@@ -25,6 +25,7 @@ from operations.images.planning import (
     paths,
     pending,
     plan,
+    registry_fix,
     unreachable,
     unreached_sources,
 )
@@ -63,7 +64,7 @@ def registry_problems(settings: Settings, answers: dict[str, str]) -> Iterable[P
         sure = re.search("resolve|connect|timed out|unreachable|refused", why, re.IGNORECASE)
         yield Problem(
             f"the registry {name} does not answer: {why}",
-            "check the name, the network and the host's proxies"
+            registry_fix(why)
             + ("" if settings.gateway.source == "image" else ", or use base_images: bootstrap"),
             stops=bool(sure),
         )

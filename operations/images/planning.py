@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from pyinfra import host, logger
 
-from operations import files, snapshot, templates
+from operations import access, engine, files, snapshot, templates
 from operations.images import identity, sharing, state
 from operations.images.identity import Base
 from operations.images.sharing import Wish
@@ -17,6 +17,7 @@ from toolkit import lock, releases
 from toolkit.lock import Release
 from toolkit.settings import Settings
 
+OTHER_PROXY = "apt or the login reaches it, by a proxy that the engine does not have"
 _CHOICE = "openclaw_base_images"
 
 
@@ -158,7 +159,7 @@ def choice(settings: Settings) -> str:
     if settings.base_images != "auto":
         return settings.base_images
     if _CHOICE not in host.connector_data:
-        answer = snapshot.read_quietly(host, reachability_script(settings)).strip()
+        answer = snapshot.run_quietly(host, reachability_script(settings)).strip()
         host.connector_data[_CHOICE] = "registry" if answer == "reachable" else "bootstrap"
         said = "can be reached" if answer == "reachable" else f"cannot be reached: {answer}"
         logger.info(
@@ -184,7 +185,7 @@ def unreachable(settings: Settings) -> tuple[str, str] | None:
 
 def silent(settings: Settings, reference: str) -> tuple[str, str] | None:
     """Return the registry of a reference and why it does not answer; None if it does."""
-    answer = snapshot.read_quietly(host, reachability_script(settings, reference)).strip()
+    answer = snapshot.run_quietly(host, reachability_script(settings, reference)).strip()
     return None if answer == "reachable" else (registry(reference), answer)
 
 
@@ -195,8 +196,8 @@ def registry(reference: str) -> str:
 
 
 def reachability_script(settings: Settings, reference: str | None = None) -> str:
-    """Return a script that says `reachable`, or why the registry of a reference cannot be reached;
-    by default that of base images.
+    """Return a script that says `reachable`, or why the engine cannot reach the registry of a
+    reference; by default that of base images.
     """
     name = registry(reference or settings.registry)
     addresses = [f"https://{'registry-1.docker.io' if name == 'docker.io' else name}/v2/"]
@@ -204,7 +205,29 @@ def reachability_script(settings: Settings, reference: str | None = None) -> str
         addresses.append(f"http://{name}/v2/")  # the engine speaks plain HTTP to loopback
     if name == "docker.io":
         addresses += [f"{mirror.rstrip('/')}/v2/" for mirror in settings.engine.registry_mirrors]
-    return templates.render("images/reachable.sh.j2", addresses=addresses)
+    given = engine.proxies(settings)
+    other = access.own_engine(settings) or settings.engine.socket not in access.DEFAULT_SOCKETS
+    return templates.render(
+        "images/reachable.sh.j2",
+        addresses=addresses,
+        docker=access.environment(settings),
+        # Of the host's own engine; another's process is not known.
+        pid_file="/dev/null" if other else "/var/run/docker.pid",
+        http=given.get("http-proxy", ""),
+        https=given.get("https-proxy", ""),
+        no=given.get("no-proxy", ""),
+        other=OTHER_PROXY,
+    )
+
+
+def registry_fix(why: str) -> str:
+    """Return what to do about a registry that does not answer, by the reason."""
+    if OTHER_PROXY in why:
+        return (
+            "give the engine its proxy: set engine.daemon to {proxies: {http-proxy: URL,"
+            " https-proxy: URL, no-proxy: NAMES}}"
+        )
+    return "check the name, the network and the engine's proxies (engine.daemon, key proxies)"
 
 
 def repository_base(settings: Settings, there: Image | None = None) -> Base:

@@ -12,7 +12,7 @@ from pyinfra.context import ctx_host
 
 from operations import images, snapshot, templates
 from operations.images import gateway, identity, planning, state
-from tests.operations.hosts import Command, FakeHost, commands, whole
+from tests.operations.hosts import Command, FakeHost, at, commands, whole
 from toolkit import lock, trees
 from toolkit.lock import Lock
 from toolkit.settings import Settings
@@ -210,7 +210,7 @@ def test_auto_asks_the_registry_once(
         asked.append(script)
         return answer
 
-    monkeypatch.setattr(snapshot, "read_quietly", ask)
+    monkeypatch.setattr(snapshot, "run_quietly", ask)
     auto = settings(base_images="auto")
     with ctx_host.use(FakeHost(NONE)):
         assert planning.plan(auto).base.bootstrapped == (chosen == "bootstrap")
@@ -220,7 +220,7 @@ def test_auto_asks_the_registry_once(
 
 @pytest.mark.parametrize("there", ["bootstrap", "registry"])
 def test_auto_keeps_what_there_is_without_asking(there: str, monkeypatch: Any) -> None:
-    monkeypatch.delattr(snapshot, "read_quietly")
+    monkeypatch.delattr(snapshot, "run_quietly")
     auto = settings(base_images="auto")
     made = bootstrapped(auto) if there == "bootstrap" else from_registry(auto, DIGEST)
     assert build(facts(made), base_images="auto") == []
@@ -231,14 +231,18 @@ def test_auto_keeps_what_there_is_without_asking(there: str, monkeypatch: Any) -
 
 
 def test_loopback_registries_are_also_asked_over_http() -> None:
-    script = planning.reachability_script(settings(registry="127.0.0.1:5000/library"))
-    assert "http://127.0.0.1:5000/v2/" in script
-    assert "http://" not in planning.reachability_script(settings(registry="registry.example/x"))
+    there = "for address in https://{0}/v2/ http://{0}/v2/;"
+    for name, plain in (("127.0.0.1:5000", True), ("registry.example", False)):
+        wanted = settings(registry=f"{name}/library")
+        with at(wanted, **NONE):
+            script = planning.reachability_script(wanted)
+        assert (there.format(name) in script) is plain
 
 
 def test_mirrors_of_docker_hub_count_as_reachable() -> None:
     mirrored = settings(engine={"registry_mirrors": ["https://mirror.example"]})
-    assert "https://mirror.example/v2/" in planning.reachability_script(mirrored)
+    with at(mirrored, **NONE):
+        assert "https://mirror.example/v2/" in planning.reachability_script(mirrored)
 
 
 def test_a_registry_image_is_pulled_and_labelled(own_lock: Path) -> None:
@@ -417,7 +421,7 @@ def test_a_registry_that_a_build_needs_must_answer(
     wanted = settings(**values)
     monkeypatch.setattr(snapshot, "settings_for", lambda host: wanted)
     for said, stops in (("Could not resolve", True), ("certificate verification failed", False)):
-        monkeypatch.setattr(snapshot, "read_quietly", lambda host, script, said=said: said)
+        monkeypatch.setattr(snapshot, "run_quietly", lambda host, script, said=said: said)
         with ctx_host.use(FakeHost(NONE)):
             (problem,) = images.registry_problems(wanted, NONE)
         assert registry in problem.what and said in problem.what
@@ -425,7 +429,7 @@ def test_a_registry_that_a_build_needs_must_answer(
 
 
 def test_a_registry_that_no_build_needs_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(snapshot, "read_quietly")
+    monkeypatch.delattr(snapshot, "run_quietly")
     known = settings(base_images="registry")
     there = facts(from_registry(known, DIGEST))
     for wanted, answers in (

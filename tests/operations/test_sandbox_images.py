@@ -192,7 +192,7 @@ def test_a_dockerfile_that_is_not_there_is_a_problem(tmp_path: Path) -> None:
 
 
 def test_a_registry_that_does_not_answer_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(snapshot, "read_quietly", lambda host, script: "Could not resolve")
+    monkeypatch.setattr(snapshot, "run_quietly", lambda host, script: "Could not resolve")
     image = {"source": "image", "image": "registry.example/tools:1"}
     for wanted, name in (
         (settings(base_images="registry"), "docker.io"),

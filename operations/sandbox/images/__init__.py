@@ -64,7 +64,7 @@ def image_problems(settings: Settings, answers: dict[str, str]) -> Iterable[Prob
             sure = re.search("resolve|connect|timed out|unreachable|refused", why, re.IGNORECASE)
             yield Problem(
                 f"the registry {name} (image {reference}) does not answer: {why}",
-                "check the name, the network and the host's proxies",
+                base_planning.registry_fix(why),
                 stops=bool(sure),
             )
 
