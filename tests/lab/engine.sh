@@ -11,8 +11,8 @@ bridge_cidr=10.90.0.1/24
 pool=base=10.90.128.0/17,size=24
 export DOCKER_HOST=unix://$socket
 export DEBIAN_FRONTEND=noninteractive
-# shellcheck source=templates/packages/locks.sh
-. "$(dirname "$(readlink -f "$0")")/../../templates/packages/locks.sh"
+templates=$(dirname "$(readlink -f "$0")")/../../templates
+for part in packages/locks packages/mirrors images/debian_sources; do . "$templates/$part.sh"; done
 
 say() { printf 'engine: %s\n' "$*" >&2; }
 die() { say "$*"; exit 1; }
@@ -22,10 +22,7 @@ have() { command -v "$1" >/dev/null 2>&1; }
 apt_lists() { [ -n "$(find /var/lib/apt/lists -name '*Packages*' -print -quit)" ] || apt_run apt-get -qq update >&2; }
 
 # The mirror this machine uses for its own Debian release; no host name is written down in this repository.
-mirror() {
-  apt-get indextargets --format '$(RELEASE) $(COMPONENT) $(REPO_URI)' 'Created-By: Packages' |
-    awk -v release="$(. /etc/os-release && echo "$VERSION_CODENAME")" '$1 == release && $2 == "main" {print $3; exit}'
-}
+mirror() { debian_reached "$(. /etc/os-release && echo "$VERSION_CODENAME")" Debian '' | awk 'NR == 1 { print $2 }'; }
 
 install_missing() {
   local wanted=()

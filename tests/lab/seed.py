@@ -6,6 +6,7 @@ import re
 import subprocess
 from pathlib import Path
 
+TEMPLATES = Path(__file__).resolve().parents[2] / "templates"
 BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
 
 
@@ -30,17 +31,11 @@ def write(directory: Path, known_bundle: str, suite: str, authorized_key: Path) 
 
 def apt_sources(suite: str) -> str:
     """The outer machine's Debian mirrors, for another Debian release."""
-    fields = "$(RELEASE) $(COMPONENT) $(REPO_URI)"
-    command = ["apt-get", "indextargets", "--format", fields, "Created-By: Packages"]
-    found = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    own = re.search(r"VERSION_CODENAME=(\w+)", Path("/etc/os-release").read_text())
-    assert own, "this machine does not say which Debian release it is"
-    lines = []
-    for line in dict.fromkeys(found.splitlines()):
-        release, component, uri = line.split()
-        if re.fullmatch(own[1] + r"(-updates|-security)?", release) and component == "main":
-            lines.append(f"deb {uri} {release.replace(own[1], suite)} main")
-    return "\n".join(lines) + "\n"
+    script = """
+. "$0/packages/mirrors.sh"; . "$0/images/debian_sources.sh"; debian_reached "$1" Debian \"\"
+"""
+    command = ["sh", "-c", script, str(TEMPLATES), suite]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
 def extra_cas(known_bundle: str) -> list[str]:
