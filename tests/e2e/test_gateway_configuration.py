@@ -58,6 +58,12 @@ def test_an_owned_key_that_drifted_is_put_back_without_a_restart_of_the_containe
     assert up(gateway) == []
 
 
+def test_its_packets_are_as_large_as_the_hosts(gateway: Deployment) -> None:
+    way = "/sys/class/net/$(ip -4 route show default | awk '{ print $5; exit }')/mtu"
+    inside = int(gateway.in_gateway("cat /sys/class/net/eth0/mtu"))
+    assert inside == min(1500, int(gateway.sh(f"cat {way}")))
+
+
 def test_what_the_validator_refuses_is_not_written(gateway: Deployment) -> None:
     before, was = gateway.sh(f"sha256sum {path(gateway)}"), running(gateway)
     wrong = {"openclaw": {"session": {"noSuchKey": 1}}}

@@ -44,6 +44,13 @@ systemctl stop test-world test-service
 ip link del world0
 ip netns del world
 """
+# The largest segment that whoever connects can take, by his own word.
+SIZE = """
+import pathlib, socket
+server = socket.create_server(("203.0.113.9", 8098))
+size = server.accept()[0].getsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG)
+pathlib.Path("/tmp/size").write_text(f"{size}")
+"""
 CONNECT = """
 const net = require("node:net");
 for (const target of process.argv.slice(1)) {
@@ -166,6 +173,27 @@ def test_the_gateway_reaches_neither_metadata_nor_the_host(deployed: Deployment)
         with without_rules(deployed):
             until(lambda: reached() == cloud | host | others, 60, "all of it can be reached")
         assert reached() == others
+    finally:
+        deployed.sh(NO_WORLD, None)
+
+
+def test_who_is_outside_is_told_the_size_of_the_uplinks_packets(deployed: Deployment) -> None:
+    """Whatever the network was made for: what is larger is lost on the way back."""
+
+    def told() -> int:
+        unit = "systemd-run -q --collect --unit=test-size ip netns exec world"
+        deployed.sh(f"rm -f /tmp/size; {unit} python3 -c {shlex.quote(SIZE)}")
+        node = f"node -e {shlex.quote(CONNECT)} '203.0.113.9 8098'"
+        until(lambda: deployed.in_gateway(node), 60, "a connection")
+        until(lambda: deployed.sh("cat /tmp/size", None), 60, "its size")
+        return int(deployed.sh("cat /tmp/size"))
+
+    deployed.sh(WORLD)
+    try:
+        deployed.sh("ip link set world0 mtu 1300")
+        assert told() <= 1260  # without IP's and TCP's heads
+        with without_rules(deployed):
+            assert told() > 1260
     finally:
         deployed.sh(NO_WORLD, None)
 
