@@ -34,7 +34,9 @@ def version() -> str:
     if (ROOT / ".git").exists():
         describe = ["git", "-C", str(ROOT), "describe", "--tags", "--always", "--dirty"]
         with suppress(OSError, subprocess.SubprocessError):
-            said = subprocess.run(describe, capture_output=True, text=True, check=True, timeout=10)
+            said = subprocess.run(
+                describe, capture_output=True, encoding="utf-8", check=True, timeout=10
+            )
             words.append(f"({said.stdout.strip()})")
     return " ".join(words)
 
