@@ -24,8 +24,9 @@ from toolkit import (
     trust,
 )
 from toolkit.command_group import INSTEAD, Verbs
-from toolkit.display import Display, LiveDisplay
+from toolkit.display import Display
 from toolkit.given import Given
+from toolkit.live_display import LiveDisplay
 from toolkit.options import (
     ERRORS,
     MANY,

@@ -14,12 +14,12 @@ import click
 import gevent
 import yaml
 from pyinfra.api.host import Host
-from pyinfra.api.output import set_echo, set_formatter
 
-from toolkit import targets, typed_secrets, verbs
-from toolkit.display import Display, LiveDisplay
+from toolkit import streaming, typed_secrets, verbs
+from toolkit.display import Display
 from toolkit.errors import explain
 from toolkit.given import Given
+from toolkit.live_display import LiveDisplay
 from toolkit.options import (
     ERRORS,
     MANY,
@@ -35,11 +35,8 @@ from toolkit.session import Options, Session
 from toolkit.settings import settings_for
 from toolkit.settings.sources import resolved, sources_in_use
 from toolkit.status_table import status_table
-from toolkit.terminal import Screen, plain, said, unguarded
+from toolkit.terminal import Screen
 
-ERROR_MARK = "\x1f"
-STYLES = ("cyan", "green", "magenta", "yellow", "blue", "bright_cyan", "bright_magenta")
-"""Of the names of hosts before their lines; what a host says has no colours on a terminal."""
 SILENT_SECONDS = 2.0
 """A verb that takes longer says what it waits for."""
 
@@ -73,7 +70,7 @@ def token(target: str | None, **options: Any) -> None:
     for name, answer in answers.items():
         if answer.value:
             print(f"{name}\t{answer.value}" if len(answers) > 1 else answer.value)
-    _report_errors(answers)
+    streaming.report_errors(answers)
 
 
 @click.command(
@@ -96,7 +93,7 @@ def logs(target: str | None, follow: bool, tail: int, **options: Any) -> None:
     def command(host: Host) -> str:
         return verbs.log_command(settings_for(host), follow, tail, _made_by(given, host))
 
-    _run_command(target, command, "Reading the gateway's log", hang_up=follow, **options)
+    streaming.run(opened(target, **options), command, "Reading the gateway's log", hang_up=follow)
 
 
 @click.command(
@@ -122,7 +119,7 @@ def openclaw_cli(target: str | None, **options: Any) -> None:
     def command(host: Host) -> str:
         return verbs.cli_command(settings_for(host), arguments, terminal, _made_by(given, host))
 
-    _run_command(target, command, f"openclaw {shlex.join(arguments)}", terminal, **options)
+    streaming.run(opened(target, **options), command, f"openclaw {shlex.join(arguments)}", terminal)
 
 
 @click.command(epilog=examples("./claw onboard root@203.0.113.7"))
@@ -141,7 +138,7 @@ def onboard(target: str | None, **options: Any) -> None:
     def command(host: Host) -> str:
         return verbs.onboard_command(settings_for(host), arguments, _made_by(given, host))
 
-    _run_command(target, command, "openclaw onboard", terminal=True, **options)
+    streaming.run(opened(target, **options), command, "openclaw onboard", terminal=True)
 
 
 @click.command(epilog=examples("./claw settings inventories/fleet.yml --limit claw1"))
@@ -231,83 +228,6 @@ def report(
             ERRORS.print(f"{name}: {answer.error}", style="red")
         else:
             show(name, answer.value)
-
-
-def _run_command(
-    target: str | None,
-    command: Callable[[Host], str],
-    what: str,
-    terminal: bool = False,
-    hang_up: bool = False,
-    **options: Any,
-) -> None:
-    """Run a shell command on the hosts and exit as it does; `what` is its name for people.
-
-    One host gets our terminal (or, on this machine, our pipes); several are asked at once, each
-    line with its host's name. `hang_up`: end the command when the connection ends.
-    """
-    session = opened(target, **options)
-    if terminal and len(session.hosts) > 1:
-        fail("a terminal is for one host; choose it with --limit HOST")
-    first = session.hosts[0]
-    if len(session.hosts) == 1 and (terminal or targets.is_local(first)):
-        line = command(first)
-        if sys.stderr.isatty() and options["verbose"] >= 0:
-            ERRORS.print(said(f"… {what} on {first.name}", "dim"))
-        if not terminal and (sys.stdout.isatty() or sys.stderr.isatty()):
-            leave(verbs.show(first, line))
-        try:
-            verbs.hand_over(first, line)
-        except verbs.VerbError as error:
-            fail(f"{first.name}: {error}")
-    set_echo(_write_line(session))
-    set_formatter(_mark_errors)
-
-    def run(host: Host) -> int:
-        return verbs.stream(host, command(host), terminal=hang_up)
-
-    answers = verbs.ask(session, run, what)
-    _report_errors(answers, exit_code=max(answer.value or 0 for answer in answers.values()))
-
-
-def _write_line(session: Session) -> Callable[..., None]:
-    several = len(session.hosts) > 1
-    styles = {name: STYLES[place % len(STYLES)] for place, name in enumerate(session.display.hosts)}
-    streams = {False: (sys.stdout, Screen(soft_wrap=True)), True: (sys.stderr, ERRORS)}
-
-    def write(message: object = "", **_: object) -> None:
-        host, text = session.display.split(str(message))
-        stream, screen = streams[text.startswith(ERROR_MARK)]
-        text = text.removeprefix(ERROR_MARK).rstrip("\r")
-        if text.startswith(verbs.EXIT_MARK):
-            return
-        if session.display.awaited:
-            session.display.awaited.pop(host, None)
-        if not stream.isatty():
-            # For a program, such as a pager or a file, it is as the host said it.
-            print(f"[{host}] {text}" if several else text, file=unguarded(stream))
-            return
-        prefix = f"[{host}] " if several and host else ""
-        line = said(prefix + plain(text))
-        if prefix:
-            line.stylize(styles[host], 0, len(prefix))
-        screen.print(line)
-
-    return write
-
-
-def _mark_errors(text: str, *style: str, **_: object) -> str:
-    """pyinfra tells standard error from standard output by its colour alone."""
-    return f"{ERROR_MARK}{text}" if style == ("red",) else text
-
-
-def _report_errors(answers: dict[str, verbs.Answer], exit_code: int = 0) -> None:
-    """Print what hosts could not answer, and exit."""
-    for name, answer in answers.items():
-        if answer.error:
-            ERRORS.print(f"{name}: {answer.error}", style="red")
-            exit_code = exit_code or FAILED
-    leave(exit_code)
 
 
 def _after_dashes(given: Given) -> tuple[str, ...]:

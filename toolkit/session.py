@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shlex
-import socket
-import subprocess
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -35,19 +32,13 @@ from pyinfra.context import ctx_config, ctx_inventory, ctx_state
 from operations import answers, waits
 from operations.connection import transport
 from toolkit import fast_pyinfra, history, host_keys, ssh_client, targets, terminal
+from toolkit.connecting import make_known_hosts, need_container, prepare_socket
 from toolkit.display import Display, LogHandler
 from toolkit.given import Given
 from toolkit.rollout import Rollout, rollout_for
 from toolkit.settings import settings_for
 
 RECONNECT_SECONDS = 20
-SOCKET_OPTIONS = {
-    "TCP_NODELAY": 1,
-    "TCP_KEEPIDLE": 20,
-    "TCP_KEEPINTVL": 10,
-    "TCP_KEEPCNT": 4,
-    "TCP_USER_TIMEOUT": 60_000,  # milliseconds for which what was sent may stay unanswered
-}
 
 
 class Interrupted(BaseException):
@@ -263,29 +254,6 @@ class Session:
         self.display.output(host, text)
 
 
-def make_known_hosts(host: Host) -> None:
-    """Make ~/.ssh/known_hosts on a machine that never used SSH; pyinfra fails without it."""
-    path = Path(host.data.get("ssh_known_hosts_file") or "~/.ssh/known_hosts").expanduser()
-    with contextlib.suppress(OSError):  # the connection itself will say what is wrong
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path.touch(mode=0o600)
-
-
-def prepare_socket(host: Host) -> None:
-    """Send small packets at once, and notice when the other side is gone.
-
-    The first halves, measured, the time of a run over SSH. Without the second a host whose network
-    is cut would hold up the run for a quarter of an hour. Through a jump host `ssh` does both.
-    """
-    found = transport(host)
-    way = found.sock if found else None
-    if isinstance(way, socket.socket) and way.family in (socket.AF_INET, socket.AF_INET6):
-        way.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        for option, value in SOCKET_OPTIONS.items():
-            if number := getattr(socket, option, None):
-                way.setsockopt(socket.IPPROTO_TCP, number, value)
-
-
 @contextmanager
 def timed(phases: dict[str, float], name: str) -> Iterator[None]:
     """Add the seconds that the body takes to those of `name`."""
@@ -294,25 +262,3 @@ def timed(phases: dict[str, float], name: str) -> Iterator[None]:
         yield
     finally:
         phases[name] = phases.get(name, 0.0) + time.monotonic() - started
-
-
-def need_container(connector: DockerConnector) -> None:
-    """Refuse what pyinfra would run, start, commit and remove: a target is there or is none.
-
-    Raises:
-        ConnectError: no running container has that name.
-    """
-    name = connector.data["docker_identifier"]
-    inspect = ["container", "inspect", "--format", "{{.State.Running}}", name]
-    try:
-        said = subprocess.run(
-            [connector.docker_cmd, *inspect],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            encoding="utf-8",
-            errors="replace",
-        )
-    except OSError as error:
-        raise ConnectError(f"{connector.docker_cmd}: {error.strerror}") from None
-    if said.stdout.strip() != "true":
-        raise ConnectError(f"there is no running container {name}; ./claw makes and starts none")

@@ -20,9 +20,10 @@ from operations.check import Check
 from operations.preflight import Problem
 from operations.sandbox import running
 from operations.sandbox.running import Sandbox
-from toolkit import audit, commands, health, reports, terminal, timeline, verbs
-from toolkit.display import Display, LiveDisplay, LogHandler
+from toolkit import audit, commands, health, reports, streaming, terminal, timeline, verbs
+from toolkit.display import Display, LogHandler
 from toolkit.given import Given
+from toolkit.live_display import LiveDisplay
 from toolkit.outcome import outcome_table
 from toolkit.profiles import Measured
 from toolkit.profiles import table as profiles_table
@@ -268,7 +269,7 @@ def test_lines_of_many_hosts_keep_their_indentation(monkeypatch: pytest.MonkeyPa
         monkeypatch.setattr(sys, "stdout", Guard(stream))
         monkeypatch.setenv("TERM", "xterm-256color")
         monkeypatch.delenv("NO_COLOR", raising=False)
-        write = commands._write_line(a_session("a", "long"))
+        write = streaming._write_line(a_session("a", "long"))
         for line in lines:
             write(line)
         written[terminal_there] = stream.getvalue().splitlines()
@@ -305,7 +306,7 @@ def test_a_log_is_text_on_a_terminal_and_as_it_is_in_a_pipe(monkeypatch: pytest.
         stream = io.StringIO()
         monkeypatch.setattr(stream, "isatty", lambda there=terminal_there: there)
         monkeypatch.setattr(sys, "stdout", Guard(stream))
-        commands._write_line(session)(f"[a] \x1b[32mgreen\x1b[0m {HOSTILE}")
+        streaming._write_line(session)(f"[a] \x1b[32mgreen\x1b[0m {HOSTILE}")
         text = stream.getvalue()
         assert (acting(text) == set()) is terminal_there
         assert ("\x1b[32mgreen" in text) is not terminal_there

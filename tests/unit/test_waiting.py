@@ -13,7 +13,8 @@ from pyinfra.context import ctx_host
 
 from operations.waits import waiting
 from toolkit import commands, verbs
-from toolkit.display import Display, LiveDisplay
+from toolkit.display import Display
+from toolkit.live_display import LiveDisplay
 from toolkit.session import Options, Session
 from toolkit.terminal import Screen
 
