@@ -28,6 +28,7 @@ from pyinfra.context import ctx_host
 
 from operations import answers, snapshot
 from operations.answers import printable
+from operations.waits import waiting
 from toolkit.settings import Settings, settings_for
 
 CLOCK_TOLERANCE_SECONDS = 300
@@ -149,7 +150,7 @@ def _problems_of(state: State, host: Host) -> list[Problem]:
         with ctx_host.use(host):
             if problem := root_problem(host):
                 return [problem]
-            with timer:
+            with timer, waiting("what it answers"):
                 return _looked_at(host)
     except TimeoutError:
         what = f"the host did not answer everything it was asked within {HOST_SECONDS} s"

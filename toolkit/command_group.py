@@ -55,7 +55,7 @@ class Verbs(click.Group):
         if known:
             return super().resolve_command(ctx, args)
         if way := self.instead.get(name.lower()):
-            typed = "".join(f" {shlex.quote(word)}" for word in rest if word[:1] != "-")
+            typed = "".join(f" {shlex.quote(word)}" for word in rest)
             hint = f" Instead: {way.replace('{}', typed)}"
         else:
             near = get_close_matches(name.lower(), self.commands, n=1, cutoff=NEAR)

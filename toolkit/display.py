@@ -214,8 +214,8 @@ class Display:
             self.progress(f"… {current.name}{awaited and f': {awaited}'}", host=host)
 
     def _awaited(self) -> str:
-        """Return which hosts the phase waits for, and for what."""
-        names = list(self.awaited or ())
+        """Return which hosts the phase waits for; first those of which it is known for what."""
+        names = sorted(self.awaited or (), key=lambda name: not self.waits(name))
         words = [f"{name}{(what := self.waits(name)) and f' ({what})'}" for name in names]
         more = [f"{len(words) - MOST_NAMED} more"] if len(words) > MOST_NAMED else []
         return ", ".join([*words[:MOST_NAMED], *more])

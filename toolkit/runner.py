@@ -11,43 +11,28 @@ import os
 import signal
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
 import gevent
-from paramiko import SSHException
-from pyinfra.api.exceptions import PyinfraError
 from pyinfra.api.host import Host
-from pyinfra.api.state import StateStage
-from pyinfra.context import ctx_config, ctx_host
-from pyinfra_cli.util import exec_file
 
 from operations import (
     activation,
-    connection,
     deploy_lock,
-    preflight,
-    record,
-    snapshot,
     verification,
 )
-from operations.preflight import PreflightError
-from toolkit import history, hooks, timeline
+from toolkit import history, hooks, last_seen, timeline
 from toolkit.display import Display, clean
-from toolkit.errors import cause, explain
+from toolkit.errors import explain
 from toolkit.execution import STOP_SECONDS, Execution
 from toolkit.hooks import Event, HookError
+from toolkit.planning import Planning
 from toolkit.results import INTERRUPTED, HostResult, RunResult
 from toolkit.rollout import Rollout
 from toolkit.session import Interrupted, Options, Session, timed
-from toolkit.settings import SettingsError, settings_for
 
 INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-OF_A_HOST = (PyinfraError, OSError, EOFError, SSHException)
-"""What goes wrong with a host, and what an answer that cannot be read is called."""
-LOOK_SECONDS = 30
-NOT_READY = "not ready to be provisioned"
 
 
 class Runner:
@@ -72,10 +57,11 @@ class Runner:
         wait_lock: float = 0,
         timeline: Path | None = None,
     ) -> None:
-        self.deploy, self.display, self.confirm, self.timeline = deploy, display, confirm, timeline
+        self.display, self.confirm, self.timeline = display, confirm, timeline
         self.session = Session(options, display)
         self.result = RunResult(dry=dry)
         self.execution = Execution(self.session, self.result, display, wait_lock)
+        self.planning = Planning(self.session, self.result, deploy, self.execution.name)
         self._main = gevent.getcurrent()
 
     def run(self) -> RunResult:
@@ -111,16 +97,18 @@ class Runner:
             self.result.hosts[name].failed = reason
         if session.active:
             with timed(phases, "plan"), self.display.phase("Checking"):
-                self._plan()
+                self.planning.plan()
         if not self.result.dry:
             self._change()
-        self._note_gateways()
-        self._note_forwarding()
+        last_seen.note_gateways(session, self.result)
+        last_seen.note_forwarding(session, self.result)
 
     def _change(self) -> None:
         planned = [host for host in self.session.active if self.result.hosts[host.name].planned]
         changing = [
-            host for host in self.session.active if host in planned or self._unverified(host)
+            host
+            for host in self.session.active
+            if host in planned or self.planning.unverified(host)
         ]
         if planned:
             with self.display.suspended():
@@ -129,71 +117,6 @@ class Runner:
             rollout = self.session.rollout
             self._before(changing)
             self._roll_out(rollout, rollout.batches(changing, _has_gateway))
-
-    # The plan
-
-    def _plan(self) -> None:
-        """Run the deploy file on every host; those that it cannot be run on are left out."""
-        session = self.session
-        session.state.set_stage(StateStage.Prepare)
-        session.state.current_deploy_filename = str(self.deploy)
-        preflight.isolate(session.state)
-        loaded = session.on_each(session.active, self._load)
-        self.result.mark("Check", session.took)
-        errors = {host: error for host, error in loaded.items() if error}
-        reasons = {repr(cause(error)) for error in errors.values()}
-        if len(errors) == len(loaded) > 1 == len(reasons) and not any(
-            isinstance(cause(error), OF_A_HOST) for error in errors.values()
-        ):
-            raise next(iter(errors.values()))  # the deploy file's own trouble
-        for host, error in errors.items():
-            self._leave_out(host, error)
-        for host in session.active:
-            self.result.hosts[host.name].settings = [
-                {"key": change.key, "from": change.before, "to": change.after}
-                for change in host.connector_data.get(record.CHANGES, ())
-            ]
-        order = session.state.get_op_order() if session.active else []
-        for host in session.active:
-            for operation in order:
-                data = session.state.ops[host].get(operation)
-                if data and data.operation_meta.will_change and not data.global_arguments["_if"]:
-                    name = self.execution.name(operation)
-                    self.result.hosts[host.name].planned.append(name)
-
-    def _load(self, host: Host) -> Exception | None:
-        try:
-            with ctx_config.use(self.session.state.config.copy()), ctx_host.use(host):
-                exec_file(str(self.deploy))
-        except Exception as error:
-            return error
-        return None
-
-    def _leave_out(self, host: Host, wrapped: Exception) -> None:
-        """Note why a host cannot take part; wrong settings stop the run."""
-        own, error = self.result.hosts[host.name], cause(wrapped)
-        if isinstance(error, PreflightError):
-            own.problems = [
-                {"what": one.what, "fix": self.session.options.given.completed(one.fix, host.name)}
-                for one in error.problems[host.name]
-            ]
-            own.failed = NOT_READY
-        elif isinstance(error, SettingsError) or len(self.result.hosts) == 1:
-            raise wrapped
-        else:
-            said = str(error) if isinstance(error, OF_A_HOST) else explain(error)
-            own.failed = f"cannot be checked: {said.removeprefix(f'{host.name}: ')}"
-        self.session.leave_out(host)
-
-    def _unverified(self, host: Host) -> bool:
-        """Whether there is something to look at on a host on which nothing would change."""
-        try:
-            with ctx_host.use(host):
-                return verification.due(settings_for(host))
-        except Exception as error:  # what it says, or its agents' files: its own trouble
-            self.result.hosts[host.name].failed = f"cannot be looked at: {explain(error)}"
-            self.session.leave_out(host)
-            return False
 
     # Canary and batches
 
@@ -225,30 +148,6 @@ class Runner:
                     reason = f"the rollout stopped after {', '.join(failed)} failed"
                     self.result.hosts[host.name].left_out = reason
                 return
-
-    def _note_gateways(self) -> None:
-        """Note what is known of each gateway; asks hosts on which something ran since."""
-        touched = [host for host in self.session.hosts if self.result.hosts[host.name].operations]
-        unknown = [host for host in touched if not snapshot.known(host)]
-        if unknown and self.result.interrupted is None:
-            with self.display.phase("Looking at the gateways"):
-                self.session.on_each(unknown, self._look)
-        for host in self.session.hosts:
-            there, own = activation.known(host), self.result.hosts[host.name]
-            own.version = there.version
-            own.health = "ready" if there.probes.get("readyz") == "200" else there.status
-
-    def _note_forwarding(self) -> None:
-        """Note whether the tunnel that the summary of a single host prints would work."""
-        if len(self.session.hosts) == 1 and not self.result.dry:
-            for host in self.session.active:
-                port = settings_for(host).gateway.port
-                host.connector_data[connection.FORWARDS] = connection.forwards(host, port)
-
-    def _look(self, host: Host) -> None:
-        if not self.session.lost(host):
-            with suppress(*OF_A_HOST), gevent.Timeout(LOOK_SECONDS, TimeoutError()):
-                snapshot.read(host)
 
     # Hooks
 

@@ -28,6 +28,7 @@ from toolkit.settings.paths import state_in_gateway
 
 LOOK_SECONDS = 600
 """OpenClaw's own doctor and a container of each image, on a slow machine."""
+MISFORMED = "take it out; what is not of its form is not looked at"
 
 
 def findings(settings: Settings) -> list[Problem]:
@@ -51,7 +52,8 @@ def findings(settings: Settings) -> list[Problem]:
             answers = snapshot.ask_several(host, script(settings, deployed), LOOK_SECONDS)
     except PyinfraError as error:
         return [Problem(f"the host cannot be looked at: {error}", "./claw up")]
-    found = [*_misformed(given.wrong), *examine(settings, deployed, answers)]
+    wrong = [Problem(f"openclaw.json: {what}", MISFORMED, False) for what in given.wrong]
+    found = [*wrong, *examine(settings, deployed, answers)]
     if settings.sandbox.enabled and not any(problem.stops for problem in found):
         found += _stale(settings)
     return [replace(problem, what=" ".join(problem.what.split())) for problem in found]
@@ -81,13 +83,6 @@ def script(settings: Settings, deployed: Mapping[str, Any]) -> str:
         state=state,
         uid=_uid(settings),
     )
-
-
-def _misformed(wrong: Iterable[str]) -> Iterable[Problem]:
-    for what in wrong:
-        yield Problem(
-            f"openclaw.json: {what}", "take it out; what is not of its form is not looked at", False
-        )
 
 
 def workspaces(settings: Settings, deployed: Mapping[str, Any]) -> dict[str, str]:
@@ -279,12 +274,9 @@ def _release(answer: str) -> Iterable[Problem]:
 
 def _stale(settings: Settings) -> Iterable[Problem]:
     for one in running.stale(settings):
-        use = "in use" if one.in_use else "idle"
-        yield Problem(
-            f"the sandbox {one.name} of {one.agent} is stale ({use}): {'; '.join(one.reasons)}",
-            "./claw sandboxes --recreate",
-            stops=False,
-        )
+        stale = f"stale ({'in use' if one.in_use else 'idle'}): {'; '.join(one.reasons)}"
+        what = f"the sandbox {one.name} of {one.agent} is {stale}"
+        yield Problem(what, "./claw sandboxes --recreate", stops=False)
 
 
 def _sandboxes(settings: Settings, deployed: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -295,11 +287,9 @@ def _sandboxes(settings: Settings, deployed: Mapping[str, Any]) -> dict[str, dic
 def _uid(settings: Settings) -> str:
     """Return the uid of the sandboxes' user where the gateway sees it; '' for the gateway's own."""
     user = (settings.sandbox.container.user or "").split(":")[0]
-    return (
-        access.owner(settings, int(user)).split(":")[0]
-        if user and access.on_host(settings)
-        else user
-    )
+    if user and access.on_host(settings):
+        return access.owner(settings, int(user)).split(":")[0]
+    return user
 
 
 def _profiles(sandboxes: Mapping[str, Any]) -> list[str]:

@@ -6,7 +6,8 @@ on the same engine has its own, since two gateways would fight over one containe
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 from toolkit.settings import Settings
 
@@ -54,3 +55,14 @@ def tools_network(settings: Settings) -> str:
     with other containers.
     """
     return f"{settings.name}-sandbox-tools"
+
+
+def agent_of(container: Mapping[str, Any]) -> str:
+    """Return the agent whose sandbox a container is, or `shared`, as OpenClaw labels it."""
+    key = container["Config"]["Labels"].get("openclaw.sessionKey", "")
+    return key.split(":")[1] if key.startswith("agent:") else "shared"
+
+
+def is_browser(container: Mapping[str, Any]) -> bool:
+    """Whether a sandbox is one of a browser, as OpenClaw labels it."""
+    return "openclaw.sandboxBrowser" in container["Config"]["Labels"]

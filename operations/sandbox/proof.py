@@ -273,8 +273,8 @@ def _of_turn(
     if taken["error"]:
         yield Check("turn", "failed", taken["error"], group)
         return
-    own = [one for one in containers if _agent_of(one) in (agent, "shared")]
-    tools = [one for one in own if not _is_browser(one)]
+    own = [one for one in containers if names.agent_of(one) in (agent, "shared")]
+    tools = [one for one in own if not names.is_browser(one)]
     if not tools:
         yield Check("container", "failed", "the gateway made no sandbox", group)
         return
@@ -283,7 +283,7 @@ def _of_turn(
     yield from inside.checks(taken, sandbox, nonce, group)
     if turn.browsed(sandbox):
         group = f"browser of {agent}"
-        found = [one for one in own if _is_browser(one)]
+        found = [one for one in own if names.is_browser(one)]
         for knob in knobs.compare(sandbox, found[0], around, browser=True) if found else []:
             yield _check(knob, group)
         yield from inside.browser_checks(taken, nonce, group, bool(found))
@@ -293,13 +293,3 @@ def _check(knob: knobs.Knob, group: str) -> Check:
     detail = "" if knob.right else f"configured {knob.configured}, found {knob.found}"
     outcome = "ok" if knob.right else "failed"
     return Check(knob.name, outcome, detail, group, knob.configured, knob.found)  # type: ignore[arg-type]
-
-
-def _agent_of(container: dict[str, Any]) -> str:
-    """Return the agent whose sandbox a container is, or `shared`, as OpenClaw labels it."""
-    key = container["Config"]["Labels"].get("openclaw.sessionKey", "")
-    return key.split(":")[1] if key.startswith("agent:") else "shared"
-
-
-def _is_browser(container: dict[str, Any]) -> bool:
-    return "openclaw.sandboxBrowser" in container["Config"]["Labels"]

@@ -161,10 +161,7 @@ def _sandbox(
     around: knobs.Surroundings,
     changing: set[str],
 ) -> Sandbox:
-    labels = container["Config"]["Labels"]
-    key = labels.get("openclaw.sessionKey", "")
-    agent = key.split(":")[1] if key.startswith("agent:") else "shared"
-    browser = "openclaw.sandboxBrowser" in labels
+    agent, browser = names.agent_of(container), names.is_browser(container)
     wanted = knobs.policy(policy, agent)
     reasons = []
     if wanted.get("mode", "off") == "off":
@@ -181,7 +178,7 @@ def _sandbox(
             reasons.append(_IMAGE_CHANGES)
     return Sandbox(
         name=container["Name"].removeprefix("/"),
-        key=key,
+        key=container["Config"]["Labels"].get("openclaw.sessionKey", ""),
         agent=agent,
         browser=browser,
         image=container["Config"]["Image"],

@@ -10,10 +10,9 @@ from pyinfra.api.exceptions import PyinfraError
 
 from operations import activation
 from operations.activation import Running
-from toolkit import runner
+from toolkit import last_seen
 from toolkit.display import Display
 from toolkit.results import HostResult, OperationResult, RunResult
-from toolkit.runner import Runner
 from toolkit.terminal import Screen
 
 RAN = OperationResult("Images | Build", 1.0, True)
@@ -50,14 +49,13 @@ def test_a_host_that_changed_is_asked_again(monkeypatch: pytest.MonkeyPatch, ans
         seen[host.name] = READY
 
     monkeypatch.setattr(
-        runner.snapshot, "known", lambda host: {"x": ""} if host.name in seen else {}
+        last_seen.snapshot, "known", lambda host: {"x": ""} if host.name in seen else {}
     )
-    monkeypatch.setattr(runner.snapshot, "read", read)
+    monkeypatch.setattr(last_seen.snapshot, "read", read)
     monkeypatch.setattr(activation, "known", lambda host: seen.get(host.name, Running()))
-    run: Any = Runner.__new__(Runner)
-    run.session = Session([Host("same"), Host("changed"), Host("left out"), Host("gone")], "gone")
-    run.display = Display(Screen(file=io.StringIO()))
-    run.result = RunResult(
+    session: Any = Session([Host("same"), Host("changed"), Host("left out"), Host("gone")], "gone")
+    session.display = Display(Screen(file=io.StringIO()))
+    result = RunResult(
         hosts={
             "same": HostResult(),
             "changed": HostResult(operations=[RAN]),
@@ -65,9 +63,9 @@ def test_a_host_that_changed_is_asked_again(monkeypatch: pytest.MonkeyPatch, ans
             "gone": HostResult(operations=[RAN], failed="x"),
         }
     )
-    run._note_gateways()
+    last_seen.note_gateways(session, result)
     assert asked == ["changed"]
-    found = {name: (one.version, one.health) for name, one in run.result.hosts.items()}
+    found = {name: (one.version, one.health) for name, one in result.hosts.items()}
     ready = ("2026.9.6", "ready")
     assert found["same"] == ready
     assert found["changed"] == (ready if answers else ("", ""))

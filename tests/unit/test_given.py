@@ -15,9 +15,9 @@ import pytest
 from operations.preflight import PreflightError, Problem
 from toolkit import cli, verbs
 from toolkit.given import Given
+from toolkit.planning import Planning
 from toolkit.reports import Report
 from toolkit.results import HostResult, RunResult
-from toolkit.runner import Runner
 from toolkit.session import Options
 from toolkit.settings import Settings
 from toolkit.terminal import Screen
@@ -111,7 +111,7 @@ def test_the_retry_and_the_way_on_after_an_interruption(dry: bool) -> None:
 
 def test_a_problem_before_the_run_names_the_whole_command() -> None:
     host: Any = SimpleNamespace(name="a")
-    run: Any = Runner.__new__(Runner)
+    run: Any = Planning.__new__(Planning)
     given = Given("f.yml", ("name=x",))
     run.session = SimpleNamespace(options=Options("f.yml", given=given), leave_out=lambda host: 0)
     run.result = RunResult(hosts={"a": HostResult(), "b": HostResult()})

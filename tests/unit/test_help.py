@@ -133,7 +133,7 @@ def test_the_readme_is_short_and_names_every_page() -> None:
         ("restart", "docker compose restart openclaw-gateway (./claw up does"),
         ("restart root@h", "(./claw up root@h does"),
         ("uninstall", "the section Undo"),
-        ("plan fleet.yml -v", "./claw up fleet.yml --dry --diff"),
+        ("plan f.yml --limit a", "./claw up f.yml --limit a --dry --diff"),
         ("dashboard root@h", "./claw cli root@h -- dashboard --json"),
         ("statsu", "Did you mean 'status'?"),
         ("verfy", "Did you mean 'verify'?"),

@@ -226,6 +226,7 @@ def test_every_verb_prints_answers_and_errors_as_text(monkeypatch: pytest.Monkey
         monkeypatch.setattr(sys, name, Guard(stream))
     monkeypatch.setattr(commands, "leave", lambda code: None)
     monkeypatch.setattr(health, "leave", lambda code: None)
+    monkeypatch.setattr(streaming, "leave", lambda code: None)
     values = {
         health.verify: [Check(HOSTILE, "ok", HOSTILE)],
         health.doctor: [Problem(HOSTILE, HOSTILE)],

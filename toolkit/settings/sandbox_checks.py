@@ -237,11 +237,9 @@ def _unsandboxed(settings: Settings, view: View) -> Iterator[Inconsistency]:
 
 def _owners(settings: Settings) -> list[str]:
     """Return the uids of workspaces, as far as the settings tell."""
-    uid, socket = settings.gateway.uid, settings.sandbox.socket
-    own = "the deployment's own uid" if uid is None else str(uid)
-    if socket in ("rootless", "host"):
-        return ["1000"]
-    return [own] if socket == "socket" else [own, "1000"]
+    own = str(settings.gateway.uid or "the deployment's own uid")
+    known = {"rootless": ["1000"], "host": ["1000"], "socket": [own]}
+    return known.get(settings.sandbox.socket, [own, "1000"])
 
 
 def _weak_container(settings: Settings, view: View) -> Iterator[Inconsistency]:
