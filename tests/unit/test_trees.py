@@ -72,7 +72,7 @@ def writes(lockfile: dict[str, Any]) -> str:
 def test_the_default_release_has_a_tree_for_both_architectures() -> None:
     parsed = trees.parse(trees.of("2026.9.6", RELEASE), "2026.9.6", RELEASE.openclaw)
     packages = parsed.packages
-    assert parsed.text == trees.of("2026.9.6", RELEASE)
+    assert parsed.text == trees.of("2026.9.6", RELEASE)  # which is believed as it is
     assert len(packages) > 300
     for name in ("@lydell/node-pty-linux", "@koromix/koffi-linux", "sqlite-vec-linux"):
         assert {f"node_modules/openclaw/node_modules/{name}-{cpu}" for cpu in ("x64", "arm64")} <= (
