@@ -129,8 +129,8 @@ def socket(settings: Settings) -> str:
 
 
 def environment(settings: Settings) -> Script:
-    """Return shell lines after which `docker` means that engine; for what runs without a snapshot:
-    probes, and the verbs.
+    """Return shell lines after which `docker` means that engine, and what it says has an end; for
+    what runs without a snapshot, too: probes, and the verbs.
     """
     rootless, plain = rootless_socket(settings), settings.engine.socket
     form = fixed_form(settings)

@@ -17,7 +17,7 @@ from pyinfra.api.exceptions import PyinfraError
 from pyinfra.api.host import Host
 from pyinfra.api.output import echo
 
-from operations import answers
+from operations import answers, templates
 from operations.privileges import needs_sudo as needs_sudo
 from operations.privileges import privileges as privileges
 from toolkit.settings import Settings, settings_for
@@ -35,7 +35,8 @@ def probe(name: str) -> Callable[[ProbeScript], ProbeScript]:
     """Register the decorated function as the probe `name`.
 
     The function takes the `Settings` and returns POSIX shell that reads the host. It runs
-    in a subshell with stderr discarded and `LC_ALL=C`; its exit status is ignored.
+    in a subshell with stderr discarded and `LC_ALL=C`; its exit status is ignored. `docker`,
+    `bounded` and `ids` are those of `templates/host/bounded.sh.j2`.
     """
 
     def register(function: ProbeScript) -> ProbeScript:
@@ -47,11 +48,15 @@ def probe(name: str) -> Callable[[ProbeScript], ProbeScript]:
 
 def script(settings: Settings) -> str:
     """Return the shell script that runs every registered probe, some of them at once."""
-    bodies = []
+    bodies, functions = [], templates.render("host/bounded.sh.j2")
     for name, function in sorted(_probes.items()):
-        body = function(settings).strip() or ":"
-        bodies.append(f"printf '\\036%s\\n' {name}\n(\n{body}\n) 2>/dev/null </dev/null")
-    parts = ["export LC_ALL=C PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"]
+        body = function(settings).replace(functions, "").strip() or ":"  # once is enough
+        bodies.append(
+            f"printf '\\036%s\\n' {name}\n(\nread -r bounded_probe _ </proc/self/stat\n{body}\n)"
+            " 8>&1 2>/dev/null </dev/null"
+        )
+    parts = [functions, "engine_seconds=25 engine_bytes=1048576"]
+    parts += ["export LC_ALL=C PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"]
     for lane in range(LANES):
         parts.append("\n".join([f"lane{lane}() {{ :", *bodies[lane::LANES], "}"]))
     # Each answers whole, behind those before it, and needs no file for that.
@@ -101,6 +106,8 @@ def read(host: Host | None = None) -> dict[str, str]:
     except PyinfraError as error:
         raise PyinfraError(f"{target.name}: {error}") from None
     found = parse(said, mark)
+    if endless := [name.partition(" ")[2] for name in found if name.startswith("bound ")]:
+        raise PyinfraError(f"{target.name}: the engine's answer has no end: {endless[0]}")
     if missing := _probes.keys() - found.keys():
         names = ", ".join(sorted(missing))
         raise PyinfraError(f"{target.name}: it does not answer the probes {names}")

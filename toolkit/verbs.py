@@ -18,7 +18,17 @@ from pyinfra.api.exceptions import PyinfraError
 from pyinfra.api.host import Host
 from pyinfra.connectors.ssh import SSHConnector
 
-from operations import access, answers, private, project, runtime, secrets, snapshot, templates
+from operations import (
+    access,
+    answers,
+    private,
+    project,
+    runtime,
+    secrets,
+    service,
+    snapshot,
+    templates,
+)
 from operations.private import UnreadableFile
 from toolkit import dotenv, targets, terminal
 from toolkit.dotenv import DotenvError
@@ -168,8 +178,8 @@ def _in_project(settings: Settings, up: str) -> str:
 def cli_command(settings: Settings, arguments: tuple[str, ...], terminal: bool, up: str) -> str:
     """Return the shell line that runs OpenClaw's CLI beside the gateway."""
     if access.on_host(settings):
-        option = "-t " if terminal else ""
-        return f"{_service(settings, up)}\ngateway_exec {option}openclaw {shlex.join(arguments)}"
+        words = ["sh", service.program_path(settings), *(["-t"] if terminal else [])]
+        return f"{_service(settings, up)}\nexec {shlex.join([*words, 'openclaw', *arguments])}"
     mode = () if terminal else ("-T",)
     return compose_command(settings, up, *_ONCE, *mode, "openclaw-cli", *arguments)
 
@@ -186,7 +196,7 @@ def onboard_command(settings: Settings, arguments: tuple[str, ...], up: str) -> 
     alone = compose_command(
         settings, up, *_ONCE, "--entrypoint", "openclaw", project.GATEWAY, *words
     )
-    running = compose_command(settings, up, "ps", "-q", "--status", "running", project.GATEWAY)
+    running = f"{_in_project(settings, up)}\ndocker compose ps -q --status running {project.GATEWAY}"
     return f'if [ -n "$({running})" ]; then\n{beside}\nelse\n{alone}\nfi'
 
 

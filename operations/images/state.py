@@ -158,14 +158,15 @@ def images_probe(settings: Settings) -> str:
         f"git -C {quote(checkout(settings))} rev-parse HEAD | sed 's/^/commit /'",
         access.environment(settings),
         '[ -S "${DOCKER_HOST#unix://}" ] || exit 0',
-        f"ids=$(docker image ls --quiet --no-trunc --filter label={identity.INPUTS} | sort -u)",
+        f"found=$(docker image ls --quiet --no-trunc --filter label={identity.INPUTS})",
+        'ids=$(echo "$found" | ids | sort -u)',
         f"describe() {{ docker image inspect --format 'image {'|'.join(columns)}' $ids; }}",
         'found=; [ -z "$ids" ] || found=$(describe)',
         'echo "$found"',
         # What is not used may be removed: images that lost their tag, or that are about to.
         f"own='[|]{settings.name}[|]'",
         'if echo "$found" | grep -qE -e "$own[a-z]" -e "^[^|]*[|](null|\\[])[|].*$own"; then',
-        "  ids=$(docker ps --all --quiet --no-trunc)",
+        "  ids=$(docker ps --all --quiet --no-trunc | ids)",
         "  [ -z \"$ids\" ] || docker inspect --format 'used {{.Image}}' $ids",
         "fi",
     ]

@@ -80,11 +80,11 @@ def sandboxes_probe(settings: Settings) -> str:
         '"Image":{{json .Config.Image}},"Labels":{{json .Config.Labels}}}'
     )
     return f"""{access.environment(settings)}
-ids=$(docker ps --all --quiet --no-trunc --filter label=openclaw.sandbox=1)
+ids=$(docker ps --all --quiet --no-trunc --filter label=openclaw.sandbox=1 | ids)
 [ -n "$ids" ] || exit 0
 docker inspect -f 'sandbox {{{",".join(fields)}}}' $ids
 docker inspect -f '{{{{.Config.Image}}}}' $ids | sort -u | while read -r tag; do
-  ! id=$(docker image inspect -f '{{{{.Id}}}}' -- "$tag") || printf 'image %s %s\\n' "$tag" "$id"
+  ! id=$(image_id "$tag") || printf 'image %s %s\\n' "$tag" "$id"
 done"""
 
 

@@ -45,7 +45,7 @@ grep -q Y /sys/module/apparmor/parameters/enabled && [ -e $profiles ] || exit 0
 echo available
 grep -xE '({names}) .enforce.' $profiles
 {access.environment(settings)}
-case $(timeout 10 docker info --format '{{{{.SecurityOptions}}}}') in
+case $(bounded 10 65536 docker info --format '{{{{.SecurityOptions}}}}') in
   *name=apparmor*) ;;
   *name=*) echo unused ;;
 esac

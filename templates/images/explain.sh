@@ -5,7 +5,7 @@ explain() {
   reason=$(awk -v setting="(${2:-gateway.apt_packages})" '
     function say(text) { if (!said) { print text; said = 1 } }
     function after(text) { return substr($0, index($0, text) + length(text)) }
-    { sub(/\r$/, ""); sub(/^#[0-9]+ [0-9.]+ /, ""); gsub(/:\/\/[^\/@ ]*@/, "://") }
+    { $0 = substr($0, 1, 4000); sub(/\r$/, ""); sub(/^#[0-9]+ [0-9.]+ /, ""); gsub(/:\/\/[^\/@ ]*@/, "://") }
     /E: Unable to locate package / { say("Debian package " after("locate package ") " does not exist in this release " setting) }
     /E: Couldn.t find any package by / { say("Debian package " $NF " does not exist in this release " setting) }
     /E: Version .* was not found/ { say("Debian package: " after("E: ") " " setting) }
@@ -29,6 +29,6 @@ explain() {
   if [ -n "$reason" ]; then
     echo "$reason"
   else
-    tail -n 15 "$1" | sed 's#://[^/@ ]*@#://#g'
+    tail -n 15 "$1" | cut -b -2000 | sed 's#://[^/@ ]*@#://#g'
   fi
 }

@@ -313,3 +313,53 @@ gateway_start"""
         assert "ExecStartPre" not in text
     else:
         assert not unit.exists()
+
+
+# What was started
+
+
+def test_what_was_started_is_roots_word_and_not_the_gateways(tmp_path: Path) -> None:
+    """The gateway's user can write what he likes over the environment of his process."""
+    with on():
+        functions, wanted = runtime.shell(settings()), service.unit(settings())
+    made, unit, trees = (tmp_path / name for name in ("wanted", "unit", "trees"))
+    made.write_text(wanted.content)
+    functions = functions.replace(shlex.quote(wanted.path), shlex.quote(str(made)))
+    lies = {"OPENCLAW_PYINFRA_IMAGE": "sha256:lie", "OPENCLAW_PYINFRA_INPUTS": "lie"}
+    with subprocess.Popen(["sleep", "60"], env={**os.environ, **lies}) as gateway:
+        script = f"""{functions}
+docker() {{ echo "$ID"; }}
+systemctl() {{
+  case $*:$RESTARTS in *MainPID*) echo {gateway.pid} ;; restart*:no) return 1 ;; esac
+}}
+lay_out() {{ echo /trees/x; }}
+installed={unit} trees={trees}
+said() {{ echo "$(gateway_image) $(gateway_label)"; }}
+"""
+
+        def run(lines: str, letter: str, restarts: str = "yes") -> str:
+            variables = {"ID": f"sha256:{letter * 64}", "RESTARTS": restarts}
+            return subprocess.run(
+                ["sh", "-c", f"{script}\n{lines}"],
+                env={**os.environ, **variables},
+                capture_output=True,
+                text=True,
+                timeout=20,
+            ).stdout.strip()
+
+        try:
+            with on():
+                label = service.inputs(settings())
+            assert run("said", "a") == ""
+            assert run("gateway_start; said", "a") == f"sha256:{'a' * 64} {label}"
+            assert run("said", "b") == f"sha256:{'a' * 64} {label}"
+            # Cut off before the restart: what runs is still the first one.
+            assert run("gateway_start; said", "b", "no") == f"sha256:{'a' * 64} {label}"
+            assert run("gateway_start; said", "b") == f"sha256:{'b' * 64} {label}"
+            assert (trees / "started").stat().st_uid == os.geteuid()
+            assert trees.stat().st_mode & 0o77 == 0
+            # An earlier release of the toolkit wrote nothing down: the unit is root's as well.
+            (trees / "started").unlink()
+            assert run("said", "c") == f"sha256:{'b' * 64} {label}"
+        finally:
+            gateway.kill()

@@ -27,7 +27,7 @@ NOBODY = 65534
 TEXT_TOOLS = (
     *("awk", "base64", "basename", "cat", "cmp", "cut", "dirname", "env", "find", "getent", "grep"),
     *("head", "id", "ls", "mktemp", "od", "printf", "sed", "sha256sum", "sh", "sort", "stat"),
-    *("tail", "tee", "tr", "true", "uname", "wc", "xargs"),
+    *("tail", "tee", "timeout", "tr", "true", "uname", "wc", "xargs"),
 )
 """What a script really runs; as nobody, in a directory of its own."""
 FAKES = (
@@ -55,7 +55,7 @@ FAKES = (
         "loginctl",
     ),
     *("mkdir", "mmdebstrap", "mv", "rm", "rmdir", "runuser", "service", "setpriv", "setsid"),
-    *("sleep", "start-stop-daemon", "systemctl", "systemd-run", "tar", "timeout", "touch"),
+    *("sleep", "start-stop-daemon", "systemctl", "systemd-run", "tar", "touch"),
     *("unshare", "useradd", "usermod"),
 )
 FAKE = """#!/bin/sh

@@ -1,0 +1,244 @@
+"""An engine that says something without an end, or nothing for ever: a clear error in a while."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket as sockets
+import subprocess
+from contextlib import closing
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from pyinfra.api.exceptions import PyinfraError
+from pyinfra.context import ctx_host
+
+import operations.conflicts
+import operations.engine.state
+import operations.images
+import operations.network
+import operations.sandbox.checks
+import operations.sandbox.proof
+import operations.security
+import operations.system  # noqa: F401
+from operations import private, runtime, service, snapshot
+from operations.images import planning, scripts
+from operations.images.identity import Base
+from tests.operations.hosts import FakeHost
+from toolkit.settings import Settings
+
+ENGINES = {
+    "says more and more": "exec yes a123456789",
+    "complains without an end": "exec yes a123456789 >&2",
+    "says one endless line": "exec tr '\\0' x </dev/zero",
+    "says nothing": "exec sleep 1000",
+    "cannot be ended": "trap '' TERM; while :; do sleep 1000; done",
+}
+UNBOUNDED = re.compile("said more than [0-9]+ bytes|did not end within 1 s")
+ACCESS = "lacking=\nown-engine=\ncgroup2=\nuser=990:989\nsubuid=524288\nsubgid=524288\n"
+IMAGE = "sha256:" + "a" * 64
+
+
+FEW = ["exec yes a123456789", "exec sleep 1000"]
+
+
+@pytest.fixture(params=ENGINES.values(), ids=ENGINES)
+def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """A directory of commands; those that ask the engine find one that has no end."""
+    return programs(tmp_path, request.param)
+
+
+def programs(directory: Path, says: str) -> Path:
+    made = directory / "programs"
+    made.mkdir()
+    for name in ("docker", "curl"):
+        (made / name).write_text(f"#!/bin/sh\n{says}\n")
+        (made / name).chmod(0o755)
+    return made
+
+
+def run(script: str, engine: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run a script whose limits are a second and 1 MiB."""
+    script = lowered(script)
+    work = engine.parent / "work"
+    work.mkdir(exist_ok=True)
+    environment = {**os.environ, "PATH": f"{engine}:{os.environ['PATH']}", "TMPDIR": str(work)}
+    return subprocess.run(
+        ["sh", "-s"],
+        input=script,
+        env={**environment, **variables},
+        cwd=work,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=60,
+    )
+
+
+def lowered(script: str) -> str:
+    script = re.sub(r"\bbounded [0-9]+ ", "bounded 1 ", script).replace(
+        "timeout -k 5", "timeout -k 1"
+    )
+    script = re.sub(r"\b(engine_seconds(?:=|:-))[0-9]+", r"\g<1>1", script)
+    return re.sub(r"\b(bounded 1 |engine_bytes:-)[0-9]{7,}", r"\g<1>1048576", script)
+
+
+def size(directory: Path) -> int:
+    return sum(path.lstat().st_size for path in directory.rglob("*") if path.is_file())
+
+
+# The snapshot
+
+
+class There(FakeHost):
+    """Runs here what it is asked."""
+
+    def __init__(self, engine: Path) -> None:
+        super().__init__({})
+        self.engine = engine
+
+    def run_shell_command(self, command: Any, **_: Any) -> tuple[bool, SimpleNamespace]:
+        script = re.sub("^export LC_ALL=C PATH=.*$", "", command.get_raw_value(), flags=re.M)
+        done = run(script, self.engine)
+        return True, SimpleNamespace(stdout=done.stdout, stderr=done.stderr)
+
+
+def test_the_snapshot_says_so(engine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    socket = engine.parent / "s"
+    with closing(sockets.socket(sockets.AF_UNIX)) as listening:
+        listening.bind(str(socket))
+    sandbox = {"enabled": True, "socket": "socket"}
+    settings = Settings.model_validate({"sandbox": sandbox, "engine": {"socket": str(socket)}})
+    monkeypatch.setattr(snapshot, "settings_for", lambda _: settings)
+    host: Any = There(engine)
+    asking = {
+        name: function
+        for name, function in snapshot._probes.items()
+        if re.search(r"\bdocker ", function(settings))
+    }
+    assert len(asking) >= 8
+    monkeypatch.setattr(snapshot, "_probes", asking)
+    with ctx_host.use(host), pytest.raises(PyinfraError) as raised:
+        snapshot.read(host)
+    assert str(raised.value).startswith("host: the engine's answer has no end: docker ")
+    assert UNBOUNDED.search(str(raised.value))
+
+
+def test_an_engine_that_is_not_there_has_no_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(snapshot, "settings_for", lambda _: Settings())
+    host: Any = There(programs(tmp_path, "exit 1"))
+    with ctx_host.use(host):
+        assert snapshot.read(host)["gateway"].startswith("unfinished")
+
+
+# Scripts
+
+
+@pytest.mark.parametrize("engine", FEW, indirect=True)
+def test_an_image_is_not_given(engine: Path) -> None:
+    spool = engine.parent / "spool"
+    spool.mkdir()
+    script = scripts.render("give.sh.j2", Settings(), image=IMAGE, layers=[1], directory=str(spool))
+    # As if the disk had 2 MiB that are free.
+    done = run(script.replace("room() { echo", "room() { echo 1048576; return;"), engine)
+    assert done.returncode and UNBOUNDED.search(done.stderr)
+    assert list(spool.iterdir()) == []
+
+
+def test_an_archive_with_holes_is_not_compressed(tmp_path: Path) -> None:
+    spool = tmp_path / "spool"
+    spool.mkdir()
+    hole = tmp_path / "archive"
+    hole.mkdir()
+    (hole / "layer.tar").touch()
+    os.truncate(hole / "layer.tar", 1 << 42)
+    (hole / "manifest.json").write_text('[{"Config":"manifest.json","Layers":["layer.tar"]}]')
+    engine = programs(tmp_path, f"exec tar -c --sparse --hole-detection=seek -C {hole} .")
+    script = scripts.render("give.sh.j2", Settings(), image=IMAGE, layers=[1], directory=str(spool))
+    done = run(script, engine)
+    assert done.returncode and "has holes" in done.stderr
+    assert list(spool.iterdir()) == []
+
+
+@pytest.mark.parametrize("engine", FEW, indirect=True)
+def test_an_image_is_not_pulled_loaded_or_built(engine: Path) -> None:
+    log = engine.parent / "log"
+    base = Base("debian:12", IMAGE)
+    built = scripts.build(
+        Settings(),
+        planning.Plan(base, "0" * 64, {}),
+        label="an image",
+        name="x",
+        context=".",
+        tag="x:1",
+        labels={},
+        debian=False,
+    ).replace("/opt/openclaw/images/x.log", str(log))
+    received = {"image": IMAGE, "inputs": "0" * 64, "tag": "x:1", "probe": ""}
+    pulled = {**received, "repository": "r.example/x", "digest": IMAGE, "authorization": "e30="}
+    for script in (
+        built,
+        scripts.render("pull.sh.j2", Settings(), reference="debian:12"),
+        scripts.render("receive.sh.j2", Settings(), repository="", **received),
+        scripts.render("receive.sh.j2", Settings(), **pulled),
+    ):
+        done = run(script, engine)
+        assert done.returncode, script
+        assert size(engine.parent / "work") == 0
+        assert len(done.stdout) + len(done.stderr) < 1 << 17
+    assert log.stat().st_size <= (1 << 20) + 1000
+
+
+@pytest.mark.parametrize("engine", FEW, indirect=True)
+def test_an_image_is_not_pushed(engine: Path) -> None:
+    (engine / "docker").write_text(f"#!/bin/sh\necho {'0' * 64}\n")
+    script = scripts.render(
+        "push.sh.j2",
+        Settings(),
+        image=IMAGE,
+        repository="r.example/x",
+        architecture="amd64",
+        directory="",
+        authorization="e30=",
+    )
+    done = run(script, engine)
+    assert done.returncode and "stored" not in done.stdout
+    assert size(engine.parent / "work") == 0
+
+
+@pytest.mark.parametrize("engine", FEW, indirect=True)
+@pytest.mark.parametrize("socket", ["rootless", "host"])
+def test_what_asks_about_the_gateway_comes_to_an_end(
+    engine: Path, socket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = Settings.model_validate({"sandbox": {"enabled": True, "socket": socket}})
+    monkeypatch.setattr(private, "read", lambda settings: private.Private(None, None, {}))
+    monkeypatch.setattr(snapshot, "settings_for", lambda _: wanted)
+    (engine / "systemd-run").write_text((engine / "docker").read_text())
+    (engine / "systemd-run").chmod(0o755)
+    host: Any = FakeHost({"access": ACCESS})
+    with ctx_host.use(host):
+        functions = runtime.shell(wanted)
+        program = service.program(wanted).content if socket == "host" else ""
+    path = engine.parent / "exec.sh"
+    path.write_text(lowered(program))
+    functions = functions.replace("/opt/openclaw/exec.sh", str(path))
+    for asked in ("gateway_status", "gateway_log --tail 5", "gateway_exec id", "gateway_start"):
+        done = run(f"{functions}\nmkdir -p run\n{asked}", engine)
+        assert len(done.stdout) + len(done.stderr) < 4 << 20, asked
+
+
+@pytest.mark.parametrize("engine", FEW, indirect=True)
+def test_an_image_is_not_laid_out(engine: Path) -> None:
+    wanted = Settings.model_validate({"sandbox": {"enabled": True, "socket": "host"}})
+    host: Any = FakeHost({"access": ACCESS})
+    with ctx_host.use(host):
+        functions = runtime.shell(wanted)
+    trees = engine.parent / "trees"
+    done = run(f"{functions}\nroom() {{ echo 1048576; }}\ntrees={trees}\nlay_out {IMAGE}", engine)
+    assert done.returncode and UNBOUNDED.search(done.stderr)
+    assert size(trees) == 0
