@@ -196,7 +196,9 @@ def onboard_command(settings: Settings, arguments: tuple[str, ...], up: str) -> 
     alone = compose_command(
         settings, up, *_ONCE, "--entrypoint", "openclaw", project.GATEWAY, *words
     )
-    running = f"{_in_project(settings, up)}\ndocker compose ps -q --status running {project.GATEWAY}"
+    running = (
+        f"{_in_project(settings, up)}\ndocker compose ps -q --status running {project.GATEWAY}"
+    )
     return f'if [ -n "$({running})" ]; then\n{beside}\nelse\n{alone}\nfi'
 
 
