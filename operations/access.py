@@ -9,14 +9,10 @@ a service (`operations.service`). This is the one place that answers which socke
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from pyinfra import host
-
-from operations import container_user, preflight, snapshot, templates
-from operations.preflight import Problem
+from operations import container_user, snapshot, templates
 from operations.quoting import Script, joined
 from toolkit import patterns
 from toolkit.patterns import matched
@@ -26,20 +22,6 @@ Form = Literal["socket", "rootless", "host"]
 IN_GATEWAY = "/var/run/docker.sock"
 """Where the gateway finds the socket: docker's own default, so that nothing has to name it."""
 DEFAULT_SOCKETS = ("/var/run/docker.sock", "/run/docker.sock")
-WARNING = (
-    "the gateway has the socket of the host's engine: it can do anything that root can on this host"
-)
-NO_LIMITS = (
-    "limits of memory, processes and CPU do not hold in the rootless engine of this host, which"
-    " needs cgroup v2 for them"
-)
-SAME_UID = (
-    "the container's user, uid {uid}, is {account} on this host: whatever runs as {account} there"
-    " can read the gateway's token and credentials from /proc"
-)
-SUMMARY = "openclaw_access"
-"""Key of `host.connector_data`: the form with its reason, and the warnings, for the summary."""
-OTHER_NAME = "or deploy under another name: nothing is moved from one form to another"
 SUBORDINATE_IDS = 65536
 _IDS = r"([0-9]{1,10}:[0-9]{1,10})?"
 CONTAINER_USER = container_user.IMAGES
@@ -101,7 +83,7 @@ def fixed_form(settings: Settings) -> Form | None:
     asked = settings.sandbox.socket
     if asked != "auto":
         return asked
-    return "socket" if not settings.sandbox.enabled or _chosen(settings) else None
+    return "socket" if not settings.sandbox.enabled or chosen_engine(settings) else None
 
 
 def on_host(settings: Settings) -> bool:
@@ -118,7 +100,7 @@ def reason(settings: Settings) -> str:
     """Return why it is that form, for the summary."""
     if settings.sandbox.socket != "auto":
         return f"sandbox.socket is {settings.sandbox.socket}"
-    if _chosen(settings):
+    if chosen_engine(settings):
         return "the settings name the engine"
     return current().reason
 
@@ -142,18 +124,6 @@ def environment(settings: Settings) -> Script:
         **_places(settings),
     )
     return joined(script)
-
-
-def warnings(settings: Settings) -> Iterable[str]:
-    """Yield what every summary must say about the form."""
-    if settings.sandbox.enabled and form(settings) == "socket":
-        yield WARNING
-    if not limits(settings):
-        yield NO_LIMITS
-    if not own_engine(settings):
-        uid = container_user.chosen(settings)
-        if account := container_user.current(settings).taken.get(uid):
-            yield SAME_UID.format(uid=uid, account=account)
 
 
 def limits(settings: Settings) -> bool:
@@ -241,80 +211,12 @@ def access_probe(settings: Settings) -> str:
     )
 
 
-@preflight.check
-def access_problems(settings: Settings, answers: dict[str, str]) -> Iterable[Problem]:
-    if "access" not in answers:
-        return
-    there = Access.parse(answers["access"])
-    wanted = form(settings)
-    if there.service and wanted != "host":
-        yield Problem(
-            f"the gateway is a service of the host ({service_name(settings)}.service), and"
-            f" sandbox.socket is {settings.sandbox.socket}, which wants a container",
-            f"set sandbox.socket to host, {OTHER_NAME}",
-        )
-        return
-    if there.foreign and wanted == "host":
-        yield Problem(
-            f"{service_unit(settings)} is there and not the toolkit's",
-            f"remove it, {OTHER_NAME}",
-        )
-        return
-    if there.deployed and wanted == "host":
-        yield Problem(
-            "sandbox.socket is host, but the deployment's gateway is a container",
-            f"set sandbox.socket to auto, {OTHER_NAME}",
-        )
-        return
-    if wanted == "socket":
-        if there.own_engine:
-            yield Problem(
-                f"the deployment runs on its own rootless engine ({user_name(settings)}.service),"
-                " and the settings want it on the host's",
-                "set sandbox.socket to rootless; nothing is moved from one engine to another",
-            )
-        return
-    if there.deployed and not there.own_engine:
-        yield Problem(
-            "sandbox.socket is rootless, but the deployment runs on the host's engine",
-            "set sandbox.socket to socket or auto, or deploy under another name: nothing is moved"
-            " from one engine to another",
-        )
-    if _chosen(settings):
-        yield Problem(
-            f"sandbox.socket is {wanted}, and engine.source or engine.socket names another engine",
-            "leave those two at their defaults, or set sandbox.socket to socket",
-        )
-    if there.lacking:
-        yield Problem(
-            f"a rootless engine needs what the host lacks: {there.lacking}",
-            "provide it, or set sandbox.socket to socket",
-        )
-    if settings.gateway.port < 1024:
-        yield Problem(
-            f"gateway.port is {settings.gateway.port}, which a rootless engine cannot publish",
-            "use a port of 1024 or above",
-        )
-
-
-@preflight.check
-def access_warnings(settings: Settings, answers: dict[str, str]) -> Iterable[Problem]:
-    if "access" not in answers:
-        return
-    said = f"{form(settings)}: {reason(settings)}"
-    found = tuple(warnings(settings))
-    if settings.sandbox.enabled or found:
-        host.connector_data[SUMMARY] = (said if settings.sandbox.enabled else None, found)
-    for warning in found:
-        yield Problem(warning, said, stops=False)
-
-
 def _number(said: str | None) -> int | None:
     return int(matched(patterns.NUMBER, said, "a number")) if said else None
 
 
-def _chosen(settings: Settings) -> bool:
-    """Whether the settings name an engine that is there."""
+def chosen_engine(settings: Settings) -> bool:
+    """Return whether the settings name an engine that is there."""
     engine = settings.engine
     return engine.source == "existing" or engine.socket not in DEFAULT_SOCKETS
 

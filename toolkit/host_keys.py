@@ -20,7 +20,7 @@ from pyinfra.api.host import Host
 from pyinfra.connectors.base import DataMeta
 from pyinfra.connectors.ssh import connector_data_meta
 
-from toolkit import openssh
+from toolkit import openssh, ssh_way
 from toolkit.given import Given
 from toolkit.settings.machines import resolved
 
@@ -82,7 +82,7 @@ def scan(host: Host) -> Keys:
     offered: list[PKey] = []
     for kind in KINDS:
         try:
-            with openssh.way(there, SECONDS) as way, closing(Transport(way)) as transport:
+            with ssh_way.way(there, SECONDS) as way, closing(Transport(way)) as transport:
                 transport.get_security_options().key_types = kind
                 transport.start_client(timeout=SECONDS)
                 offered.append(transport.get_remote_server_key())

@@ -1,5 +1,5 @@
-"""What OpenSSH itself makes of a host: `ssh -G` resolves it, `ssh -W` leads through jump hosts, and
-`ssh-keygen -F` looks its keys up. Nobody else reads ssh_config or known_hosts.
+"""What OpenSSH itself makes of a host: `ssh -G` resolves it, and `ssh-keygen -F` looks its keys up.
+Nobody else reads ssh_config or known_hosts.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import re
 import shlex
 import socket
 import subprocess
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -96,11 +96,11 @@ def resolve(
     Raises:
         OpenSSHError: it refuses the configuration or the name, or is not installed.
     """
-    words = [*_file(config_file)]
+    words = [*file_option(config_file)]
     words += ["-l", user] if user else []
     words += ["-p", str(port)] if port else []
     said: dict[str, list[str]] = {}
-    for line in _run(["ssh", "-G", *words, "--", name]).splitlines():
+    for line in run(["ssh", "-G", *words, "--", name]).splitlines():
         key, _, value = line.partition(" ")
         said.setdefault(key, []).append(value)
 
@@ -142,7 +142,7 @@ def resolve(
 
 def hops(there: Resolved) -> list[Resolved]:
     """Return the jump hosts on the way to a host, the nearest first; raises like `resolve`."""
-    return [resolve(*_hop(hop), there.config_file) for hop in there.jumps]
+    return [resolve(*hop(jump), there.config_file) for jump in there.jumps]
 
 
 def files(there: Resolved, given: str | None) -> tuple[Path, ...]:
@@ -160,7 +160,7 @@ def lookup(name: str, files: Iterable[Path]) -> KnownKeys:
     authority = False
     for file in filter(Path.is_file, files):
         words = ["ssh-keygen", "-F", name, "-f", str(file)]
-        for line in _run(words, failing=True).splitlines():
+        for line in run(words, failing=True).splitlines():
             marker, fields = "", line.split()
             if fields and fields[0].startswith("@"):
                 marker, *fields = fields
@@ -173,95 +173,7 @@ def lookup(name: str, files: Iterable[Path]) -> KnownKeys:
     return KnownKeys(tuple(keys), tuple(revoked), authority)
 
 
-@contextlib.contextmanager
-def way(there: Resolved, timeout: float) -> Iterator[socket.socket]:
-    """Open the way to a host: a TCP connection, or what ProxyJump and ProxyCommand lead through.
-
-    The socket is closed if the body fails, and is the caller's otherwise.
-
-    Raises:
-        OSError: nobody answers.
-        SSHException: what leads there said why it does not; the key of a jump host is not known.
-    """
-    if not (there.jumps or there.command):
-        found, said = _connected(there, timeout), None
-    else:
-        for hop in hops(there):
-            if hop.strict in ("ask", "yes") and not lookup(hop.known_name, hop.known_hosts).keys:
-                raise SSHException(f"No host key for {hop.known_name} found in known_hosts")
-        found, said = _through(there)
-    try:
-        yield found
-    except (SSHException, OSError, EOFError) as error:
-        found.close()
-        reason = said() if said else ""
-        raise SSHException(reason) if reason else error from None
-    except BaseException:
-        found.close()
-        raise
-
-
-def _connected(there: Resolved, timeout: float) -> socket.socket:
-    errors: list[OSError] = []
-    for family, kind, protocol, _, address in socket.getaddrinfo(
-        there.hostname, there.port, there.family, socket.SOCK_STREAM
-    ):
-        found = socket.socket(family, kind, protocol)
-        found.settimeout(timeout)
-        try:
-            found.connect(address)
-        except OSError as error:
-            found.close()
-            errors.append(error)
-        else:
-            return found
-    raise errors[-1]
-
-
-def _through(there: Resolved) -> tuple[socket.socket, Callable[[], str]]:
-    """Return a socket that `ssh -W` or the ProxyCommand leads on, and what tells their errors."""
-    if there.jumps:
-        words = _jump(list(zip(there.jumps, hops(there), strict=True)), there)
-    else:
-        words = [os.environ.get("SHELL") or "/bin/sh", "-c", f"exec {there.command}"]
-    ours, theirs = socket.socketpair()
-    with theirs:
-        os.set_blocking(theirs.fileno(), True)  # gevent's are not, and it is inherited
-        end = theirs.fileno()
-        process = subprocess.Popen(
-            words, stdin=end, stdout=end, stderr=subprocess.PIPE, start_new_session=True
-        )
-
-    def said() -> str:
-        """What it printed before it ended; '' while it runs."""
-        try:
-            _, text = process.communicate(timeout=5)
-        except subprocess.TimeoutExpired:
-            return ""
-        lines = text.decode(errors="replace").strip().splitlines() if text else []
-        return f"{shlex.join(words)}: {' '.join(lines)[-500:]}" if lines else ""
-
-    return ours, said
-
-
-def _jump(before: list[tuple[str, Resolved]], there: Resolved) -> list[str]:
-    """Return the `ssh -W` that leads to a host through jump hosts, and asks nothing."""
-    *further, (text, hop) = before
-    name, user, port = _hop(text)
-    words = ["ssh", *_file(there.config_file), "-o", "BatchMode=yes"]
-    words += ["-o", "ServerAliveInterval=20"]
-    if _moved_home():
-        known = " ".join(f'"{file}"' for file in hop.known_hosts)
-        words += ["-o", f"UserKnownHostsFile={known}"]
-    if further:
-        command = shlex.join(_jump(further, hop)).replace("%", "%%")
-        words += ["-o", f"ProxyCommand={command}"]
-    words += ["-l", user] if user else []
-    words += ["-p", str(port)] if port else []
-    return [*words, "-W", f"[{there.hostname}]:{there.port}", "--", name]
-
-
-def _run(words: list[str], failing: bool = False) -> str:
+def run(words: list[str], failing: bool = False) -> str:
     try:
         done = subprocess.run(
             words, stdin=subprocess.DEVNULL, capture_output=True, timeout=SECONDS, check=False
@@ -276,15 +188,15 @@ def _run(words: list[str], failing: bool = False) -> str:
     return done.stdout.decode(errors="replace")
 
 
-def _file(config_file: str | None) -> list[str]:
+def file_option(config_file: str | None) -> list[str]:
     """Return `-F FILE`; ssh itself looks into the home of the user database, not into $HOME."""
-    if config_file is None and _moved_home():
+    if config_file is None and moved_home():
         own = Path.home() / ".ssh/config"
         config_file = str(own) if own.exists() else os.devnull
     return [] if config_file is None else ["-F", str(Path(config_file).expanduser())]
 
 
-def _moved_home() -> str | None:
+def moved_home() -> str | None:
     """Return the home of the user database where $HOME is another."""
     with contextlib.suppress(KeyError):
         listed = pwd.getpwuid(os.getuid()).pw_dir
@@ -298,7 +210,7 @@ def _known_name(hostname: str, port: int) -> str:
 
 
 def _known_hosts(*lists: str) -> Iterator[Path]:
-    moved = _moved_home()
+    moved = moved_home()
     for file in (word for words in lists for word in words.split() if word != "none"):
         if moved and file.startswith(f"{moved}/.ssh/known_hosts"):
             file = f"{Path.home()}/.ssh/{Path(file).name}"
@@ -322,7 +234,7 @@ def _expanded(command: str, there: Resolved) -> str:
     return _TOKENS.sub(value, command)
 
 
-def _hop(text: str) -> tuple[str, str | None, int | None]:
+def hop(text: str) -> tuple[str, str | None, int | None]:
     """Return name, user and port of a hop as ProxyJump has it: `[USER@]HOST[:PORT]` or a URI."""
     user, _, place = text.removeprefix("ssh://").rpartition("@")
     host, port = place, ""

@@ -11,7 +11,7 @@ from typing import Any
 from pyinfra.api.host import Host
 from rich.console import Console
 
-from operations import access, connection, verification
+from operations import access_problems, connection, verification
 from operations.check import Check
 from operations.sandbox import running
 from toolkit import targets
@@ -147,7 +147,7 @@ class Report:
         for host in hosts:
             checks = host.connector_data.get(verification.RESULTS, ())
             bad = any(check.outcome != "ok" for check in checks)
-            _, warnings = host.connector_data.get(access.SUMMARY, (None, ()))
+            _, warnings = host.connector_data.get(access_problems.SUMMARY, (None, ()))
             stale = host.connector_data.get(running.NAMED, ())
             if not (bad or warnings or stale):
                 continue
@@ -165,7 +165,7 @@ class Report:
 
     def _engine(self, host: Host) -> None:
         """Print how a gateway with sandboxes reaches its engine, and what that lets it do."""
-        form, warnings = host.connector_data.get(access.SUMMARY, (None, ()))
+        form, warnings = host.connector_data.get(access_problems.SUMMARY, (None, ()))
         if form:
             self._line(f"  Engine      {form}")
         self._warnings(warnings)

@@ -34,7 +34,7 @@ from pyinfra.connectors.ssh_util import (
 )
 from pyinfra.connectors.sshuserclient.client import append_hostkey
 
-from toolkit import openssh
+from toolkit import openssh, ssh_way
 from toolkit.openssh import KnownKeys, Resolved
 
 TIMEOUT = 10.0
@@ -114,7 +114,7 @@ class Client(ParamikoClient):
         for tries in count(1):
             started = time.monotonic()
             try:
-                with openssh.way(there, timeout) as sock, _agent(there.agent):
+                with ssh_way.way(there, timeout) as sock, _agent(there.agent):
                     return super().connect(there.hostname, **{**config, "sock": sock})
             except (SSHException, EOFError, ConnectionResetError) as error:
                 self.close()

@@ -12,13 +12,22 @@ from pyinfra.api import StringCommand
 from pyinfra.api.deploy import deploy
 from pyinfra.api.exceptions import PyinfraError
 
-from operations import access, apt_sources, files, packages, snapshot, system, templates
+from operations import (
+    access,
+    access_problems,
+    apt_sources,
+    files,
+    packages,
+    snapshot,
+    system,
+    templates,
+)
 from operations.engine import checks, daemon, rootless
 from operations.engine.state import DEFAULT_SOCKETS, Engine, plan, version_to_be
 from operations.operation import operation
 from toolkit.settings import Settings
 
-__all__ = ["access", "checks", "configure", "current", "install", "proxies"]
+__all__ = ["access", "access_problems", "checks", "configure", "current", "install", "proxies"]
 
 
 @files.managed_paths

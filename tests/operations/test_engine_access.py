@@ -12,7 +12,7 @@ import pytest
 import yaml
 from pyinfra.context import ctx_host
 
-from operations import access, compose, directories, engine, snapshot, templates
+from operations import access, access_problems, compose, directories, engine, snapshot, templates
 from operations.engine import rootless
 from operations.engine.state import Engine, plan
 from operations.packages import Packages
@@ -50,7 +50,7 @@ def on(answer: str, **others: str) -> Iterator[FakeHost]:
 
 def problems(wanted: Settings, answer: str) -> list[str]:
     with on(answer):
-        return [p.what for p in access.access_problems(wanted, {"access": answer})]
+        return [p.what for p in access_problems.problems(wanted, {"access": answer})]
 
 
 # Which form
@@ -149,16 +149,16 @@ def test_limits_are_asked_for_where_they_hold(
     wanted = settings("rootless")
     with on(answer):
         service = yaml.safe_load(compose.base_file(wanted).content)["services"]["openclaw-gateway"]
-        assert (access.NO_LIMITS in access.warnings(wanted)) is not limited
+        assert (access_problems.NO_LIMITS in access_problems.warnings(wanted)) is not limited
     assert ("mem_limit" in service) is limited
     assert ("pids_limit" in service) is limited
 
 
 def test_a_summary_warns_of_the_plain_socket_alone() -> None:
     with on(ROOTLESS):
-        assert list(access.warnings(settings("socket"))) == [access.WARNING]
-        assert list(access.warnings(settings("rootless"))) == []
-        assert list(access.warnings(settings(enabled=False))) == []
+        assert list(access_problems.warnings(settings("socket"))) == [access_problems.WARNING]
+        assert list(access_problems.warnings(settings("rootless"))) == []
+        assert list(access_problems.warnings(settings(enabled=False))) == []
 
 
 def test_nothing_is_moved_from_one_engine_to_another() -> None:
@@ -261,12 +261,14 @@ def test_an_engine_with_root_that_nobody_asked_for_does_not_run(before: str, sto
 def test_an_account_with_the_containers_uid_is_named_where_it_is_the_hosts_uid() -> None:
     kept: dict[str, Any] = {"gateway": {"uid": 1000}}
     with on("", ids="passwd 1000 debian\n"):
-        (said,) = access.warnings(settings(enabled=False, **kept))
+        (said,) = access_problems.warnings(settings(enabled=False, **kept))
         assert "debian" in said and "token" in said
-        assert list(access.warnings(settings("rootless", **kept))) == [access.NO_LIMITS]
-        assert list(access.warnings(settings(enabled=False, gateway={"uid": 58001}))) == []
+        assert list(access_problems.warnings(settings("rootless", **kept))) == [
+            access_problems.NO_LIMITS
+        ]
+        assert list(access_problems.warnings(settings(enabled=False, gateway={"uid": 58001}))) == []
     with on(""):
-        assert list(access.warnings(settings(enabled=False, **kept))) == []
+        assert list(access_problems.warnings(settings(enabled=False, **kept))) == []
 
 
 def test_a_login_s_environment_names_no_other_engine_builder_or_project() -> None:

@@ -16,6 +16,7 @@ from pyinfra.context import ctx_host
 
 from operations import (
     access,
+    access_problems,
     activation,
     compose,
     configuration,
@@ -58,7 +59,7 @@ def without_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def problems(wanted: Settings, answer: str) -> list[str]:
     with on(access=answer):
-        return [problem.what for problem in access.access_problems(wanted, {"access": answer})]
+        return [problem.what for problem in access_problems.problems(wanted, {"access": answer})]
 
 
 # Which form
@@ -69,7 +70,7 @@ def test_the_gateway_has_an_engine_without_root_and_no_warning() -> None:
         assert access.form(settings()) == "host"
         assert access.socket(settings()) == "/run/openclaw-engine/docker.sock"
         assert access.owner(settings()) == OWNER
-        assert list(access.warnings(settings())) == []
+        assert list(access_problems.warnings(settings())) == []
 
 
 def test_nothing_is_moved_from_one_form_to_another() -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from operations import access, verification
+from operations import access_problems, verification
 from operations.check import Check
 from operations.preflight import Problem
 from operations.sandbox import running
@@ -127,7 +127,7 @@ def summary(report: Report) -> None:
         data={},
         connector_data={
             verification.RESULTS: CHECKS,
-            access.SUMMARY: (HOSTILE, (HOSTILE,)),
+            access_problems.SUMMARY: (HOSTILE, (HOSTILE,)),
             running.NAMED: (SANDBOX,),
         },
     )

@@ -6,7 +6,7 @@ import shlex
 
 import pytest
 
-from operations import access
+from operations import access, access_problems
 from tests.e2e.conftest import MakeDeployment, MakeHost
 from tests.e2e.harness import Deployment, until
 from tests.e2e.sandbox.conftest import live_turn
@@ -68,7 +68,7 @@ def test_openclaws_own_command_line_sees_the_sandboxes(sandboxed: Deployment) ->
 
 def test_every_summary_says_what_the_plain_socket_means(sandboxed: Deployment) -> None:
     said = " ".join(sandboxed.claw("up").output.split())
-    assert access.WARNING in said
+    assert access_problems.WARNING in said
     assert "Engine socket: sandbox.socket is socket" in said
 
 
@@ -130,7 +130,7 @@ def test_a_bare_host_gets_a_rootless_engine_with_everything_on_it(rootless: Depl
     assert rootless.http() == 200
     said = rootless.claw("up").output
     assert "nothing to change" in said
-    assert access.NO_LIMITS in " ".join(said.split()), "a lab host has cgroup v1"
+    assert access_problems.NO_LIMITS in " ".join(said.split()), "a lab host has cgroup v1"
 
 
 @pytest.mark.long
