@@ -36,7 +36,7 @@ for place in . agents ../workspace ../auth sandboxes; do
     mkfifo planted-fifo; ln -s {canary}/secret planted-link; ln -s {canary} planted-directory
     ln -s nowhere planted-dangling; ln -s planted-loop planted-loop; truncate -s 4T planted-sparse
     echo x >'-rf'; echo x >"$(printf 'planted\\n; touch {canary}/run;\\"q')"
-    python3 -c 'import socket; socket.socket(socket.AF_UNIX).bind("planted-socket")'
+    perl -MIO::Socket::UNIX -e 'IO::Socket::UNIX->new(Local => "planted-socket", Listen => 1)'
   )
 done
 mkdir -p ../workspace/.openclaw
