@@ -171,7 +171,7 @@ def test_the_patch_travels_on_standard_input(host_with) -> None:
     wanted = settings(openclaw={"logging": {"file": '/tmp/it\'s "x"'}})
     (command,) = commands(configuration.merged, host_with({}), settings=wanted)
     assert command == "sh -s"
-    patch = re.search(r"^printf '%s\\n' (.*?) \| docker run", command.stdin, re.M | re.S)
+    patch = re.search(r"^printf .%s\\n. (.*?) \| bounded .* docker run", command.stdin, re.M | re.S)
     assert patch
     assert json.loads(*shlex.split(patch[1])) == configuration.owned(wanted)
 

@@ -11,6 +11,8 @@ from operations.sandbox import deployed, doctor, knobs, proof, turn
 from toolkit.settings import Settings
 
 EVIL = "x' 2>/dev/null; touch X; echo '\x1b]52;c;eA==\x07"
+PRINTABLE = "x'; touch X; echo '$(touch X)"
+WORDS = ("image", "network", "containerPrefix", "user", "memory", "apparmorProfile", "workdir")
 RIGHT: dict[str, Any] = {
     "agents": {
         "defaults": {"workspace": "~/.openclaw/workspace", "sandbox": {"mode": "all"}},
@@ -79,8 +81,11 @@ WRONG: list[dict[str, Any]] = [
     {"agents": {"list": {"id": "a"}}},
     {"agents": {"list": ["x", None, {"id": EVIL}, {"name": "a"}]}},
     {"agents": {"entries": {f"a{number}": {} for number in range(deployed.MOST_AGENTS + 1)}}},
+    {"agents": {"entries": {PRINTABLE: {}}}},
+    {"agents": {"list": [{"id": PRINTABLE}]}},
     {"tools": "x"},
     {"tools": {"exec": "x"}},
+    *({"agents": {"defaults": {"sandbox": {"docker": {key: PRINTABLE}}}}} for key in WORDS),
     *({"agents": {"defaults": {"sandbox": {"docker": {key: DOCKER[key]}}}}} for key in DOCKER),
     *({"agents": {"list": [{"id": "a", "sandbox": {"docker": {k: DOCKER[k]}}}]}} for k in DOCKER),
 ]
