@@ -43,7 +43,7 @@ IMAGE = "sha256:" + "a" * 64
 FEW = ["exec yes a123456789", "exec sleep 1000"]
 
 
-@pytest.fixture(params=ENGINES.values(), ids=ENGINES)
+@pytest.fixture(params=list(ENGINES.values()), ids=list(ENGINES))
 def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     """A directory of commands; those that ask the engine find one that has no end."""
     return programs(tmp_path, request.param)
@@ -175,7 +175,7 @@ def test_an_image_is_not_pulled_loaded_or_built(engine: Path) -> None:
     base = Base("debian:12", IMAGE)
     built = scripts.build(
         Settings(),
-        planning.Plan(base, "0" * 64, {}),
+        planning.Plan(base),
         label="an image",
         name="x",
         context=".",
@@ -227,7 +227,7 @@ def test_what_asks_about_the_gateway_comes_to_an_end(
     (engine / "systemd-run").chmod(0o755)
     host: Any = FakeHost({"access": ACCESS})
     with ctx_host.use(host):
-        functions = runtime.shell(wanted)
+        functions = str(runtime.shell(wanted))
         program = service.program(wanted).content if socket == "host" else ""
     path = engine.parent / "exec.sh"
     path.write_text(lowered(program))

@@ -322,7 +322,7 @@ gateway_start"""
 def test_what_was_started_is_roots_word_and_not_the_gateways(tmp_path: Path) -> None:
     """The gateway's user can write what he likes over the environment of his process."""
     with on():
-        functions, wanted = runtime.shell(settings()), service.unit(settings())
+        functions, wanted = str(runtime.shell(settings())), service.unit(settings())
     made, unit, trees = (tmp_path / name for name in ("wanted", "unit", "trees"))
     made.write_text(wanted.content)
     functions = functions.replace(shlex.quote(wanted.path), shlex.quote(str(made)))
