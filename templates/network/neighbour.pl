@@ -36,7 +36,6 @@ if ($role eq "listen") {
 }
 
 my (%waiting, %found);
-my $controls = 0;
 for my $target (@given, map { chomp; $_ } <STDIN>) {
   my (undef, $address, $port) = split / /, $target;
   my $where = name($address, $port) or next;
@@ -46,9 +45,10 @@ for my $target (@given, map { chomp; $_ } <STDIN>) {
   elsif ($! == EINPROGRESS) { $waiting{$target} = $client }
   else { $found{$target} = "refused" }
 }
-# As long as it takes to reach what is open, and a second more; a first packet that was lost is sent again in that time.
-my ($ticks, $enough) = (0, 60);
-while (%waiting && $ticks++ < $enough) {
+# As long as it takes to reach what is open for comparison, and two seconds more by the clock, however many targets have
+# answered meanwhile; a first packet that was lost is sent again in that time.
+my ($end, $compared) = (time + 7, 0);
+while (%waiting && time < $end) {
   my $mask = "";
   vec($mask, fileno $_, 1) = 1 for values %waiting;
   select undef, my $ready = $mask, undef, 0.1;
@@ -58,6 +58,8 @@ while (%waiting && $ticks++ < $enough) {
     $found{$target} = unpack("i", getsockopt $client, SOL_SOCKET, SO_ERROR) ? "refused" : "open";
     delete $waiting{$target};
   }
-  $enough = $ticks + 13 if $enough == 60 && !grep { /^control/ } keys %waiting;
+  next if $compared or grep { /^control/ } keys %waiting;
+  $compared = 1;
+  $end = time + 3 if time + 3 < $end;
 }
 print "$_ ", $found{$_} || "silent", "\n" for sort(keys %found, keys %waiting);
