@@ -128,7 +128,8 @@ def test_the_snapshot_says_so(engine: Path, monkeypatch: pytest.MonkeyPatch) -> 
     with ctx_host.use(host), pytest.raises(PyinfraError) as raised:
         snapshot.read(host)
     assert str(raised.value).startswith("host: the engine's answer has no end: docker ")
-    assert unbounded(engine, str(raised.value))
+    # What nobody reads may be of any size, but not take any time.
+    assert unbounded(engine, str(raised.value)) or "did not end" in str(raised.value)
 
 
 def test_an_engine_that_is_not_there_has_no_answer(
