@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import subprocess
 
 import pytest
@@ -37,9 +36,10 @@ def test_packages_are_installed_once_the_other_has_ended(
     lab_host, suite: str, lock: str, arguments: str
 ) -> None:
     host = lab_host(suite, "bare")
-    lab.ssh(host.name, "dpkg --purge bc; rm -f /run/held")
-    hold = f"systemd-run -q --collect --unit=holder perl -e {shlex.quote(HOLD)} {lock}"
-    assert lab.ssh(host.name, f"{hold}; until [ -e /run/held ]; do sleep 0.1; done").returncode == 0
+    lab.ssh(host.name, "dpkg --purge bc; rm -f /run/held; cat >/root/hold.pl", stdin=HOLD)
+    hold = f"systemd-run -q --collect --unit=holder perl /root/hold.pl {lock}"
+    held = "timeout 20 sh -c 'until [ -e /run/held ]; do sleep 0.1; done'"
+    assert lab.ssh(host.name, f"{hold} && {held}").returncode == 0
     try:
         refused = lab.ssh(host.name, ALONE.format(arguments))  # what apt itself does
         assert refused.returncode and f"Could not get lock {lock}" in refused.stderr
@@ -56,7 +56,7 @@ def test_packages_are_installed_once_the_other_has_ended(
         process.stdin.close()
         said = process.stdout.readline()
         assert said.startswith(f"waiting for apt: {lock} is held by process"), said
-        assert "perl -e" in said
+        assert "(/usr/bin/perl /root/hold.pl" in said
         assert lab.ssh(host.name, "dpkg -s bc").returncode
     finally:
         lab.ssh(host.name, "rm -f /run/held")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -200,14 +201,18 @@ FORWARDING = {
 def test_whether_a_port_is_forwarded(host: lab.Host, folder: Path) -> None:
     """sshd refuses a tunnel to us where it refuses it to `ssh -L`, which speaks as `ssh -W`."""
     config, wrong = folder / "config", {}
-    for number, (name, (options, key, expected)) in enumerate(FORWARDING.items(), 2310):
-        lab.ssh(
-            host.name,
-            f"sed 's/^/{key or 'no-x11-forwarding'} /' .ssh/authorized_keys >/root/keys-{number}"
-            f" && systemd-run -q --collect --unit=sshd-{number} /usr/sbin/sshd -D -p {number}"
-            f" -o AuthorizedKeysFile=/root/keys-{number} {options}"
-            f" && until ss -Hltn sport = :{number} | grep -q .; do sleep 0.1; done",
-        )
+    numbered = list(enumerate(FORWARDING.items(), 2310))
+    start = "\n".join(
+        f"sed 's/^/{key or 'no-x11-forwarding'} /' .ssh/authorized_keys >/root/keys-{number}"
+        f" && systemd-run -q --collect --unit=sshd-{number} /usr/sbin/sshd -D -p {number}"
+        f" -o AuthorizedKeysFile=/root/keys-{number} {options}"
+        for number, (_, (options, key, _)) in numbered
+    )
+    listening = "$(ss -Hltn | grep -c '0[.]0:231[0-9] ')"
+    started = f'until [ "{listening}" = {len(numbered)} ]; do sleep 0.1; done'
+    ready = f"{start}\ntimeout 20 sh -c {shlex.quote(started)}"
+    assert lab.ssh(host.name, ready).returncode == 0
+    for number, (name, (_, _, expected)) in numbered:
         config.write_text(
             f"Host there\nHostName {host.ip}\nPort {number}\nUser root\nIdentityFile {lab.key()}\n"
             f"StrictHostKeyChecking no\nUserKnownHostsFile {folder}/new\n"
@@ -220,7 +225,7 @@ def test_whether_a_port_is_forwarded(host: lab.Host, folder: Path) -> None:
         there: Any = SimpleNamespace(connector=SimpleNamespace(client=client))
         found = connection.forwards(there, 18789)
         client.close()
-        lab.ssh(host.name, f"systemctl stop sshd-{number}; rm /root/keys-{number}")
         if not found == expected == ("administratively prohibited" not in done.stderr):
             wrong[name] = (found, done.stderr)
+    lab.ssh(host.name, "systemctl stop 'sshd-231*'; rm /root/keys-*")
     assert not wrong
