@@ -14,7 +14,8 @@ pytestmark = pytest.mark.engine
 # Holds a lock as apt does, until the file is gone.
 HOLD = r"""
 use Fcntl; open(my $f, "+>>", $ARGV[0]) or die;
-fcntl($f, F_SETLK, pack("s s x4 q q l x4", F_WRLCK, 0, 0, 0, 0)) or die;
+my $lock = pack("s s x4 q q l x4", F_WRLCK, 0, 0, 0, 0);
+fcntl($f, F_SETLK, $lock) or die;
 open(my $m, ">", "/run/held"); close $m;
 while (-e "/run/held") { select(undef, undef, undef, 0.1) }
 """
