@@ -19,6 +19,7 @@ from pyinfra.api import StringCommand
 from pyinfra.api.deploy import deploy
 
 from operations import (
+    access,
     existing_state,
     files,
     images,
@@ -197,6 +198,7 @@ def script(settings: Settings) -> str:
         auth_choice=settings.onboarding.auth_choice,
         port=settings.gateway.port,
         seconds=MERGE_SECONDS,
+        uid=access.uid(settings) if access.own_engine(settings) else None,
         patch=patch,
         token="token" in patch.get("gateway", {}).get("auth", {}),
         nulls=list(nulls(patch, there)),

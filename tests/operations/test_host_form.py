@@ -205,6 +205,16 @@ def test_the_scripts_are_shell_in_both_forms() -> None:
             assert done.returncode == 0, done.stderr
 
 
+def test_openclaw_json_is_merged_by_who_owns_it_in_the_engine() -> None:
+    """An engine without root knows none of the host's ids."""
+    for socket in ("host", "rootless"):
+        with on():
+            script = configuration.script(settings(sandbox={"socket": socket}))
+        assert "\nuid=1000\n" in script and "uid=$(stat" not in script
+    with on():
+        assert "uid=$(stat" in configuration.script(Settings())
+
+
 # Verification
 
 
