@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from pyinfra import host as current_host
 from pyinfra.api.host import Host
+from pyinfra.context import ctx_host
 
 _KEY = "openclaw_waits_for"
 
@@ -14,6 +15,9 @@ _KEY = "openclaw_waits_for"
 @contextmanager
 def waiting(what: str) -> Iterator[None]:
     """While the body runs, the current host is waited for because of `what`."""
+    if not ctx_host.isset():
+        yield
+        return
     data = current_host.connector_data
     before = data.get(_KEY, "")
     data[_KEY] = what

@@ -31,6 +31,7 @@ from operations.images.planning import (
 )
 from operations.operation import operation
 from operations.preflight import Problem
+from operations.waits import waiting
 from toolkit import lock, releases, trees
 from toolkit.lock import LockError
 from toolkit.releases import ReleaseError
@@ -45,7 +46,8 @@ def release_problems(settings: Settings, answers: dict[str, str]) -> Iterable[Pr
         known = lock.read()
         version = settings.gateway.version
         if settings.gateway.source == "npm":
-            trees.of(version, known.releases.get(version) or releases.resolve(version))
+            with waiting(f"npm, asked on this machine about OpenClaw {version}"):
+                trees.of(version, known.releases.get(version) or releases.resolve(version))
     except ReleaseError as error:
         yield Problem(error.what, error.fix)
     except LockError as error:

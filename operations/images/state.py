@@ -11,6 +11,7 @@ from typing import Any
 from operations import access, snapshot
 from operations.images import identity
 from operations.images.identity import Base
+from operations.waits import waiting
 from toolkit import lock, patterns, releases
 from toolkit.lock import LockError
 from toolkit.patterns import MismatchError, matched, matches, shown
@@ -190,7 +191,8 @@ def base_references(settings: Settings) -> Iterable[str]:
         if gateway.source == "image":
             yield identity.image_base(settings, known).pinned
         elif gateway.source == "npm" and settings.base_images != "bootstrap":
-            release = known.releases.get(gateway.version) or releases.resolve(gateway.version)
+            with waiting(f"npm, asked on this machine about OpenClaw {gateway.version}"):
+                release = known.releases.get(gateway.version) or releases.resolve(gateway.version)
             yield identity.node_base(settings, release, known).pinned
     except LockError:  # the preflight reports it
         pass
