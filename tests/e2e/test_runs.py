@@ -316,7 +316,7 @@ def test_nobody_to_ask(job: Job, more: tuple[str, ...]) -> None:
         argv, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True
     )
     assert refused.returncode == 1
-    assert "give -y" in refused.stderr
+    assert f"To make them: ./claw up --set name={job.name} --deploy " in refused.stderr
     assert not (job.directory / "one").exists()
     job.run()
     done = subprocess.run(argv, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True)
