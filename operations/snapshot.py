@@ -55,7 +55,7 @@ def script(settings: Settings) -> str:
             f"printf '\\036%s\\n' {name}\n(\nread -r bounded_probe _ </proc/self/stat\n{body}\n)"
             " 8>&1 2>/dev/null </dev/null"
         )
-    parts = [functions, "engine_seconds=25 engine_bytes=1048576"]
+    parts = [functions, "engine_seconds=60 engine_bytes=1048576"]
     parts += ["export LC_ALL=C PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"]
     for lane in range(LANES):
         parts.append("\n".join([f"lane{lane}() {{ :", *bodies[lane::LANES], "}"]))
@@ -107,7 +107,7 @@ def read(host: Host | None = None) -> dict[str, str]:
         raise PyinfraError(f"{target.name}: {error}") from None
     found = parse(said, mark)
     if endless := [name.partition(" ")[2] for name in found if name.startswith("bound ")]:
-        raise PyinfraError(f"{target.name}: the engine's answer has no end: {endless[0]}")
+        raise PyinfraError(f"{target.name}: the engine cannot be asked: {endless[0]}")
     if missing := _probes.keys() - found.keys():
         names = ", ".join(sorted(missing))
         raise PyinfraError(f"{target.name}: it does not answer the probes {names}")

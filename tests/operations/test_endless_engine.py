@@ -127,7 +127,7 @@ def test_the_snapshot_says_so(engine: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(snapshot, "_probes", asking)
     with ctx_host.use(host), pytest.raises(PyinfraError) as raised:
         snapshot.read(host)
-    assert str(raised.value).startswith("host: the engine's answer has no end: docker ")
+    assert str(raised.value).startswith("host: the engine cannot be asked: docker ")
     # What nobody reads may be of any size, but not take any time.
     assert unbounded(engine, str(raised.value)) or "did not end" in str(raised.value)
 

@@ -137,7 +137,7 @@ def test_an_engine_that_was_replaced_ends_as_one_clear_error(
         said = every_verb_ends(attacked, agent)
         assert said["up --dry"].returncode == said["up"].returncode == 1
         if kind == "endless":
-            assert "the engine's answer has no end: docker" in said["up"].output
+            assert "the engine cannot be asked: docker" in said["up"].output
         asking = "pgrep -x -U 0 docker"
         until(lambda: attacked.sh(asking, None) == "", 180, "nobody of root's who still asks")
     finally:
