@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -19,6 +21,8 @@ from operations.connection import transport
 CHUNK = 1 << 16
 SILENCE_SECONDS = 900
 """How long a host may neither take nor send anything; saving a large image takes minutes."""
+WORK_SECONDS = 7200
+"""How long a command may take what it is given, and work on it, as long as it says that it does."""
 MOST_ERRORS = 64 << 20
 """How much a command may write to standard error before the connection to it is ended."""
 LAST_SECONDS = 10
@@ -31,6 +35,24 @@ class ChannelError(PyinfraError):
 
 class Process:
     """A running command; `stop` ends the connection to it, whatever it is doing."""
+
+    _begun = _heard = -math.inf
+    _hearing: gevent.Greenlet | None = None
+
+    def hear(self) -> None:
+        """Take whatever the command writes from now on for a sign that it works, and no more."""
+        self._begun = self._heard = time.monotonic()
+        self._hearing = gevent.spawn(self._hear)
+
+    def _hear(self) -> None:
+        with suppress(OSError, EOFError, ValueError):  # stopped meanwhile, or silent
+            while self.read():
+                self._heard = time.monotonic()
+
+    def _works(self) -> bool:
+        """Whether it has said so lately, and not for too long."""
+        now = time.monotonic()
+        return now - self._heard < SILENCE_SECONDS and now - self._begun < WORK_SECONDS
 
     def write(self, data: bytes) -> None:
         raise NotImplementedError
@@ -58,6 +80,11 @@ class Process:
         """
         raise NotImplementedError
 
+    def _late(self) -> str:
+        if self._hearing and time.monotonic() - self._begun >= WORK_SECONDS:
+            return f"it still works after {WORK_SECONDS // 60} min"
+        return f"it did not end in {SILENCE_SECONDS} s"
+
 
 class _Remote(Process):
     def __init__(self, host: Host, command: str) -> None:
@@ -67,10 +94,25 @@ class _Remote(Process):
         self._channel = found.open_session()
         self._channel.settimeout(SILENCE_SECONDS)
         self._channel.exec_command(command)
-        self._said = gevent.spawn(_last_of, self._channel.recv_stderr, self.stop)
+        self._said = gevent.spawn(_last_of, self._stderr, self.stop)
+
+    def _stderr(self, size: int) -> bytes:
+        while True:
+            try:
+                data: bytes = self._channel.recv_stderr(size)
+            except TimeoutError:
+                if self._works():
+                    continue
+                raise
+            return data
 
     def write(self, data: bytes) -> None:
-        self._channel.sendall(data)
+        while data:
+            try:
+                data = data[self._channel.send(data) :]
+            except TimeoutError:
+                if not self._works():
+                    raise
 
     def end(self) -> None:
         self._channel.shutdown_write()
@@ -87,8 +129,9 @@ class _Remote(Process):
 
     def finish(self) -> None:
         said = self._said.get()
-        if not self._channel.status_event.wait(SILENCE_SECONDS):
-            raise ChannelError(f"it did not end in {SILENCE_SECONDS} s")
+        while not self._channel.status_event.wait(SILENCE_SECONDS):
+            if not self._works():
+                raise ChannelError(self._late())
         status = self._channel.recv_exit_status()
         if status:
             raise ChannelError(_last(said) or f"exit status {status}")

@@ -14,6 +14,7 @@ import click
 from toolkit import (
     about,
     commands,
+    errors,
     health,
     init,
     inventory_view,
@@ -25,12 +26,14 @@ from toolkit import (
 )
 from toolkit.command_group import INSTEAD, Verbs
 from toolkit.display import Display
+from toolkit.errors import explain
 from toolkit.given import Given
 from toolkit.live_display import LiveDisplay
 from toolkit.options import (
     ERRORS,
     MANY,
     examples,
+    fail,
     leave,
     overrides,
     rollout_options,
@@ -48,12 +51,31 @@ NOBODY_TO_ASK = "Changes are pending, and nobody can be asked. To make them: {0}
 
 def main() -> None:
     """Run the command line; exits."""
-    # What user-written Python inventories import is beside them or where the user is.
-    sys.path.append(str(Path.cwd()))
+    errors.take_over()
     terminal.guard()
+    try:
+        # What user-written Python inventories import is beside them or where the user is.
+        sys.path.append(str(Path.cwd()))
+    except OSError as error:
+        fail(f"the current directory: {error.strerror}; change to one that is there")
     arguments, after = split(sys.argv[1:])
     click.UsageError.exit_code = FAILED  # click's own 2 means something else here
-    cli(arguments, prog_name="./claw", complete_var=about.COMPLETE, obj=after)
+    try:
+        code = cli.main(
+            arguments,
+            prog_name="./claw",
+            complete_var=about.COMPLETE,
+            obj=after,
+            standalone_mode=False,
+        )
+    except click.ClickException as error:
+        error.show()
+        leave(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        leave(INTERRUPTED)
+    except Exception as error:
+        fail(explain(error))
+    leave(code if isinstance(code, int) else 0)
 
 
 def split(arguments: list[str]) -> tuple[list[str], tuple[str, ...]]:
@@ -177,12 +199,15 @@ def up(
 
 
 @cli.command(
-    context_settings={"ignore_unknown_options": True, "help_option_names": []},
+    context_settings={"ignore_unknown_options": True},
     epilog=examples("./claw test tests/unit", target=False),
 )
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def test(arguments: tuple[str, ...]) -> None:
-    """Run the tests of the toolkit; arguments go to pytest."""
+    """Run the tests of the toolkit; arguments go to pytest.
+
+    The first time, some 70 MB of Python packages are installed for them.
+    """
     command = [sys.executable, "-m", "pytest", *arguments]
     try:
         leave(subprocess.run(command, cwd=ROOT, check=False).returncode)

@@ -168,14 +168,18 @@ def _told(error: ValidationError) -> str:
 
 
 def _load(path: Path) -> Lock:
+    text = ""
     try:
-        return Lock.model_validate(own_yaml.load(path.read_text(encoding="utf-8")) or {})
+        text = own_yaml.read(path)
+        return Lock.model_validate(own_yaml.load(text) or {})
     except FileNotFoundError:
         return Lock()
     except OSError as error:
         raise LockError(f"lock {path}: cannot be read: {error.strerror}") from None
     except yaml.YAMLError as error:
-        raise LockError(f"lock {path}: {error}") from None
+        raise LockError(f"lock {path}{own_yaml.said(error, text)}") from None
+    except UnicodeDecodeError:
+        raise LockError(f"lock {path}: not text in UTF-8") from None
     except ValidationError as error:
         raise LockError(f"lock {path}: {_told(error)}") from None
 

@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import shutil
 import signal
 import subprocess
 import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import partial
+from logging import getLogger
 from pathlib import Path
 from typing import Any
 
 from toolkit.lock import LockError
 
 VIEW_SECONDS = 60
+ALL_SECONDS = 120
+"""How long all questions about one release may take together."""
+_until: ContextVar[float] = ContextVar("until", default=math.inf)
+differences = getLogger("pyinfra.differences")
 _FIX = "check the network and the npm configuration of this machine"
 _PATIENCE = ("--fetch-retries=1", "--fetch-timeout=20000", "--fetch-retry-mintimeout=1000")
 
@@ -26,6 +36,17 @@ class ReleaseError(LockError):
     def __init__(self, what: str, fix: str) -> None:
         self.what, self.fix = what, fix
         super().__init__(f"{what} ({fix})")
+
+
+@contextmanager
+def asked(about: str, seconds: int = ALL_SECONDS) -> Iterator[None]:
+    """Say that npm is asked, and bound what it is asked in the body, all together."""
+    differences.info(f"asks npm about {about} (at most {seconds} s)")
+    token = _until.set(time.monotonic() + seconds)
+    try:
+        yield
+    finally:
+        _until.reset(token)
 
 
 def there() -> bool:
@@ -58,6 +79,7 @@ def run(
     Raises:
         ReleaseError: it has not ended in time.
     """
+    left = min(seconds, max(1, _until.get() - time.monotonic()))
     text = partial(tempfile.TemporaryFile, "w+", encoding="utf-8", errors="replace")
     with text() as stdout, text() as stderr:
         process = subprocess.Popen(
@@ -69,14 +91,14 @@ def run(
             start_new_session=True,
         )
         try:
-            code = process.wait(seconds)
+            code = process.wait(left)
         except BaseException as error:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
             if not isinstance(error, subprocess.TimeoutExpired):
                 raise
             raise ReleaseError(
-                f"npm {' '.join(arguments[:2])} has not answered within {seconds} s", _FIX
+                f"npm {' '.join(arguments[:2])} has not answered within {round(left, 1):g} s", _FIX
             ) from None
         stdout.seek(0)
         stderr.seek(0)

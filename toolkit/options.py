@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
 from collections.abc import Callable
@@ -12,7 +11,7 @@ from typing import Any, NoReturn
 import click
 from click.shell_completion import CompletionItem
 
-from toolkit import targets, typed_secrets
+from toolkit import errors, targets, terminal, typed_secrets
 from toolkit.results import FAILED
 from toolkit.settings.validators import SECRET_NAME
 from toolkit.terminal import Screen
@@ -129,7 +128,6 @@ def fail(message: str) -> NoReturn:
 
 def leave(code: int) -> NoReturn:
     """Leave without waiting for what still hangs (a dead connection, a greenlet)."""
-    with contextlib.suppress(BrokenPipeError):
-        sys.stdout.flush()
-        sys.stderr.flush()
-    os._exit(code)
+    if where := errors.written(failed=code == FAILED):
+        ERRORS.print(where, markup=False, highlight=False)
+    os._exit(terminal.exit_code(code))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import threading
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
@@ -44,6 +45,7 @@ TOOLS = {
 """Tools of the sandbox images that are npm packages."""
 
 
+_ASKING = threading.Lock()
 _answers: dict[str, Release | ReleaseError] = {}
 
 
@@ -57,11 +59,13 @@ def resolve(version: str) -> Release:
     Raises:
         ReleaseError: there is no such release, or no npm on this machine to ask.
     """
-    if version not in _answers:
-        try:
-            _answers[version] = _resolve(version)
-        except ReleaseError as error:
-            _answers[version] = error
+    with _ASKING:  # the hosts of a run come at once
+        if version not in _answers:
+            try:
+                with npm.asked(f"openclaw {version}"):
+                    _answers[version] = _resolve(version)
+            except ReleaseError as error:
+                _answers[version] = error
     answer = _answers[version]
     if isinstance(answer, ReleaseError):
         raise answer

@@ -49,8 +49,11 @@ class Report:
         """Print what would change, host by host and stage by stage."""
         for name, host in result.hosts.items():
             if host.failed:
-                self._line(f"{name}: left out: {host.failed}", "bold red")
-                self._problems(host, self._line)
+                # A dry run's errors follow at once.
+                why = "" if result.dry else f": {host.failed}"
+                self._line(f"{name}: left out{why}", "bold red")
+                if not result.dry:
+                    self._problems(host, self._line)
                 continue
             if not host.planned:
                 self._line(f"{name}: nothing to change", "green")

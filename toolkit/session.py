@@ -9,7 +9,6 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from logging import NullHandler, getLogger
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +36,7 @@ from toolkit.display import Display, LogHandler
 from toolkit.given import Given
 from toolkit.rollout import Rollout, rollout_for
 from toolkit.settings import settings_for
+from toolkit.settings.sources import missing_key
 
 RECONNECT_SECONDS = 20
 
@@ -104,6 +104,7 @@ class Session:
             self.options.exclude,
             lambda: history.unfinished(self.options.target, self.display.warn),
         )
+        settings_for(next(iter(inventory)))  # of all hosts, before pyinfra reads their data
         self.state.init(inventory, config, initial_limit=limit)
         config.lock_current_state()
         self.hosts = [host for host in inventory if self.state.is_host_in_limit(host)]
@@ -111,7 +112,6 @@ class Session:
         self.display.longest = max(len(host.name) for host in inventory)
         hosts = {host.name: host for host in self.hosts}
         self.display.waits = lambda name: waits.known(hosts[name]) if name in hosts else ""
-        settings_for(self.hosts[0])  # validates those of all hosts
 
     def connect(self) -> None:
         """Connect to all hosts at once; those that fail are in `unreachable` afterwards."""
@@ -193,6 +193,8 @@ class Session:
 
     def _connect(self, host: Host) -> str | None:
         try:
+            if wrong := missing_key(host):
+                return f"cannot connect: {wrong}"
             if not targets.is_local(host):
                 make_known_hosts(host)
             if isinstance(host.connector, DockerConnector):
@@ -234,7 +236,6 @@ class Session:
         logger.handlers[:] = [self._handler]
         logger.setLevel("INFO")
         logger.propagate = False
-        getLogger("paramiko").addHandler(NullHandler())  # else it prints tracebacks
         set_echo(self._echo)
         level = self.options.verbosity
         self.state.print_noop_info = self.state.print_fact_info = level >= 1

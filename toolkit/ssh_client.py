@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 import random
 import time
@@ -35,6 +34,7 @@ from pyinfra.connectors.ssh_util import (
 from pyinfra.connectors.sshuserclient.client import append_hostkey
 
 from toolkit import openssh, ssh_way
+from toolkit.greeting import Dropped
 from toolkit.openssh import KnownKeys, Resolved
 
 TIMEOUT = 10.0
@@ -42,20 +42,17 @@ TRIES = 8
 AT_ONCE_SECONDS = 5
 """A server that drops connections because others are logging in (`MaxStartups`) does so at once."""
 _AGENT = RLock()
-_DROPPED = ("Error reading SSH protocol banner", "Connection lost", "No existing session")
+_DROPPED = ("Connection lost", "No existing session")
 
 
 def install() -> None:
-    """Have pyinfra's connector use it, and paramiko keep its tracebacks to itself.
+    """Have pyinfra's connector use it.
 
     Raises:
         AttributeError: pyinfra's connector has no such client any more.
     """
     ssh.SSHClient  # noqa: B018
     vars(ssh).update(SSHClient=Client)
-    paramiko = logging.getLogger("paramiko")
-    paramiko.addHandler(logging.NullHandler())
-    paramiko.propagate = False
 
 
 class Client(ParamikoClient):
@@ -118,11 +115,13 @@ class Client(ParamikoClient):
                     return super().connect(there.hostname, **{**config, "sock": sock})
             except (SSHException, EOFError, ConnectionResetError) as error:
                 self.close()
-                dropped = isinstance(error, (EOFError, ConnectionResetError)) or any(
+                dropped = isinstance(error, (Dropped, EOFError, ConnectionResetError)) or any(
                     words in str(error) for words in _DROPPED
                 )
                 at_once = time.monotonic() - started < AT_ONCE_SECONDS
                 if not (dropped and at_once) or tries == TRIES:
+                    if "No existing session" in str(error):
+                        raise SSHException("it speaks SSH, and then says nothing more") from None
                     raise
                 gevent.sleep(random.uniform(0.2, 1.5))
 

@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator
 
 from paramiko import SSHException
 
-from toolkit import openssh
+from toolkit import greeting, openssh
+from toolkit.greeting import Dropped
 from toolkit.openssh import Resolved
 
 
@@ -36,17 +37,27 @@ def way(there: Resolved, timeout: float) -> Iterator[socket.socket]:
                 raise SSHException(f"No host key for {hop.known_name} found in known_hosts")
         found, said = _through(there)
     try:
+        greeting.awaited(found, greeting.SECONDS)
         yield found
     except (SSHException, OSError, EOFError) as error:
         found.close()
         reason = said() if said else ""
-        raise SSHException(reason) if reason else error from None
+        kind = Dropped if greeting.dropped(reason) else SSHException
+        raise kind(reason) if reason else error from None
     except BaseException:
         found.close()
         raise
 
 
 def _connected(there: Resolved, timeout: float) -> socket.socket:
+    try:
+        # Asked here first: what the resolver's thread raises, gevent would print.
+        there.hostname.encode("idna")
+    except UnicodeError:
+        raise SSHException(
+            f"{there.hostname!r:.100} is no host's name: a part of it is empty or longer than 63"
+            " characters"
+        ) from None
     errors: list[OSError] = []
     for family, kind, protocol, _, address in socket.getaddrinfo(
         there.hostname, there.port, there.family, socket.SOCK_STREAM

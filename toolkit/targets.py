@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import stat
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
+from difflib import get_close_matches
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
+from pyinfra.api.connectors import get_all_connectors
 from pyinfra.api.exceptions import PyinfraError
 from pyinfra.api.host import Host
 from pyinfra.api.inventory import Inventory
@@ -25,6 +29,7 @@ from toolkit.settings.layers import connector_value
 ROOT = Path(__file__).resolve().parent.parent
 LOCAL = "@local"
 FAILED = "@failed"
+SUFFIXES = (".yml", ".yaml", ".py")
 ACCEPTED = (
     "nothing or @local (this machine), HOST, USER@HOST, USER@HOST:PORT, [IPV6]:PORT, a name from "
     "~/.ssh/config, an inventory file (.yml, .yaml, .py), a function that returns one "
@@ -86,8 +91,11 @@ def parse_assignments(pairs: tuple[str, ...]) -> dict[str, Any]:
         if value[:1] in ("[", "{"):
             try:
                 data[key] = json.loads(value)
+            except RecursionError:
+                raise TargetError(f"--set {key}: it is nested too deeply") from None
             except ValueError as error:
-                raise TargetError(f"--set {key}: {value} is not JSON: {error}") from None
+                shown = value if len(value) < 200 else f"{value[:100]}..."
+                raise TargetError(f"--set {key}: {shown} is not JSON: {error}") from None
         else:
             data[key] = connector_value(key, value)
     return data
@@ -106,9 +114,8 @@ def load_inventory(target: str | None, overrides: dict[str, Any]) -> Inventory:
             f"else accepted are {ACCEPTED}"
         )
     path = Path(text)
-    if path.suffix in (".yml", ".yaml", ".py"):
-        if not path.is_file():
-            raise TargetError(f"inventory {text}: no such file")
+    if path.suffix in SUFFIXES:
+        _need_file(path)
         inventory = _from_file(path, overrides)
     elif text == LOCAL:
         inventory = make_inventory(str(ROOT / "inventories" / "local.py"), override_data=overrides)
@@ -116,7 +123,7 @@ def load_inventory(target: str | None, overrides: dict[str, Any]) -> Inventory:
         inventory = _from_connector(text, overrides)
     elif functions.REFERENCE.fullmatch(text):
         inventory = functions.call(text).inventory(overrides)
-    elif path.exists() and "/" in text:
+    elif "/" in text and os.path.exists(text):  # noqa: PTH110 # Path's refuses long names
         raise TargetError(f"target {text}: it is no inventory; accepted are {ACCEPTED}")
     else:
         addresses = {part: Address.parse(part.strip()) for part in text.split(",")}
@@ -127,6 +134,21 @@ def load_inventory(target: str | None, overrides: dict[str, Any]) -> Inventory:
     if not len(inventory):
         raise TargetError(f"target {text!r} has no hosts; accepted are {ACCEPTED}")
     return inventory
+
+
+def _need_file(path: Path) -> None:
+    try:
+        kind = path.stat().st_mode
+    except FileNotFoundError:
+        folder = path.parent
+        known = [one.name for end in SUFFIXES for one in folder.glob(f"*{end}")]
+        close = get_close_matches(path.name, known, n=1)
+        hint = f"; did you mean {folder / close[0]}?" if close else ""
+        raise TargetError(f"inventory {path}: no such file{hint}") from None
+    except OSError as error:
+        raise TargetError(f"inventory {path}: {error.strerror}") from None
+    if not stat.S_ISREG(kind):
+        raise TargetError(f"inventory {path}: not a regular file")
 
 
 def _from_file(path: Path, overrides: dict[str, Any]) -> Inventory:
@@ -140,6 +162,11 @@ def _from_file(path: Path, overrides: dict[str, Any]) -> Inventory:
 
 
 def _from_connector(text: str, overrides: dict[str, Any]) -> Inventory:
+    name, known = text[1:].partition("/")[0], sorted(get_all_connectors())
+    if name not in known:
+        close = get_close_matches(name, known, n=1)
+        accepted = f"did you mean @{close[0]}?" if close else f"accepted: @{', @'.join(known)}"
+        raise TargetError(f"target {text}: no such connector; {accepted}")
     try:
         return make_inventory(text, override_data=overrides, cwd=str(Path.cwd()))
     except Exception as error:

@@ -15,7 +15,7 @@ import sys
 import termios
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
-from typing import IO, Any, TextIO
+from typing import IO, Any, TextIO, cast
 
 import gevent.socket
 from rich.console import Console, ConsoleOptions, RenderableType
@@ -32,6 +32,7 @@ _LONGEST_LINE = 1 << 16
 _REPLACED = "openclaw-replaced"
 _ALIKE = {"→": ">", "✓": "+", "✗": "x", "·": "-", "…": "~"}
 """What the toolkit itself writes, for encodings that do not have it."""
+UNWRITTEN, PIPE_BROKEN = 1, 141
 _SEQUENCE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
@@ -53,6 +54,35 @@ def plain(line: str) -> str:
 def said(text: Any, style: str = "", **options: Any) -> Text:
     """Return what somebody said as rich's text, which has no markup."""
     return Text(printable(str(text)), style, **options)
+
+
+class Steady:
+    """A stream whose end, or whose full disk, stops nobody: what it does not take is dropped.
+
+    `lost` is what it failed with.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream = stream
+        self.lost: OSError | None = None
+
+    def write(self, text: str) -> int:
+        if self.lost is None:
+            try:
+                self.stream.write(text)
+            except OSError as error:
+                self.lost = error
+        return len(text)
+
+    def flush(self) -> None:
+        if self.lost is None:
+            try:
+                self.stream.flush()
+            except OSError as error:
+                self.lost = error
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
 
 
 class Guard:
@@ -88,7 +118,23 @@ def guard() -> None:
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         stream.reconfigure(line_buffering=True, encoding=encoding, errors=_REPLACED)
-        setattr(sys, name, Guard(stream))
+        setattr(sys, name, Guard(cast(TextIO, Steady(stream))))
+
+
+def exit_code(code: int) -> int:
+    """Return what to leave with: success is none where standard output did not take what was said.
+
+    141 where nobody reads it any more, as a shell says of a program that SIGPIPE has ended.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    lost = getattr(unguarded(sys.stdout), "lost", None)
+    if code or not lost:
+        return code
+    if isinstance(lost, BrokenPipeError):
+        return PIPE_BROKEN
+    print(f"Error: standard output: {lost.strerror}", file=sys.stderr, flush=True)
+    return UNWRITTEN
 
 
 def _encoding() -> str:

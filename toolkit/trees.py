@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+import threading
 from functools import cache
 from pathlib import Path
 from typing import Annotated
@@ -158,16 +159,19 @@ def _read(path: Path, written: int, version: str, integrity: str) -> str:
         raise LockError(f"lock {path}: {_reason(error)}") from None
 
 
+_ASKING = threading.Lock()
 _answers: dict[tuple[str, str, str], str | LockError] = {}
 
 
 def _resolved(version: str, integrity: str, before: str) -> str:
     key = (version, integrity, before)
-    if key not in _answers:
-        try:
-            _answers[key] = _resolve(*key)
-        except LockError as error:
-            _answers[key] = error
+    with _ASKING:  # the hosts of a run come at once
+        if key not in _answers:
+            try:
+                with npm.asked(f"the dependencies of openclaw {version}", TIMEOUT_SECONDS):
+                    _answers[key] = _resolve(*key)
+            except LockError as error:
+                _answers[key] = error
     answer = _answers[key]
     if isinstance(answer, LockError):
         raise answer

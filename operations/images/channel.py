@@ -25,24 +25,25 @@ class _Marked(Process):
     """A process whose output begins behind a mark: what a login shell says is none of it."""
 
     def __init__(self, process: Process, mark: bytes) -> None:
-        self._process, self._mark, self._begun = process, mark, False
+        self._process, self._mark, self._marked = process, mark, False
         self.write, self.end = process.write, process.end  # type: ignore[method-assign]
+        self.hear = process.hear  # type: ignore[method-assign]
         self.stop, self.finish = process.stop, process.finish  # type: ignore[method-assign]
 
     def read(self) -> bytes:
         data = self._process.read()
-        while not self._begun and data:
+        while not self._marked and data:
             before, mark, rest = data.partition(self._mark)
             if len(before) > answers.NOISE_BYTES:
                 break
             if mark:
-                self._begun = True
+                self._marked = True
                 data = rest or self._process.read()
             elif more := self._process.read():
                 data += more
             else:
                 break
-        if data and not self._begun:
+        if data and not self._marked:
             said = answers.printable(data.decode(errors="replace"))
             raise ChannelError(f"it does not run what it is asked to, but says: {said}")
         return data

@@ -125,6 +125,7 @@ class Receive(PyinfraCommand):
         given: ChannelError | None = None
         try:
             with channel.process(host, script, environment) as process:
+                process.hear()
                 while True:
                     try:
                         data = next(archive, None)

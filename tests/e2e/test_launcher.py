@@ -10,14 +10,17 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.harness import ROOT
 
+LONG = pytest.mark.long
 TOOLKIT = """
 import json, os, sys
 print(json.dumps({"arguments": sys.argv[1:], "prefix": sys.prefix, "cwd": os.getcwd(),
@@ -26,14 +29,30 @@ print(json.dumps({"arguments": sys.argv[1:], "prefix": sys.prefix, "cwd": os.get
 
 
 @pytest.fixture
-def checkout(tmp_path: Path) -> Path:
-    path = tmp_path / "a folder with spaces"
+def bare(tmp_path: Path) -> Path:
+    return _checkout(tmp_path / "a folder with spaces")
+
+
+def _checkout(path: Path) -> Path:
     (path / "toolkit").mkdir(parents=True)
     shutil.copy(ROOT / "claw", path / "claw")
     (path / "toolkit" / "__main__.py").write_text(TOOLKIT)
     (path / "requirements.lock").touch()
     (path / "requirements-test.lock").touch()
     return path
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkout that was used once; making an environment takes seconds."""
+    path = _checkout(tmp_path_factory.mktemp("made") / "checkout")
+    run(path / "claw")
+    return path
+
+
+@pytest.fixture
+def checkout(made: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(made, tmp_path / "a folder with spaces", symlinks=True))
 
 
 def run(
@@ -47,13 +66,14 @@ def run(
     return done
 
 
-def test_first_use_makes_the_environment_and_the_second_does_not(checkout: Path) -> None:
-    first = run(checkout / "claw", "up", "a b", "--", "-x")
+def test_first_use_makes_the_environment_and_the_second_does_not(bare: Path) -> None:
+    first = run(bare / "claw", "up", "a b", "--", "-x")
     seen = json.loads(first.stdout)
-    assert seen["prefix"] == str(checkout / ".venv")
+    assert seen["prefix"] == str(bare / ".venv")
     assert seen["arguments"] == ["up", "a b", "--", "-x"]
-    assert "claw: making" in first.stderr
-    assert run(checkout / "claw").stderr == ""
+    assert "claw: installing" in first.stderr
+    assert len(first.stderr.splitlines()) == 1
+    assert run(bare / "claw").stderr == ""
 
 
 def test_from_anywhere_through_links_and_unpolluted(checkout: Path, tmp_path: Path) -> None:
@@ -74,32 +94,110 @@ def test_from_anywhere_through_links_and_unpolluted(checkout: Path, tmp_path: Pa
     assert json.loads(run("claw", cwd=elsewhere, PATH=path).stdout)["prefix"]
 
 
-def test_set_up_that_was_cut_is_finished(checkout: Path) -> None:
-    run(checkout / "claw")
-    (checkout / ".venv" / "claw-runtime").unlink()  # pip was still at work
-    half_done = checkout / ".venv" / "half-done"
-    half_done.touch()
-    assert "claw: making" in run(checkout / "claw").stderr
-    assert not half_done.exists()
+def test_set_up_that_was_cut_leaves_what_was_there(checkout: Path) -> None:
+    before = (checkout / ".venv").readlink()
+    (checkout / "requirements-test.lock").write_text("six==1.17.0\n")  # pip refuses it
+    run(checkout / "claw", "test", code=1)
+    assert (checkout / ".venv").readlink() == before
+    assert run(checkout / "claw", "up").stderr == ""
+    half_done = checkout / ".venv.killed"
+    half_done.mkdir()
 
     (checkout / ".venv" / "bin" / "python").unlink()  # the system's Python went away
+    assert "claw: installing" in run(checkout / "claw").stderr
+    assert not half_done.exists()
+    left = [path for path in checkout.glob(".venv*") if not path.is_symlink()]
+    assert left == [checkout / (checkout / ".venv").readlink()]
+
+
+@pytest.mark.parametrize(
+    "number",
+    [signal.SIGKILL, *(pytest.param(one, marks=LONG) for one in (signal.SIGINT, signal.SIGTERM))],
+)
+def test_set_up_that_is_ended_breaks_no_verb(number: int, checkout: Path, tmp_path: Path) -> None:
+    (checkout / "requirements-test.lock").write_text("# another\n")
+    # A Python that says when pip is at work, and then waits.
+    python = checkout / "python"
+    python.write_text(
+        f"#!/bin/sh\ncase $* in *venv*) touch {tmp_path}/begun; exec sleep 60;; esac\n"
+        f'exec "{sys.executable}" "$@"\n'
+    )
+    python.chmod(0o755)
+    process = subprocess.Popen(
+        [checkout / "claw", "test"],
+        env={**os.environ, "CLAW_PYTHON": str(python)},
+        start_new_session=True,
+    )
+    while not (tmp_path / "begun").exists():
+        assert process.poll() is None
+        time.sleep(0.01)
+    assert run(checkout / "claw", "up").stderr == ""  # also while it is at work
+    os.killpg(process.pid, number)
+    assert process.wait(30) in (128 + number, -number)
+    assert run(checkout / "claw", "up").stderr == ""
+    assert run(checkout / "claw", "test").returncode == 0
+    assert len([*checkout.glob(".venv.*")]) == 1
+
+
+@LONG
+def test_a_verb_that_runs_keeps_its_packages_while_others_are_set_up(checkout: Path) -> None:
+    waits = "import sys\nprint('here', flush=True)\ninput()\nimport pip.__main__\nprint('there')\n"
     run(checkout / "claw")
+    said = (checkout / "toolkit" / "__main__.py").read_text()
+    (checkout / "toolkit" / "__main__.py").write_text(waits)
+    verb = subprocess.Popen(
+        [checkout / "claw"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert verb.stdout and verb.stdin
+    assert verb.stdout.readline() == "here\n"
+    (checkout / "toolkit" / "__main__.py").write_text(said)
+    for name in ("requirements.lock", "requirements-test.lock"):
+        (checkout / name).write_text("# another\n")
+    run(checkout / "claw", "test")
+    assert verb.communicate("\n")[0] == "there\n"
 
 
 def test_changed_lock_is_installed(checkout: Path) -> None:
-    run(checkout / "claw")
+    made = (checkout / ".venv").readlink()
+    (checkout / ".venv").unlink()
+    (checkout / made).rename(checkout / ".venv")  # where an older claw has made it
     (checkout / "requirements.lock").write_text("# another\n")
-    changed = run(checkout / "claw").stderr
-    assert "claw: installing the Python packages" in changed
-    assert "claw: making" not in changed
+    assert "claw: installing the Python packages" in run(checkout / "claw").stderr
+    assert (checkout / ".venv").is_symlink()
+    assert len([*checkout.glob(".venv.*")]) == 1
     assert run(checkout / "claw").stderr == ""
+
+
+def test_help_of_the_tests_installs_none_of_their_packages(checkout: Path) -> None:
+    (checkout / "requirements-test.lock").write_text("six==1.17.0\n")
+    for arguments in (["test", "--help"], ["test", "tests/unit", "-h"]):
+        assert run(checkout / "claw", *arguments).stderr == ""
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_streams_lead_nowhere(closed: str, checkout: Path, tmp_path: Path) -> None:
+    said = tmp_path / "said"
+    (checkout / "toolkit" / "__main__.py").write_text(
+        "import os, sys\n"
+        "found = [os.readlink(f'/proc/self/fd/{number}') for number in range(3)]\n"
+        f"open({str(said)!r}, 'w').write(' '.join(found))"
+    )
+    command = f'"{checkout}/claw" {closed}'
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, stdin=0)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert said.read_text().count("/dev/null") >= closed.count("&-")
+
+
+@pytest.mark.parametrize("path", ["", "/nonexistent"])
+def test_path_without_the_tools_of_the_system(path: str, checkout: Path) -> None:
+    assert json.loads(run(checkout / "claw", PATH=path).stdout)["prefix"]
 
 
 def test_lock_is_installed_with_hashes_only(checkout: Path) -> None:
     (checkout / "requirements.lock").write_text("six==1.17.0\n")
     refused = run(checkout / "claw", code=1)
     assert "--hash" in refused.stderr
-    assert "run again to finish" in refused.stderr
+    assert "run again to try again" in refused.stderr
     assert refused.stdout == ""
 
 
@@ -112,11 +210,11 @@ def test_tests_install_their_own_lock_and_leave_the_rest_alone(checkout: Path) -
     assert "and its tests" in run(checkout / "claw", "test").stderr
 
 
-def test_two_first_uses_at_once(checkout: Path) -> None:
+def test_two_first_uses_at_once(bare: Path) -> None:
     environment = {"CLAW_PYTHON": sys.executable, **os.environ}
     pair = [
         subprocess.Popen(
-            [str(checkout / "claw")],
+            [str(bare / "claw")],
             env=environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -126,17 +224,17 @@ def test_two_first_uses_at_once(checkout: Path) -> None:
     ]
     said = [process.communicate(timeout=120) for process in pair]
     assert [process.returncode for process in pair] == [0, 0], said
-    assert sum("claw: making" in errors for _, errors in said) == 1
+    assert sum("claw: installing" in errors for _, errors in said) == 1
 
 
-def test_python_too_old_or_missing_is_named(checkout: Path, tmp_path: Path) -> None:
+def test_python_too_old_or_missing_is_named(bare: Path, tmp_path: Path) -> None:
     old = tmp_path / "bin"
     old.mkdir()
     for tool in ("sh", "dirname", "readlink", "sha256sum", "cat", "sed", "id", "flock"):
         (old / tool).symlink_to(shutil.which(tool) or "/nonexistent")
-    script = (checkout / "claw").read_text()
-    (checkout / "claw").write_text(script.replace("/usr/bin/python3 ", ""))  # not the machine's own
-    refused = run(checkout / "claw", code=1, PATH=str(old), CLAW_PYTHON="python3")
+    script = (bare / "claw").read_text()
+    (bare / "claw").write_text(script.replace("/usr/bin/python3 ", ""))  # not the machine's own
+    refused = run(bare / "claw", code=1, PATH=str(old), CLAW_PYTHON="python3")
     assert "needs Python 3.10 or newer" in refused.stderr
     assert "apt-get install python3 python3-venv" in refused.stderr
 

@@ -141,7 +141,7 @@ def test_hosts_of_terraform_as_the_target_and_in_yaml(terraform: Path, tmp_path:
         ("@terraform/other", "No Terraform output with key: `other`"),
         ("@vagrant", "vagrant"),
         ("@docker", "No docker base ID"),
-        ("@nowhere/x", "Invalid connector: nowhere"),
+        ("@nowhere/x", "no such connector"),
     ],
 )
 def test_a_connector_that_finds_nothing_is_one_error(terraform: Path, target, said):

@@ -96,7 +96,7 @@ hosts:
         ("hosts: {claw1: {}}\ngroups: {g: {hosts: [claw]}}\n", ["no such host: claw", "claw1?"]),
         ("hosts: {a: {}}\ngroups: {all: {hosts: [a]}}\n", ["groups.all: accepted: letters"]),
         ("hosts: {a: {}}\ngroups: {my group: {}}\n", ["groups.my group: accepted: letters"]),
-        ("hosts: {'@nowhere/x': {}}\n", ["Invalid connector: nowhere"]),
+        ("hosts: {'@nowhere/x': {}}\n", ["no such connector"]),
     ],
 )
 def test_a_file_that_is_no_inventory(tmp_path, text, words):

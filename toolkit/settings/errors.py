@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 from pyinfra.api.exceptions import PyinfraError
 
 from toolkit.settings import checks, describe
-from toolkit.settings.layers import Merged, connector_types
+from toolkit.settings.layers import Merged, pyinfra_types
 from toolkit.settings.model import Settings
 
 Location = tuple[str | int, ...]
@@ -143,7 +143,7 @@ def _suggestion(location: Location) -> str:
         return f"did you mean {prefix}{close[0]}?"
     if same_name:
         return f"did you mean {same_name[0]}?"
-    if not parents and (close := get_close_matches(wanted, connector_types(), n=1, cutoff=0.8)):
+    if not parents and (close := get_close_matches(wanted, pyinfra_types(), n=1, cutoff=0.8)):
         return f"did you mean {close[0]}?"
     leaves = {name.split(".")[-1]: name for name in reversed(names)}
     if close := get_close_matches(wanted, leaves, n=1, cutoff=0.7):

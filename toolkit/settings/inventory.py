@@ -30,16 +30,18 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from pyinfra.api.connectors import get_all_connectors
 from pyinfra.api.exceptions import PyinfraError
 from pyinfra.api.inventory import Inventory
 
-from toolkit import rollout
+from toolkit import own_yaml, rollout
 from toolkit.settings import functions
 from toolkit.settings.errors import SettingsError, kind
 from toolkit.settings.layers import Located
 
 TOP_LEVEL = ("all", "groups", "hosts", "function", "rollout")
 GROUP = ("hosts", "settings")
+LONGEST_NUMBER = 100
 GROUP_NAME = r"[A-Za-z_][A-Za-z0-9_-]*"
 # pyinfra takes groups as keyword arguments, next to two of its own.
 _RESERVED_GROUPS = ("all", "names_data", "override_data", "self")
@@ -115,6 +117,8 @@ class _Loader(yaml.SafeLoader):
         return _Number(node.value)
 
     def whole_number(self, node: yaml.ScalarNode) -> int:
+        if len(node.value) > LONGEST_NUMBER:
+            raise _error(f"a number of {len(node.value)} digits", node)
         return int(node.value)
 
     def _key(self, node: yaml.Node) -> str:
@@ -149,23 +153,18 @@ def _error(message: str, node: yaml.Node) -> yaml.MarkedYAMLError:
 
 def _parse(path: Path) -> Any:
     try:
-        text = path.read_text(encoding="utf-8")
+        text = own_yaml.read(path)
     except OSError as error:
         raise SettingsError(f"inventory {path} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
         raise SettingsError(f"inventory {path} is not text in UTF-8") from None
     try:
+        own_yaml.bounded(text)
         loader = _Loader(text)
         loader.name = str(path)
         return loader.get_single_data()
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line = f" line {mark.line + 1}" if mark else ""
-        context = f" ({error.context})" if error.context else ""
-        raise SettingsError(f"inventory {path}{line}: {error.problem}{context}") from None
-    except yaml.reader.ReaderError as error:
-        line = f" line {text[: error.position].count(chr(10)) + 1}"
-        raise SettingsError(f"inventory {path}{line}: {error.reason}") from None
+    except yaml.YAMLError as error:
+        raise SettingsError(f"inventory {path}{own_yaml.said(error, text)}") from None
 
 
 class _Reader:
@@ -197,6 +196,9 @@ class _Reader:
                 self._wrong(
                     hosts, name, f"hosts.{name}: accepted: a name without spaces and commas"
                 )
+            elif name.startswith("@") and name[1:].partition("/")[0] not in get_all_connectors():
+                known = _list(f"@{one}" for one in sorted(get_all_connectors()))
+                self._wrong(hosts, name, f"hosts.{name}: no such connector; accepted: {known}")
             names.append((name, self._mapping(hosts, name, "hosts.")))
         groups: dict[str, tuple[list[str], Located]] = {}
         sections = self._mapping(data, "groups", "")

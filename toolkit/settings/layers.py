@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, get_origin, get_type_hints
 
+from pyinfra.api.arguments import AllArguments
 from pyinfra.api.connectors import get_all_connectors
 from pyinfra.api.host import Host
 
@@ -78,27 +79,44 @@ def connector_types() -> dict[str, Any]:
     types: dict[str, Any] = dict.fromkeys(_UNDECLARED_CONNECTOR_KEYS, str)
     for connector in get_all_connectors().values():
         hints = get_type_hints(connector.data_cls)
-        for key in connector.data_meta:
-            accepted = get_origin(hints.get(key)) or hints.get(key)
-            types[key] = accepted if accepted in TYPE_NAMES else object
+        types |= {key: _named(hints.get(key)) for key in connector.data_meta}
     return types
 
 
+@cache
+def pyinfra_types() -> dict[str, Any]:
+    """Return all host data keys that pyinfra reads, those of its operations (`_sudo`) too, typed.
+
+    A password may also be an object that hides it.
+    """
+    arguments = {
+        key: object if "password" in key else _named(hint)
+        for key, hint in get_type_hints(AllArguments).items()
+        if key.startswith("_")
+    }
+    return {**connector_types(), **arguments}
+
+
+def _named(hint: Any) -> Any:
+    accepted = get_origin(hint) or hint
+    return accepted if accepted in TYPE_NAMES else object
+
+
 def connector_value(key: str, text: str) -> Any:
-    """Return the `text` of `--set KEY=TEXT` as the connector's key wants it, if it can be."""
-    accepted = connector_types().get(key, str)
-    if accepted is str:
+    """Return the `text` of `--set KEY=TEXT` as pyinfra wants the key, if it can be."""
+    accepted = pyinfra_types().get(key, str)
+    if accepted in (str, object):
         return text
     try:
         value = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
     return value if type(value) in (accepted, int if accepted is float else accepted) else text
 
 
 def belongs_to_pyinfra(key: str) -> bool:
-    """Return whether a key of host data is pyinfra's: a connector's, or with a leading `_`."""
-    return key.startswith("_") or key in connector_types()
+    """Return whether a key of host data is pyinfra's: a connector's, or its operations'."""
+    return key in pyinfra_types()
 
 
 def inventory_layers(host: Host) -> list[Layer]:
@@ -182,6 +200,6 @@ def _parsed(path: Path, value: Any) -> Any:
     if expected.is_container or expected.base is Any:
         try:
             return json.loads(value)
-        except ValueError:
+        except (ValueError, RecursionError):
             return value
     return value

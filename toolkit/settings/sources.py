@@ -6,6 +6,7 @@ Docker set-up; the inventory, host over groups over all; the defaults of the mod
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -19,16 +20,16 @@ from pyinfra.api.host import Host
 from pyinfra.api.inventory import Inventory
 
 from toolkit.settings import checks, environment, machines
-from toolkit.settings.errors import Problem, SettingsError, kind, validate
+from toolkit.settings.errors import Problem, SettingsError, given, kind, validate
 from toolkit.settings.layers import (
     OVERRIDE,
     TYPE_NAMES,
     Layer,
     Merged,
-    connector_types,
     inventory_layers,
     merge,
     override_layer,
+    pyinfra_types,
 )
 from toolkit.settings.model import Settings
 from toolkit.settings.validators import SECRET_NAME
@@ -195,28 +196,57 @@ def _connector_problems(host: Host) -> Iterator[Problem]:
     """Yield connection data of the wrong type, which pyinfra would find when it connects."""
     layers = [*inventory_layers(host), Layer(OVERRIDE, host.inventory.get_override_data())]
     for layer in layers:
-        for key, accepted in connector_types().items():
+        for key, accepted in pyinfra_types().items():
             value = layer.data.get(key)
             fits = isinstance(value, (int, float) if accepted is float else accepted)
-            if value is not None and (not fits or (isinstance(value, bool) and accepted is int)):
-                yield Problem(
-                    host.name,
-                    key,
-                    f"given {kind(value)} ({layer.where(key)}); accepted: {TYPE_NAMES[accepted]}",
-                )
-            elif value is not None and (fitting := _refused(key, value)):
-                yield Problem(
-                    host.name, key, f"given {value!r} ({layer.where(key)}); accepted: {fitting}"
-                )
+            if value is None:
+                continue
+            if not fits or (isinstance(value, bool) and accepted is int):
+                shown, fitting = kind(value), TYPE_NAMES[accepted]  # it may be a secret
+            elif refused := _refused(key, value):
+                shown, fitting = given(value), refused
+            else:
+                continue
+            message = f"given {shown} ({layer.where(key)}); accepted: {fitting}"
+            yield Problem(host.name, key, message)
+
+
+def missing_key(host: Host) -> str | None:
+    """Return what is wrong with the `ssh_key` of a host, if it is not there.
+
+    No problem of its settings: whoever only looks at them needs no key.
+    """
+    layers = [*inventory_layers(host), Layer(OVERRIDE, host.inventory.get_override_data())]
+    for layer in reversed(layers):
+        if key := layer.data.get("ssh_key"):
+            if _is_file(Path(key)):
+                return None
+            where = f"given {given(key)} ({layer.where('ssh_key')})"
+            return f"ssh_key: {where}; accepted: a file on this machine"
+    return None
 
 
 def _refused(key: str, value: Any) -> str | None:
     """Return what is accepted for connection data, where `value` is not."""
     if key == "ssh_port" and not 0 < value < 65536:
         return "1 to 65535"
-    if key == "ssh_config_file" and not Path(value).expanduser().is_file():
+    if key == "ssh_config_file" and not _is_file(Path(value)):
         return "a file on this machine"
+    # One that is not there yet is what `./claw trust` writes.
+    if key == "ssh_known_hosts_file" and not _is_file(Path(value), to_be=True):
+        return "a file on this machine, or a name for one in a directory that is there"
+    if isinstance(value, (int, float)) and not 0 <= value < math.inf and key in pyinfra_types():
+        return f"{TYPE_NAMES[pyinfra_types()[key]]} from 0"
     return None
+
+
+def _is_file(path: Path, to_be: bool = False) -> bool:
+    """Whether a path is a file, or could be made one."""
+    try:
+        path = path.expanduser()
+        return path.is_file() or (to_be and path.parent.is_dir() and not path.exists())
+    except (OSError, RuntimeError, ValueError):  # no permission, no such user, a NUL
+        return False
 
 
 def _warn(found: Mapping[str, _Known]) -> None:
