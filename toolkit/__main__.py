@@ -1,9 +1,13 @@
 """Entry point of `claw`: run by path, in Python's isolated mode, so it finds its own folder."""
 
 import gc
+import signal
 import sys
 from pathlib import Path
 
+before = signal.getsignal(signal.SIGINT)
+if before is not signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # until something has begun, Ctrl-C just ends it
 gc.disable()  # what is imported is no garbage; looking for it costs a tenth of the start
 
 sys.path[:0] = [str(Path(__file__).resolve().parent.parent)]
@@ -18,6 +22,7 @@ sys.modules["invoke"] = None  # type: ignore[assignment]
 from toolkit.cli import main  # noqa: E402
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, before)
     gc.freeze()
     gc.enable()
     main()

@@ -6,8 +6,10 @@ without a handler (paramiko's) would print theirs.
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
+import resource
 import sys
 import tempfile
 import threading
@@ -49,6 +51,9 @@ def explain(error: BaseException) -> str:
     error = cause(error)
     if isinstance(error, PyinfraError):
         return str(error)
+    if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+        limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        return f"{error.strerror}: {limit} are allowed here; accepted: `ulimit -n 1024` before it"
     _keep(error)
     return f"unexpected {type(error).__name__}: {error}".rstrip(": ")
 

@@ -53,6 +53,18 @@ def test_a_run_goes_on_without_its_output_and_fails_as_it_does() -> None:
     assert "cannot connect" in done.stderr
 
 
+def test_too_few_open_files(tmp_path: Path) -> None:
+    inventory = tmp_path / "fleet.yml"
+    hosts = [f"  h{n}: {{ssh_hostname: 127.0.0.1, ssh_port: {n}}}\n" for n in range(1, 31)]
+    inventory.write_text(f"hosts:\n{''.join(hosts)}")
+    done = claw(f"ulimit -n 20; claw up {inventory} --dry")
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[:2] == [
+        "Error: Too many open files: 20 are allowed here; accepted: `ulimit -n 1024` before it",
+        "Nothing was changed on any host.",
+    ]
+
+
 def test_the_current_directory_is_gone(tmp_path: Path) -> None:
     gone = tmp_path / "gone"
     gone.mkdir()
