@@ -239,12 +239,12 @@ def test_python_too_old_or_missing_is_named(bare: Path, tmp_path: Path) -> None:
     assert "apt-get install python3 python3-venv" in refused.stderr
 
 
-def test_the_venv_package_waits_for_whoever_else_installs(checkout: Path, tmp_path: Path) -> None:
+def test_the_venv_package_waits_for_whoever_else_installs(bare: Path, tmp_path: Path) -> None:
     """As on a cloud image that has just booted."""
     if os.geteuid():
         pytest.skip("root's apt is played")
-    (checkout / "templates" / "packages").mkdir(parents=True)
-    shutil.copy(ROOT / "templates" / "packages" / "locks.sh", checkout / "templates" / "packages")
+    (bare / "templates" / "packages").mkdir(parents=True)
+    shutil.copy(ROOT / "templates" / "packages" / "locks.sh", bare / "templates" / "packages")
     programs = tmp_path / "bin"
     programs.mkdir()
     there = tmp_path / "installed"
@@ -256,14 +256,14 @@ def test_the_venv_package_waits_for_whoever_else_installs(checkout: Path, tmp_pa
     }.items():
         (programs / name).write_text(f"#!/bin/sh\n{text}\n")
         (programs / name).chmod(0o755)
-    claw = (checkout / "claw").read_text()
-    (checkout / "claw").write_text(re.sub("/usr/bin/python3 [^;]*", "", claw, count=1))
+    claw = (bare / "claw").read_text()
+    (bare / "claw").write_text(re.sub("/usr/bin/python3 [^;]*", "", claw, count=1))
     path = f"{programs}:{os.environ['PATH']}"
     environment = {**os.environ, "PATH": path, "CLAW_PYTHON": str(programs / "python")}
     with (tmp_path / "lock").open("w") as lock:
         fcntl.lockf(lock, fcntl.LOCK_EX)
         process = subprocess.Popen(
-            [checkout / "claw"],
+            [bare / "claw"],
             env=environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
