@@ -57,7 +57,7 @@ OVERPRINTED = """() => {
 }"""
 
 
-@pytest.mark.parametrize("width", [360, 600, 900, 1400])
+@pytest.mark.parametrize("width", [360, 900])
 def test_labels_are_not_printed_over_each_other(browser: Browser, tmp_path: Path, width: int):
     run = a_run()
     run.hosts["claw1"].operations[1].seconds = 6050  # "100 min" is the longest label
