@@ -126,6 +126,8 @@ def load_inventory(target: str | None, overrides: dict[str, Any]) -> Inventory:
     elif "/" in text and os.path.exists(text):  # noqa: PTH110 # Path's refuses long names
         raise TargetError(f"target {text}: it is no inventory; accepted are {ACCEPTED}")
     else:
+        if not all(part.strip() for part in text.split(",")):
+            raise TargetError(f"target {text!r}: a name is empty; accepted are {ACCEPTED}")
         addresses = {part: Address.parse(part.strip()) for part in text.split(",")}
         names = [(address.hostname, address.data()) for address in addresses.values()]
         if len({name for name, _ in names}) < len(names):  # one machine, two ports or users

@@ -150,3 +150,30 @@ def test_ssh_goes_where_pyinfra_goes() -> None:
         *("-p", "2222", "-i", "/k", "-F", "/c", "-o", "UserKnownHostsFile=/h"),
         "deploy@2001:db8::7",
     ]
+
+
+@pytest.mark.parametrize(
+    ("target", "words"),
+    [
+        ("a,,b", ["'a,,b'", "a name is empty"]),
+        ("@dokcer/x", ["@dokcer/x", "did you mean @docker?"]),
+        ("no-such.yml", ["no-such.yml", "no such file"]),
+        ("/etc/passwd/x.yml", ["/etc/passwd/x.yml", "Not a directory"]),
+        ("/dev/" + "x" * 300, ["accepted are nothing or @local"]),
+    ],
+)
+def test_targets_that_are_none_are_named(target: str, words: list[str]) -> None:
+    with pytest.raises(TargetError) as refused:
+        load_inventory(target, {})
+    for word in words:
+        assert word in str(refused.value)
+
+
+def test_a_misspelt_inventory_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "fleet.yml").touch()
+    (tmp_path / "dir.yml").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(TargetError, match=r"did you mean fleet\.yml\?"):
+        load_inventory("flet.yml", {})
+    with pytest.raises(TargetError, match="not a regular file"):
+        load_inventory("dir.yml", {})
