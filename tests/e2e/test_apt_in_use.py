@@ -9,7 +9,7 @@ import pytest
 from operations import templates
 from tests.lab import hosts as lab
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.long]
 
 # Holds a lock as apt does, until the file is gone.
 HOLD = r"""
@@ -22,15 +22,13 @@ while (-e "/run/held") { select(undef, undef, undef, 0.1) }
 ALONE = "apt-get -qq -o DPkg::Lock::Timeout=0 {}"
 
 
-@pytest.mark.parametrize("suite", ["bookworm", pytest.param("trixie", marks=pytest.mark.long)])
+@pytest.mark.parametrize("suite", ["bookworm", "trixie"])
 @pytest.mark.parametrize(
     ("lock", "arguments"),
     [
         ("/var/lib/apt/lists/lock", "update"),
         ("/var/cache/apt/archives/lock", "install -y --download-only --reinstall hostname"),
-        pytest.param(
-            "/var/lib/dpkg/lock-frontend", "install -y --reinstall hostname", marks=pytest.mark.long
-        ),
+        ("/var/lib/dpkg/lock-frontend", "install -y --reinstall hostname"),
     ],
 )
 def test_packages_are_installed_once_the_other_has_ended(

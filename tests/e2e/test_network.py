@@ -177,6 +177,7 @@ def test_the_gateway_reaches_neither_metadata_nor_the_host(deployed: Deployment)
         deployed.sh(NO_WORLD, None)
 
 
+@pytest.mark.long
 def test_who_is_outside_is_told_the_size_of_the_uplinks_packets(deployed: Deployment) -> None:
     """Whatever the network was made for: what is larger is lost on the way back."""
 
