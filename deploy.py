@@ -5,26 +5,15 @@ pyinfra inventories/local.py deploy.py [--dry] [--diff]
 
 from pyinfra import config, host
 
-from operations import (
-    activation,
-    compose,
-    configuration,
-    conflicts,
-    directories,
-    engine,
-    images,
-    network,
-    packages,
-    preflight,
-    record,
-    secrets,
-    security,
-    service,
-    snapshot,
-    verification,
-)
-from operations.sandbox import images as sandbox_images
+from operations import activation, packages, record, verification
+from operations.base import preflight, snapshot
+from operations.configuration import stage as configuration
+from operations.engine import stage as engine
+from operations.gateway import compose, conflicts, directories, network, secrets, service
+from operations.images import stage as images
+from operations.images.sandbox import stage as sandbox_images
 from operations.sandbox import running, workspaces
+from operations.security import stage as security
 
 settings = preflight.run()
 config.SUDO = snapshot.needs_sudo(host)

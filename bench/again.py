@@ -14,7 +14,7 @@ from bench import doors, resources
 from bench.delay import Delay
 from bench.doors import Command, Door
 from bench.ways import ANSIBLE_WAY, FLOOR, OURS, PYINFRA, Fleet, floor_script
-from tests.lab import hosts as lab
+from lab import hosts as lab
 
 WAYS = (OURS, FLOOR, PYINFRA, ANSIBLE_WAY)
 Case = tuple[str, int, int]

@@ -23,9 +23,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from lab import hosts as lab
+from lab.engine import Engine
 from tests.e2e.harness import Deployment, Result
-from tests.lab import hosts as lab
-from tests.lab.engine import Engine
 
 Up = Callable[[], Result]
 

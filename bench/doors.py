@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.lab import hosts as lab
+from lab import hosts as lab
 
 FIRST, NOTED = 2301, 2300
 PLACE = "/run/bench"

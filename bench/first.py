@@ -24,8 +24,8 @@ from typing import Any
 
 from bench import tables
 from bench.again import say
+from lab import hosts as lab
 from tests.e2e.harness import claw
-from tests.lab import hosts as lab
 
 SAMPLE, SATURATED = 0.5, 0.05
 MOST = 1.5

@@ -20,9 +20,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bench import again, first, tables, times, ways
+from lab import hosts as lab
+from lab.engine import Engine
 from tests.e2e.harness import Deployment
-from tests.lab import hosts as lab
-from tests.lab.engine import Engine
 
 
 def main() -> int:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import doors
-from tests.lab import hosts as lab
+from lab import hosts as lab
 
 NAME = "openclaw"
 PACKAGES = {

@@ -11,8 +11,8 @@ from collections import defaultdict
 from bench import doors
 from bench.again import OURS, Measured
 from bench.tables import table
+from lab import hosts as lab
 from tests.e2e.harness import ROOT
-from tests.lab import hosts as lab
 
 PHASES = {"connect": "connecting", "plan": "reading the host, deciding", "lock": "", "execute": ""}
 PROBE = re.compile(r"printf '\\036%s\\n' (\S+)\n(.*?\n\) 2>/dev/null </dev/null)", re.DOTALL)
@@ -74,7 +74,7 @@ def _imports() -> dict[str, float]:
     """The seconds of importing what is in each package, without what that imports in turn."""
     command = [str(ROOT / ".venv/bin/python"), "-I", "-X", "importtime"]
     done = subprocess.run(
-        [*command, str(ROOT / "toolkit/__main__.py"), "--help"], capture_output=True, text=True
+        [*command, str(ROOT / "commandline/__main__.py"), "--help"], capture_output=True, text=True
     )
     found: dict[str, float] = defaultdict(float)
     for own, name in re.findall(r"^import time:\s+(\d+) \|\s+\d+ \|\s+(\S+)$", done.stderr, re.M):

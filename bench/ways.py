@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.doors import Door
+from lab import hosts as lab
 from tests.e2e.harness import ROOT, claw
-from tests.lab import hosts as lab
 
 ANSIBLE = "2.18.19"
 """Faster than 2.19, which takes 1.5 times the CPU time on the control machine for this playbook."""

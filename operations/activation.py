@@ -18,8 +18,12 @@ from pyinfra.api import StringCommand
 from pyinfra.api.deploy import deploy
 from pyinfra.api.host import Host
 
-from operations import access, configuration, files, images, runtime, snapshot, templates
-from operations.operation import operation
+from operations import engine_access
+from operations.base import files, snapshot, templates
+from operations.base.operation import operation
+from operations.configuration import stage as configuration
+from operations.gateway import runtime
+from operations.images import stage as images
 from toolkit.settings import Settings
 
 LABEL = "openclaw-pyinfra.project"
@@ -78,7 +82,7 @@ def gateway_probe(settings: Settings) -> str:
     return templates.render(
         "compose/probe.sh.j2",
         docker=runtime.shell(settings),
-        service=access.on_host(settings),
+        service=engine_access.on_host(settings),
         image=images.tag(settings),
         label=LABEL,
         project=settings.project_directory,
@@ -191,7 +195,7 @@ def script(settings: Settings) -> str:
         "compose/activate.sh.j2",
         docker=runtime.shell(settings),
         ownership=runtime.ownership(settings),
-        kind="gateway" if access.on_host(settings) else "container",
+        kind="gateway" if engine_access.on_host(settings) else "container",
         uid=runtime.uid(settings),
         directories=runtime.writable(settings),
         name=settings.name,

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from shlex import quote
 
-from operations import files, preflight, snapshot
+from operations.base import files, preflight, snapshot
 from toolkit import patterns
 from toolkit.patterns import matched
 from toolkit.settings import Settings

@@ -15,11 +15,11 @@ from pyinfra import host
 from pyinfra.api import StringCommand
 from pyinfra.api.deploy import deploy
 
-from operations import preflight, snapshot, templates
-from operations.operation import operation
-from operations.preflight import Problem
-from operations.sandbox import names as sandbox_names
+from operations.base import preflight, snapshot, templates
+from operations.base.operation import operation
+from operations.base.preflight import Problem
 from toolkit.settings import Settings
+from toolkit.settings.sandbox import names as sandbox_names
 
 Names = Callable[[Settings], Iterable[str]]
 _required: list[Names] = []

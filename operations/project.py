@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from operations import files
+from operations.base import files
 from toolkit.settings import Settings
 
 BASE, OVERRIDE, EXTRA = (

@@ -18,10 +18,10 @@ from pyinfra import host
 from pyinfra.api.deploy import deploy
 from pyinfra.api.host import Host
 
-from operations import files, preflight, snapshot
-from operations.operation import operation
+from operations.base import files, preflight, snapshot
+from operations.base.operation import operation
 from toolkit.settings import Settings
-from toolkit.settings.sources import layers_of, leaves, resolved
+from toolkit.settings.sources.resolve import layers_of, leaves, resolved
 
 CHANGES = "openclaw_settings_changes"
 """Key of `host.connector_data`: the settings that differ from those of the last deploy."""

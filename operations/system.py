@@ -11,8 +11,9 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from operations import access, preflight, snapshot, templates
-from operations.preflight import Problem
+from operations import engine_access
+from operations.base import preflight, snapshot, templates
+from operations.base.preflight import Problem
 from toolkit.settings import Settings
 from toolkit.settings.types import memory_bytes
 
@@ -115,9 +116,9 @@ def system_probe(settings: Settings) -> str:
     return templates.render(
         "system/probe.sh.j2",
         paths=_state_paths(settings),
-        docker=access.environment(settings),
+        docker=engine_access.environment(settings),
         project=settings.name,
-        service=access.service_name(settings),
+        service=engine_access.service_name(settings),
         port=settings.gateway.port,
     )
 

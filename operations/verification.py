@@ -20,11 +20,13 @@ from pyinfra import host
 from pyinfra.api import StringCommand
 from pyinfra.api.deploy import deploy
 
-from operations import access, activation, compose, network, runtime, service, snapshot, templates
-from operations.check import Check, Outcome, counting
-from operations.operation import operation
-from operations.sandbox import proof
-from operations.waits import waiting
+from operations import activation, engine_access
+from operations.base import snapshot, templates
+from operations.base.check import Check, Outcome, counting
+from operations.base.operation import operation
+from operations.base.waits import waiting
+from operations.gateway import compose, network, runtime, service
+from operations.sandbox.proof import proof
 from toolkit.settings import Settings
 from toolkit.settings.types import memory_bytes
 
@@ -41,16 +43,16 @@ be set by `gateway.trusted_proxies`."""
 def hardening(there: activation.Running, settings: Settings) -> Iterable[Check]:
     """Compare what runs, as the engine or systemd describes it, with what was asked for."""
     found = there.host_config
-    if access.on_host(settings):
+    if engine_access.on_host(settings):
         pairs = {
             key: (found.get(key), wanted) for key, wanted in service.expected(settings).items()
         }
         yield _same("hardening", pairs)
         return
-    limited = access.limits(settings)
+    limited = engine_access.limits(settings)
     memory = memory_bytes(settings.gateway.memory) if limited else 0
     expected: dict[str, tuple[Any, Any]] = {
-        "user": (there.user, f"{access.uid(settings)}:{access.uid(settings)}"),
+        "user": (there.user, f"{engine_access.uid(settings)}:{engine_access.uid(settings)}"),
         "cap_drop": (found.get("CapDrop"), ["ALL"]),
         "cap_add": (found.get("CapAdd") or [], []),
         "privileged": (found.get("Privileged"), False),

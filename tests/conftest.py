@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab import engine as lab_engine
+from lab import engine as lab_engine
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDERS = ("unit", "operations", "e2e")  # cheap before dear

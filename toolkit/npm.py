@@ -19,7 +19,7 @@ from logging import getLogger
 from pathlib import Path
 from typing import Any
 
-from toolkit.lock import LockError
+from toolkit.lockfile import LockError
 
 VIEW_SECONDS = 60
 ALL_SECONDS = 120

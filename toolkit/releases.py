@@ -15,8 +15,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from toolkit import lock, npm, trees
-from toolkit.lock import Binary, LockError, Npm, Release
+from toolkit import lockfile, npm, trees
+from toolkit.lockfile import Binary, LockError, Npm, Release
 from toolkit.npm import ReleaseError
 
 NPM_MAJOR = "11"
@@ -77,8 +77,8 @@ def _resolve(version: str) -> Release:
         raise ReleaseError(
             f"gateway.version {version} is not in the lock, and this machine has no npm to ask",
             f"install npm here, or run `python -m toolkit.releases {version}` where there is one"
-            f" and bring {lock.location()} along; accepted without: "
-            + ", ".join(lock.read().releases),
+            f" and bring {lockfile.location()} along; accepted without: "
+            + ", ".join(lockfile.read().releases),
         )
     found = npm.view(f"openclaw@{version}", "dist.integrity", "engines.node")
     if not found:
@@ -169,16 +169,16 @@ def main() -> int:
     what.add_argument("--tools", action="store_true", help="newest tools of the sandbox images")
     parser.add_argument("--shipped", action="store_true", help="into the toolkit's own lock")
     options = parser.parse_args()
-    target = lock.SHIPPED if options.shipped else None
+    target = lockfile.SHIPPED if options.shipped else None
     try:
         if options.tools:
             found = newest_tools()
-            path = lock.record(tools=found, path=target)
+            path = lockfile.record(tools=found, path=target)
             said = ", ".join(f"{name} {tool.version}" for name, tool in found.items())
         else:
             release = resolve(options.version)
             tree = trees.of(options.version, release)
-            path = lock.record(releases={options.version: release}, path=target)
+            path = lockfile.record(releases={options.version: release}, path=target)
             trees.record(options.version, tree, trees.SHIPPED if options.shipped else None)
             said = options.version
     except LockError as error:

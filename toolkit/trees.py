@@ -17,11 +17,11 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from toolkit import atomic, lock, npm
-from toolkit.lock import LockError, Release
+from toolkit import atomic, lockfile, npm
+from toolkit.lockfile import LockError, Release
 from toolkit.npm import ReleaseError
 
-SHIPPED = lock.ROOT / "templates" / "images" / "releases"
+SHIPPED = lockfile.ROOT / "templates" / "images" / "releases"
 NAME = "openclaw.lock.d"
 TIMEOUT_SECONDS = 300
 """For all of a tree's packages; on a slow line it is 30 s."""
@@ -142,7 +142,7 @@ def parse(text: str, version: str, integrity: str) -> Tree:
 
 
 def _own(version: str) -> Path:
-    return lock.location().parent / NAME / f"{version}.json"
+    return lockfile.location().parent / NAME / f"{version}.json"
 
 
 @cache
@@ -185,7 +185,7 @@ def _resolve(version: str, integrity: str, before: str) -> str:
             f"the dependencies of openclaw {version} are not in the lock, and this machine has no"
             " npm to ask",
             f"install npm here, or run `python -m toolkit.releases {version}` where there is one"
-            f" and bring {lock.location()} and {_own(version)} along",
+            f" and bring {lockfile.location()} and {_own(version)} along",
         )
     with tempfile.TemporaryDirectory(prefix="openclaw-tree-") as name:
         directory = Path(name)

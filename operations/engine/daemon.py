@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from operations.merging import merge
+from toolkit.merging import merge
 from toolkit.settings import Settings
 
 PATH = "/etc/docker/daemon.json"

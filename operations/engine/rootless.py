@@ -11,10 +11,11 @@ from collections.abc import Generator, Iterable
 from pyinfra import host
 from pyinfra.api import StringCommand
 
-from operations import access, files, snapshot, templates
+from operations import engine_access
+from operations.base import files, snapshot, templates
+from operations.base.operation import operation
 from operations.engine import daemon
 from operations.engine.state import Engine
-from operations.operation import operation
 from toolkit.settings import Settings
 
 # Containers end with this engine, so that they cannot outlive its restart.
@@ -25,17 +26,17 @@ _UID = "@UID@"
 
 @files.managed_paths
 def paths(settings: Settings) -> Iterable[str]:
-    return (access.rootless_unit(settings), configuration_path(settings))
+    return (engine_access.rootless_unit(settings), configuration_path(settings))
 
 
 def configuration_path(settings: Settings) -> str:
     """Return the path of the engine's daemon.json, which may hold a proxy's password."""
-    return f"/etc/{access.user_name(settings)}/daemon.json"
+    return f"/etc/{engine_access.user_name(settings)}/daemon.json"
 
 
 def configuration(settings: Settings) -> files.File:
     """Return the engine's daemon.json; its socket is for the gateway's group alone."""
-    keys = daemon.desired(settings, {"group": str(access.CONTAINER_USER)})
+    keys = daemon.desired(settings, {"group": str(engine_access.CONTAINER_USER)})
     kept = {key: value for key, value in keys.items() if key not in _NOT_ROOTLESS}
     text = daemon.text(kept)
     return files.File(configuration_path(settings), text, mode="600", secret="://" in text)
@@ -46,13 +47,13 @@ def unit(settings: Settings, uid: str) -> files.File:
     content = templates.render(
         "engine/rootless.service.j2",
         deployment=settings.name,
-        user=access.user_name(settings),
+        user=engine_access.user_name(settings),
         uid=uid,
-        home=access.rootless_home(settings),
+        home=engine_access.rootless_home(settings),
         configuration=configuration_path(settings),
-        limits=access.limits(settings),
+        limits=engine_access.limits(settings),
     )
-    return files.File(access.rootless_unit(settings), content)
+    return files.File(engine_access.rootless_unit(settings), content)
 
 
 @operation
@@ -61,10 +62,10 @@ def started(settings: Settings) -> Generator:
 
     + settings: of the host
     """
-    if not access.own_engine(settings):
+    if not engine_access.own_engine(settings):
         host.noop("the deployment uses the host's engine")
         return
-    there = access.current()
+    there = engine_access.current()
     wanted = unit(settings, there.user.partition(":")[0] or _UID)
     changed = [file for file in (configuration(settings), wanted) if files.differs(file)]
     running = Engine.parse(snapshot.read().get("engine", "")).running
@@ -80,13 +81,13 @@ def script(settings: Settings) -> str:
     """Return the script that makes the engine's user, configuration and unit, and starts it."""
     return templates.render(
         "engine/rootless.sh.j2",
-        user=access.user_name(settings),
-        home=access.rootless_home(settings),
-        unit=access.rootless_unit(settings),
-        socket=access.rootless_socket(settings),
+        user=engine_access.user_name(settings),
+        home=engine_access.rootless_home(settings),
+        unit=engine_access.rootless_unit(settings),
+        socket=engine_access.rootless_socket(settings),
         configuration=configuration_path(settings),
         daemon=configuration(settings).content,
         service=unit(settings, _UID).content,
-        count=access.SUBORDINATE_IDS,
-        limits=access.limits(settings),
+        count=engine_access.SUBORDINATE_IDS,
+        limits=engine_access.limits(settings),
     )

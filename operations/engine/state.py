@@ -6,9 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
-from operations import access, apt_sources, packages, snapshot, templates
-from operations.access import DEFAULT_SOCKETS
-from operations.engine import daemon
+from operations import engine_access, packages
+from operations.base import snapshot, templates
+from operations.engine import apt_sources, daemon
+from operations.engine_access import DEFAULT_SOCKETS
 from operations.packages import Packages
 from operations.system import Disk, System, version_of
 from toolkit.settings import Settings
@@ -242,7 +243,7 @@ def _installed(item: str, there: Packages) -> bool:
 def engine_probe(settings: Settings) -> str:
     return templates.render(
         "engine/probe.sh.j2",
-        docker=access.environment(settings),
+        docker=engine_access.environment(settings),
         daemon=daemon.PATH,
         previous=daemon.PREVIOUS,
         users=settings.engine.users,
@@ -252,6 +253,6 @@ def engine_probe(settings: Settings) -> str:
         official=settings.engine.source == "official",
         source=apt_sources.SOURCE,
         data_root=settings.engine.daemon.get("data-root", ""),
-        rootless_socket=access.rootless_socket(settings),
-        rootless_home=access.rootless_home(settings),
+        rootless_socket=engine_access.rootless_socket(settings),
+        rootless_home=engine_access.rootless_home(settings),
     )

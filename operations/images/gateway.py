@@ -9,10 +9,11 @@ from pyinfra import host
 from pyinfra.api import StringCommand
 
 from operations import packages
-from operations.images import identity, scripts, sharing, state, transfer
+from operations.base.operation import operation
+from operations.images import identity, scripts, state
 from operations.images.identity import Base
 from operations.images.planning import Plan, available, bootstrapped_base, plan
-from operations.operation import operation
+from operations.images.sharing import groups, transfer
 from toolkit.settings import Settings
 
 MMDEBSTRAP, GIT = "mmdebstrap", "git"
@@ -66,7 +67,7 @@ def built(settings: Settings) -> Generator:
     """
     tag = identity.tag(settings)
     if image := there(settings):
-        sharing.note(tag, image)
+        groups.note(tag, image)
         host.noop("the image is what the settings and the lock want")
     elif transfer.builds(tag):
         yield from transfer.built([tag], lambda: make(settings), lambda _: there(settings))
@@ -83,7 +84,7 @@ def received(settings: Settings) -> Generator:
     Where that host fails, another one gives it, or it is built here.
     """
     tag = identity.tag(settings)
-    if not sharing.group(tag):
+    if not groups.group(tag):
         host.noop("no other host of this run wants it")
     elif there(settings) or (not host.state.is_executing and transfer.builds(tag)):
         host.noop("the image is there, or built here")

@@ -11,11 +11,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from operations import packages, templates
-from operations.sandbox import names
+from operations import packages
+from operations.base import templates
 from toolkit import trees
-from toolkit.lock import Lock, Release
+from toolkit.lockfile import Lock, Release
 from toolkit.settings import Settings
+from toolkit.settings.sandbox import names
 
 LABEL = "openclaw-pyinfra"
 INPUTS, BASE, DEPLOYMENT = f"{LABEL}.inputs", f"{LABEL}.base", f"{LABEL}.deployment"

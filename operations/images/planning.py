@@ -8,13 +8,16 @@ from dataclasses import dataclass, field, replace
 
 from pyinfra import host, logger
 
-from operations import access, engine, files, snapshot, templates
-from operations.images import identity, sharing, state
+from operations import engine_access
+from operations.base import files, snapshot, templates
+from operations.engine import stage
+from operations.images import identity, state
 from operations.images.identity import Base
-from operations.images.sharing import Wish
+from operations.images.sharing import groups
+from operations.images.sharing.groups import Wish
 from operations.images.state import Image
-from toolkit import lock, releases
-from toolkit.lock import Release
+from toolkit import lockfile, releases
+from toolkit.lockfile import Release
 from toolkit.settings import Settings
 
 OTHER_PROXY = "apt or the login reaches it, by a proxy that the engine does not have"
@@ -76,7 +79,7 @@ def unreached_sources(settings: Settings) -> str:
 @needed_bases
 def gateway_base(settings: Settings) -> Iterable[Base]:
     wanted = plan(settings)
-    return () if wanted.current or sharing.receives(identity.tag(settings)) else (wanted.base,)
+    return () if wanted.current or groups.receives(identity.tag(settings)) else (wanted.base,)
 
 
 def plan(settings: Settings) -> Plan:
@@ -91,7 +94,7 @@ def plan(settings: Settings) -> Plan:
     return chosen(settings, tag, list(_plans(settings, there)), there)
 
 
-@sharing.shared
+@groups.shared
 def wish(settings: Settings) -> Wish:
     """Return what the current host wants for the gateway."""
     tag = identity.tag(settings)
@@ -122,7 +125,7 @@ def chosen(settings: Settings, tag: str, plans: list[Plan], there: Image | None)
         return replace(current, current=True)
     if len(plans) == 1:
         return plans[0]
-    if group := sharing.group(tag):
+    if group := groups.group(tag):
         for candidate in plans:
             if candidate.inputs == group.inputs:
                 return candidate
@@ -205,12 +208,15 @@ def reachability_script(settings: Settings, reference: str | None = None) -> str
         addresses.append(f"http://{name}/v2/")  # the engine speaks plain HTTP to loopback
     if name == "docker.io":
         addresses += [f"{mirror.rstrip('/')}/v2/" for mirror in settings.engine.registry_mirrors]
-    given = engine.proxies(settings)
-    other = access.own_engine(settings) or settings.engine.socket not in access.DEFAULT_SOCKETS
+    given = stage.proxies(settings)
+    other = (
+        engine_access.own_engine(settings)
+        or settings.engine.socket not in engine_access.DEFAULT_SOCKETS
+    )
     return templates.render(
         "images/reachable.sh.j2",
         addresses=addresses,
-        docker=access.environment(settings),
+        docker=engine_access.environment(settings),
         # Of the host's own engine; another's process is not known.
         pid_file="/dev/null" if other else "/var/run/docker.pid",
         http=given.get("http-proxy", ""),
@@ -234,14 +240,14 @@ def repository_base(settings: Settings, there: Image | None = None) -> Base:
     """Return the git checkout that the gateway is built from, as a base; its digest is a commit."""
     gateway = settings.gateway
     reference = re.sub(r"://[^/@]*@", "://", f"{gateway.repository}#{gateway.ref}")
-    commit = lock.read().repositories.get(reference)
+    commit = lockfile.read().repositories.get(reference)
     if re.fullmatch(r"[0-9a-f]{40}", gateway.ref):
         commit = gateway.ref
     return adopted(Base(reference, commit), there)
 
 
 def _plans(settings: Settings, there: Image | None) -> Iterable[Plan]:
-    known = lock.read()
+    known = lockfile.read()
     if settings.gateway.source == "git":
         base = repository_base(settings, there)
         yield Plan(base, arguments=identity.git_arguments(settings, base.digest or ""))

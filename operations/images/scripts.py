@@ -9,13 +9,14 @@ from typing import Any
 from pyinfra import host, logger
 from pyinfra.api import StringCommand
 
-from operations import access, templates
+from operations import engine_access
+from operations.base import templates
+from operations.base.quoting import Script
 from operations.images import identity, state
 from operations.images.identity import Base
 from operations.images.planning import Plan, available
-from operations.quoting import Script
-from toolkit import lock, trees
-from toolkit.lock import LockError
+from toolkit import lockfile, trees
+from toolkit.lockfile import LockError
 from toolkit.settings import Settings
 
 
@@ -23,7 +24,7 @@ def render(script: str, settings: Settings, **variables: object) -> Script:
     """Return the text of a script."""
     return templates.render(
         f"images/{script}",
-        socket=access.socket(settings),
+        socket=engine_access.socket(settings),
         label_name=identity.INPUTS,
         **variables,
     )
@@ -106,7 +107,7 @@ def record(**entries: Any) -> None:
     to fail a host.
     """
     with _tolerated():
-        lock.add(**entries)
+        lockfile.add(**entries)
 
 
 @contextmanager

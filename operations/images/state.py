@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from shlex import quote
 from typing import Any
 
-from operations import access, snapshot
+from operations import engine_access
+from operations.base import snapshot
+from operations.base.waits import waiting
 from operations.images import identity
 from operations.images.identity import Base
-from operations.waits import waiting
-from toolkit import lock, patterns, releases
-from toolkit.lock import LockError
+from toolkit import lockfile, patterns, releases
+from toolkit.lockfile import LockError
 from toolkit.patterns import MismatchError, matched, matches, shown
 from toolkit.settings import Settings
 
@@ -157,7 +158,7 @@ def images_probe(settings: Settings) -> str:
     columns += [f'{{{{index .Config.Labels "{label}"}}}}' for label in labels]
     lines = [
         f"git -C {quote(checkout(settings))} rev-parse HEAD | sed 's/^/commit /'",
-        access.environment(settings),
+        engine_access.environment(settings),
         '[ -S "${DOCKER_HOST#unix://}" ] || exit 0',
         f"found=$(docker image ls --quiet --no-trunc --filter label={identity.INPUTS})",
         'ids=$(echo "$found" | ids | sort -u)',
@@ -187,7 +188,7 @@ def base_references(settings: Settings) -> Iterable[str]:
     """Yield the reference of the registry image that the gateway may be built on."""
     gateway = settings.gateway
     try:
-        known = lock.read()
+        known = lockfile.read()
         if gateway.source == "image":
             yield identity.image_base(settings, known).pinned
         elif gateway.source == "npm" and settings.base_images != "bootstrap":

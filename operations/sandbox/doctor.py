@@ -16,15 +16,20 @@ from typing import Any, get_args
 from pyinfra import host
 from pyinfra.api.exceptions import PyinfraError
 
-from operations import access, private, runtime, security, snapshot, templates
-from operations.check import counting
-from operations.preflight import Problem
+from operations import engine_access
+from operations.base import snapshot, templates
+from operations.base.check import counting
+from operations.base.preflight import Problem
+from operations.base.waits import waiting
+from operations.gateway import host_secrets, runtime
+from operations.images.sandbox import contexts, probes
+from operations.sandbox import comparison, running
 from operations.sandbox import deployed as deployed_form
-from operations.sandbox import knobs, names, running, turn
-from operations.sandbox.images import contexts, probes
-from operations.waits import waiting
+from operations.sandbox.proof import scripted_gateway
+from operations.security import stage
 from toolkit.settings import Settings
-from toolkit.settings.paths import state_in_gateway
+from toolkit.settings.contradictions.mounts import state_in_gateway
+from toolkit.settings.sandbox import names
 
 LOOK_SECONDS = 600
 """OpenClaw's own doctor and a container of each image, on a slow machine."""
@@ -37,9 +42,9 @@ def findings(settings: Settings) -> list[Problem]:
     Starts one container of each sandbox image for a moment, and OpenClaw's own `doctor`.
     """
     try:
-        given = deployed_form.of(private.read(settings).configuration())
-    except private.UnreadableFile as error:
-        path = private.config_path(settings)
+        given = deployed_form.of(host_secrets.read(settings).configuration())
+    except host_secrets.UnreadableFile as error:
+        path = host_secrets.config_path(settings)
         return [
             Problem(
                 f"{path}: {error}",
@@ -64,20 +69,22 @@ def script(settings: Settings, deployed: Mapping[str, Any]) -> str:
     sandboxes = _sandboxes(settings, deployed) if settings.sandbox.enabled else {}
     state = state_in_gateway(settings)
     options = list(probes.options(settings))
-    kind: security.Kind = "browser" if settings.sandbox.browser.enabled else "tools"
+    kind: stage.Kind = "browser" if settings.sandbox.browser.enabled else "tools"
     if settings.sandbox.seccomp == "own":
-        options.append(f"--security-opt=seccomp={security.seccomp_path(settings, kind)}")
-    if apparmor := security.apparmor_profile(settings, kind):
+        options.append(f"--security-opt=seccomp={stage.seccomp_path(settings, kind)}")
+    if apparmor := stage.apparmor_profile(settings, kind):
         options.append(f"--security-opt=apparmor={apparmor}")
     return templates.render(
         "sandbox/doctor.sh.j2",
         docker=runtime.shell(settings),
         name=settings.name,
         sandboxed=settings.sandbox.enabled,
-        images=sorted({image for one in sandboxes.values() for image in turn.images(one)}),
-        tools=sorted({turn.images(one)[0] for one in sandboxes.values()}),
+        images=sorted(
+            {image for one in sandboxes.values() for image in scripted_gateway.images(one)}
+        ),
+        tools=sorted({scripted_gateway.images(one)[0] for one in sandboxes.values()}),
         options=options,
-        socket=access.socket(settings),
+        socket=engine_access.socket(settings),
         profiles=_profiles(sandboxes),
         workspaces=[*workspaces(settings, deployed).values(), f"{state}/sandboxes"],
         state=state,
@@ -127,10 +134,18 @@ def _images(
     settings: Settings, sandboxes: Mapping[str, Any], answers: Mapping[str, str]
 ) -> Iterable[Problem]:
     ours = {names.tag(settings, kind) for kind in get_args(names.ImageKind)}
-    for image in sorted({image for one in sandboxes.values() for image in turn.images(one)}):
+    for image in sorted(
+        {image for one in sandboxes.values() for image in scripted_gateway.images(one)}
+    ):
         if not answers.get(f"image {image}", "").strip():
             yield Problem(f"the sandbox image {image} is not on the engine", "./claw up")
-    for image in sorted({turn.images(one)[-1] for one in sandboxes.values() if turn.browsed(one)}):
+    for image in sorted(
+        {
+            scripted_gateway.images(one)[-1]
+            for one in sandboxes.values()
+            if scripted_gateway.browsed(one)
+        }
+    ):
         identifier, _, contract = answers.get(f"image {image}", "").strip().partition("|")
         if identifier and contract != contexts.CONTRACT:
             is_now = contract.replace("<no value>", "") or "missing"
@@ -141,7 +156,7 @@ def _images(
                 if image in ours
                 else "make it anew for this OpenClaw, or take it out of openclaw.json",
             )
-    for image in sorted({turn.images(one)[0] for one in sandboxes.values()}):
+    for image in sorted({scripted_gateway.images(one)[0] for one in sandboxes.values()}):
         yield from _start(image, answers.get(f"start {image}", ""), image in ours)
 
 
@@ -280,15 +295,15 @@ def _stale(settings: Settings) -> Iterable[Problem]:
 
 
 def _sandboxes(settings: Settings, deployed: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    found = {agent: knobs.policy(deployed, agent) for agent in workspaces(settings, deployed)}
+    found = {agent: comparison.policy(deployed, agent) for agent in workspaces(settings, deployed)}
     return {agent: one for agent, one in found.items() if one.get("mode", "off") != "off"}
 
 
 def _uid(settings: Settings) -> str:
     """Return the uid of the sandboxes' user where the gateway sees it; '' for the gateway's own."""
     user = (settings.sandbox.container.user or "").split(":")[0]
-    if user and access.on_host(settings):
-        return access.owner(settings, int(user)).split(":")[0]
+    if user and engine_access.on_host(settings):
+        return engine_access.owner(settings, int(user)).split(":")[0]
     return user
 
 

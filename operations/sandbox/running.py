@@ -20,21 +20,20 @@ from pyinfra.api import StringCommand
 from pyinfra.api.deploy import deploy
 from pyinfra.api.exceptions import PyinfraError
 
-from operations import (
-    access,
-    activation,
-    configuration,
-    merging,
-    private,
-    runtime,
-    security,
-    snapshot,
-)
-from operations.operation import operation
-from operations.sandbox import deployed, images, knobs, names, turn
+from operations import activation, engine_access
+from operations.base import snapshot
+from operations.base.operation import operation
+from operations.base.waits import waiting
+from operations.configuration import stage as configuration
+from operations.gateway import host_secrets, runtime
+from operations.images.sandbox import stage as images
+from operations.sandbox import comparison, deployed
+from operations.sandbox.proof import scripted_gateway
 from operations.security import seccomp
-from operations.waits import waiting
+from operations.security import stage as security
+from toolkit import merging
 from toolkit.settings import Settings
+from toolkit.settings.sandbox import names
 
 IN_USE_SECONDS = 300
 """OpenClaw's own window: it leaves a sandbox alone that was used more recently."""
@@ -79,7 +78,7 @@ def sandboxes_probe(settings: Settings) -> str:
         '"State":{{json .State.Status}},"Config":{"User":{{json .Config.User}},'
         '"Image":{{json .Config.Image}},"Labels":{{json .Config.Labels}}}'
     )
-    return f"""{access.environment(settings)}
+    return f"""{engine_access.environment(settings)}
 ids=$(docker ps --all --quiet --no-trunc --filter label=openclaw.sandbox=1 | ids)
 [ -n "$ids" ] || exit 0
 docker inspect -f 'sandbox {{{",".join(fields)}}}' $ids
@@ -97,7 +96,7 @@ def all_of(settings: Settings) -> list[Sandbox]:
         return []
     policy = _policy(settings)
     changing = {names.tag(settings, kind) for kind in images.pending(settings)}
-    around = knobs.Surroundings(images=ids, profiles=_profiles())
+    around = comparison.Surroundings(images=ids, profiles=_profiles())
     return [_sandbox(one, policy, around, changing) for one in mine]
 
 
@@ -150,7 +149,7 @@ def recreate_script(settings: Settings, sandboxes: list[Sandbox]) -> str:
 
 def _policy(settings: Settings) -> dict[str, Any]:
     """Return openclaw.json as it is after this run, as far as sandboxes are concerned."""
-    there = private.read(settings).configuration()
+    there = host_secrets.read(settings).configuration()
     wanted = _without_absent(merging.merge(there, configuration.owned(settings, there)))
     return deployed.of(wanted).configuration
 
@@ -158,20 +157,20 @@ def _policy(settings: Settings) -> dict[str, Any]:
 def _sandbox(
     container: Mapping[str, Any],
     policy: Mapping[str, Any],
-    around: knobs.Surroundings,
+    around: comparison.Surroundings,
     changing: set[str],
 ) -> Sandbox:
     agent, browser = names.agent_of(container), names.is_browser(container)
-    wanted = knobs.policy(policy, agent)
+    wanted = comparison.policy(policy, agent)
     reasons = []
     if wanted.get("mode", "off") == "off":
         reasons.append("its agent has no sandbox any more")
-    elif browser and not turn.browsed(wanted):
+    elif browser and not scripted_gateway.browsed(wanted):
         reasons.append("its agent has no sandboxed browser any more")
     else:
         reasons += [
             f"{knob.name} is {knob.found}, not {knob.configured}"
-            for knob in knobs.compare(wanted, container, around, browser)
+            for knob in comparison.compare(wanted, container, around, browser)
             if not knob.right and knob.name not in _NOT_POLICY
         ]
         if container["Config"]["Image"] in changing and not reasons:

@@ -12,13 +12,15 @@ from pyinfra import host
 from pyinfra.api import StringCommand
 from pyinfra.api.deploy import deploy
 
-from operations import directories, files, owner
-from operations.operation import operation
-from operations.sandbox import checks, roster
+from operations.base import files, owner
+from operations.base.operation import operation
+from operations.configuration import agents
+from operations.gateway import directories
+from operations.sandbox import preflight
 from toolkit.settings import Settings
-from toolkit.settings.sandbox_view import views
+from toolkit.settings.sandbox.view import views
 
-__all__ = ["checks", "prepare"]
+__all__ = ["preflight", "prepare"]
 
 MOUNT_POINT = ".openclaw/sandbox-skills/skills"
 
@@ -35,14 +37,14 @@ def mount_points(settings: Settings) -> list[tuple[str, str]]:
         return []
     found = []
     for view in views(settings.sandbox):
-        name = view.name or roster.FIRST
+        name = view.name or agents.FIRST
         own = view.name is None and name in settings.sandbox.agents
         if view.workspace_access == "rw" and view.mode != "off" and not own:
-            if name == roster.FIRST:
+            if name == agents.FIRST:
                 base, inside = directories.place(settings, settings.workspace_directory)
                 found.append((base, f"{inside}/{MOUNT_POINT}".lstrip("/")))
             else:
-                workspace = roster.workspace(name).rpartition("/")[2]
+                workspace = agents.workspace(name).rpartition("/")[2]
                 found.append((settings.config_directory, f"{workspace}/{MOUNT_POINT}"))
     return found
 

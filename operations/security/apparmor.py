@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from operations import templates
+from operations.base import templates
 from operations.security.seccomp import KINDS, Kind
 from toolkit.settings import Settings
-from toolkit.settings.sandbox import SandboxContainer
+from toolkit.settings.sandbox.model import SandboxContainer
 from toolkit.settings.types import parse_mount
 
 SYSTEM = (

@@ -13,8 +13,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from operations.templates import DIRECTORY
-from toolkit import own_yaml
+from operations.base.templates import DIRECTORY
+from toolkit import own_files
 
 Kind = Literal["tools", "browser", "gateway"]
 KINDS: tuple[Kind, ...] = ("tools", "browser", "gateway")
@@ -67,7 +67,7 @@ class Entry(_Strict):
 @cache
 def entries() -> tuple[Entry, ...]:
     """Return the source's entries."""
-    source = own_yaml.load(SOURCE.read_text(encoding="utf-8"))
+    source = own_files.load(SOURCE.read_text(encoding="utf-8"))
     return tuple(Entry.model_validate(entry) for entry in source["calls"])
 
 

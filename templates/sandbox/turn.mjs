@@ -1,5 +1,5 @@
 // Drives agent turns without an LLM: starts a gateway and, on loopback, a scripted model that asks for tools; then
-// prints, as one line of JSON, what the tools answered. Argument: the plan that operations/sandbox/turn.py makes.
+// prints, as one line of JSON, what the tools answered. Argument: the plan that operations/sandbox/proof/scripted_gateway.py makes.
 import { spawn } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
+from lab import hosts as lab
+from lab.engine import Engine
 from tests.e2e.fleet_job import Fleet, local, remote
 from tests.e2e.harness import Deployment, claw, free_port, merged
-from tests.lab import hosts as lab
-from tests.lab.engine import Engine
 
 MakeHost = Callable[..., lab.Host]
 MakeDeployment = Callable[..., Deployment]

@@ -12,7 +12,9 @@ from tests.e2e.harness import Deployment, Result
 DEPLOY = """
 from pyinfra import config, host
 
-from operations import engine, packages, preflight, snapshot
+from operations.engine import stage as engine
+from operations import packages
+from operations.base import preflight, snapshot
 
 settings = preflight.run()
 config.SUDO = snapshot.needs_sudo(host)

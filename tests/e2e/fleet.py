@@ -11,16 +11,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from lab import hosts as lab
 from tests.e2e.harness import Process, Result, claw, merged, start_claw, until
-from tests.lab import hosts as lab
 
 DEPLOY = """
 from pyinfra import config, host
 from pyinfra.api import StringCommand
 from pyinfra.api.deploy import deploy
 
-from operations import preflight, snapshot
-from operations.operation import operation
+from operations.base import preflight, snapshot
+from operations.base.operation import operation
 from tests.e2e import fleet_checks  # noqa: F401
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from operations import preflight
-from operations.preflight import Problem
+from operations.base import preflight
+from operations.base.preflight import Problem
 from toolkit.settings import Settings
 
 

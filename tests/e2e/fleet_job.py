@@ -14,13 +14,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from lab import hosts as lab
 from tests.e2e.harness import ROOT
-from tests.lab import hosts as lab
 
 DEPLOY = """
 from pyinfra import config, host
 
-from operations import images, preflight, snapshot
+from operations.images import stage as images
+from operations.base import preflight, snapshot
 
 settings = preflight.run()
 config.SUDO = snapshot.needs_sudo(host)
@@ -152,9 +153,9 @@ def local() -> Machine:
 def main(deploy: str, inventory: str, *flags: str) -> None:
     from rich.console import Console
 
-    from toolkit.display import Display
-    from toolkit.runner import Runner
-    from toolkit.session import Options
+    from commandline.run.runner import Runner
+    from commandline.run.session import Options
+    from commandline.screen.display import Display
 
     display = Display(Console(width=200), verbosity=0)
     result = Runner(Path(deploy), Options(target=inventory), display, dry="--dry" in flags).run()

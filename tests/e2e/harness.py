@@ -17,9 +17,9 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from operations import network
+from lab import hosts as lab
+from operations.gateway import network
 from operations.security import apparmor
-from tests.lab import hosts as lab
 from toolkit.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -13,11 +13,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from lab import hosts as lab
 from tests.e2e.harness import ROOT, free_port, until
-from tests.lab import hosts as lab
 
 DEPLOY = """
-from operations import images, preflight
+from operations.images import stage as images
+from operations.base import preflight
 
 settings = preflight.run()
 images.build(settings)

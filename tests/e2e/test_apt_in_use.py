@@ -6,8 +6,8 @@ import subprocess
 
 import pytest
 
-from operations import templates
-from tests.lab import hosts as lab
+from lab import hosts as lab
+from operations.base import templates
 
 pytestmark = [pytest.mark.engine, pytest.mark.long]
 

@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
+from lab import hosts as lab
 from tests.e2e.harness import Deployment, Result, claw
-from tests.lab import hosts as lab
 
 pytestmark = [pytest.mark.engine]
 

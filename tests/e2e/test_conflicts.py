@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
+from lab import hosts as lab
 from tests.e2e.conftest import MakeDeployment
 from tests.e2e.harness import Deployment
-from tests.lab import hosts as lab
 
 pytestmark = pytest.mark.engine
 COMPOSE = """

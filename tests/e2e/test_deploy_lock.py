@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from operations import deploy_lock
+from commandline.run import deploy_lock
 from tests.e2e.test_runs import BEGUN, FOREVER, Job, new_job
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="changes this machine as root")

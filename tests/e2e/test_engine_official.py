@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from operations.apt_sources import KEY, SOURCE
+from lab import hosts as lab
 from operations.engine import daemon
+from operations.engine.apt_sources import KEY, SOURCE
 from tests.e2e.engine_job import TINY, Job
-from tests.lab import hosts as lab
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
 

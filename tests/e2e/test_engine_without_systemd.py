@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from lab import hosts as lab
+from lab import seed
 from tests.e2e.engine_job import TINY, Job
 from tests.e2e.harness import until
-from tests.lab import hosts as lab
-from tests.lab import seed
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
 

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 import yaml
 
+from lab import hosts as lab
 from tests.e2e.harness import Result, claw, until
-from tests.lab import hosts as lab
 
 pytestmark = [pytest.mark.engine, pytest.mark.long]
 
@@ -46,7 +46,7 @@ class Eight:
     def up(self, *arguments: str, expect: int = 0, **hosts: dict[str, Any]) -> Result:
         """`./claw up` with the fleet's settings, and some of single hosts."""
         told = {
-            "function": "tests.lab.fleet:inventory",
+            "function": "lab.fleet:inventory",
             "all": self.settings,
             "hosts": hosts,
             # The hosts share two cores: a gateway must be up within OpenClaw's own limits.

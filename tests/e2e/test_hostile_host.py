@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
+from lab import hosts as lab
 from tests.e2e.harness import Result, claw
-from tests.lab import hosts as lab
 
 pytestmark = pytest.mark.engine
 
@@ -32,8 +32,9 @@ from pyinfra import config, host
 from pyinfra.api import StringCommand
 from pyinfra.api.deploy import deploy
 
-from operations import activation, preflight, snapshot, verification
-from operations.operation import operation
+from operations import activation, verification
+from operations.base import preflight, snapshot
+from operations.base.operation import operation
 
 
 @snapshot.probe("job")

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
+from lab import hosts as lab
 from tests.e2e.fleet_job import Fleet, Machine
 from tests.e2e.harness import until
 from tests.e2e.images_job import Registry
-from tests.lab import hosts as lab
-from toolkit import lock
+from toolkit import lockfile
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
 BUILD, RECEIVE = "Build the gateway image", "Receive the gateway image"
@@ -61,7 +61,7 @@ def settings(fleet: Fleet, registry: Registry, password: str = PASSWORD) -> dict
 
 
 def locked(fleet: Fleet) -> dict[str, str]:
-    return lock.read(fleet.directory / lock.NAME).images
+    return lockfile.read(fleet.directory / lockfile.NAME).images
 
 
 def images(fleet: Fleet) -> set[str]:
@@ -90,7 +90,7 @@ def test_the_builder_pushes_it_and_the_others_pull_it(fleet: Fleet, registry: Re
 
 def test_a_host_of_a_later_run_finds_it_there(fleet: Fleet, registry: Registry) -> None:
     """Nobody else in the run has it, and it cannot be built: there is no such repository."""
-    own_lock = fleet.directory / lock.NAME
+    own_lock = fleet.directory / lockfile.NAME
     first, second, here = fleet.machines
     ref = fleet.commit(first, "kept")
     named = settings(fleet, registry)
@@ -143,7 +143,7 @@ def test_what_the_registry_has_lost_is_built_and_pushed_again(
     for machine in fleet.machines:
         machine.sh(f"docker image rm -f {fleet.tag}")
     lost = f"sha256:{'0' * 64}"
-    lock.record(images={name: lost}, path=fleet.directory / lock.NAME)
+    lockfile.record(images={name: lost}, path=fleet.directory / lockfile.NAME)
     done = fleet.run(ref=ref, **named)
     assert "it does not have the image any more" in done.said
     assert len(images(fleet)) == 1 and fleet.image(first)

@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
+from lab import hosts as lab
 from tests.e2e.harness import ROOT, until
 from tests.e2e.images_job import Job, Registry
-from tests.lab import hosts as lab
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
 BUILD = "Build the gateway image"

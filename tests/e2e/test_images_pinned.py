@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
+from lab import hosts as lab
 from tests.e2e.harness import ROOT, Deployment
 from tests.e2e.images_job import DEPLOY, Job
 from tests.e2e.npm_registry import Mirror, Own, serving
-from tests.lab import hosts as lab
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
 IMAGES = ROOT / "templates" / "images"

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from lab import hosts as lab
 from tests.e2e.images_job import Job, Registry, refusing_registry
-from tests.lab import hosts as lab
 
 pytestmark = pytest.mark.engine
 BUILD = "Build the gateway image"

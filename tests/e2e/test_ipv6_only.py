@@ -10,10 +10,12 @@ from collections.abc import Iterator
 import pytest
 import yaml
 
-from operations import network, templates, uplink
-from operations.quoting import Script
+from lab import hosts as lab
+from operations.base import templates
+from operations.base.quoting import Script
+from operations.engine import uplink
+from operations.gateway import network
 from tests.e2e.engine_job import Job
-from tests.lab import hosts as lab
 from toolkit.settings import Settings
 
 pytestmark = [pytest.mark.engine, pytest.mark.long]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.lab import hosts as lab
+from lab import hosts as lab
 
 pytestmark = pytest.mark.engine
 

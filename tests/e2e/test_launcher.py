@@ -34,9 +34,9 @@ def bare(tmp_path: Path) -> Path:
 
 
 def _checkout(path: Path) -> Path:
-    (path / "toolkit").mkdir(parents=True)
+    (path / "commandline").mkdir(parents=True)
     shutil.copy(ROOT / "claw", path / "claw")
-    (path / "toolkit" / "__main__.py").write_text(TOOLKIT)
+    (path / "commandline" / "__main__.py").write_text(TOOLKIT)
     (path / "requirements.lock").touch()
     (path / "requirements-test.lock").touch()
     return path
@@ -143,14 +143,14 @@ def test_set_up_that_is_ended_breaks_no_verb(number: int, checkout: Path, tmp_pa
 def test_a_verb_that_runs_keeps_its_packages_while_others_are_set_up(checkout: Path) -> None:
     waits = "import sys\nprint('here', flush=True)\ninput()\nimport pip.__main__\nprint('there')\n"
     run(checkout / "claw")
-    said = (checkout / "toolkit" / "__main__.py").read_text()
-    (checkout / "toolkit" / "__main__.py").write_text(waits)
+    said = (checkout / "commandline" / "__main__.py").read_text()
+    (checkout / "commandline" / "__main__.py").write_text(waits)
     verb = subprocess.Popen(
         [checkout / "claw"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
     assert verb.stdout and verb.stdin
     assert verb.stdout.readline() == "here\n"
-    (checkout / "toolkit" / "__main__.py").write_text(said)
+    (checkout / "commandline" / "__main__.py").write_text(said)
     for name in ("requirements.lock", "requirements-test.lock"):
         (checkout / name).write_text("# another\n")
     run(checkout / "claw", "test")
@@ -177,7 +177,7 @@ def test_help_of_the_tests_installs_none_of_their_packages(checkout: Path) -> No
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
 def test_closed_streams_lead_nowhere(closed: str, checkout: Path, tmp_path: Path) -> None:
     said = tmp_path / "said"
-    (checkout / "toolkit" / "__main__.py").write_text(
+    (checkout / "commandline" / "__main__.py").write_text(
         "import os, sys\n"
         "found = [os.readlink(f'/proc/self/fd/{number}') for number in range(3)]\n"
         f"open({str(said)!r}, 'w').write(' '.join(found))"

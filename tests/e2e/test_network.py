@@ -9,11 +9,11 @@ from contextlib import contextmanager
 
 import pytest
 
-from operations import network, runtime
-from operations.quoting import joined
+from lab import breaks
+from lab import hosts as lab
+from operations.base.quoting import joined
+from operations.gateway import network, runtime
 from tests.e2e.harness import Deployment, until
-from tests.lab import breaks
-from tests.lab import hosts as lab
 from tests.operations.hosts import at
 from toolkit.settings import Settings
 

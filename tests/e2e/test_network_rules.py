@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from operations import network
+from operations.gateway import network
 from tests.e2e.harness import merged, until
 from tests.operations.hosts import at
 from toolkit.settings import Settings

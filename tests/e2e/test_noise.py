@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from lab import hosts as lab
 from tests.e2e.harness import Deployment, Result
-from tests.lab import hosts as lab
 
 pytestmark = pytest.mark.engine
 
@@ -17,7 +17,8 @@ PASSWORD = "it's-a-canary"
 DEPLOY = """
 from pyinfra import config, host
 
-from operations import directories, preflight, secrets, snapshot
+from operations.gateway import directories, secrets
+from operations.base import preflight, snapshot
 
 settings = preflight.run()
 config.SUDO = snapshot.needs_sudo(host)

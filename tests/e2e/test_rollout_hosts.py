@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from lab import hosts as lab
 from tests.e2e.fleet import FOREVER, Fleet
 from tests.e2e.harness import Result, claw, until
-from tests.lab import hosts as lab
 
 pytestmark = [pytest.mark.engine, pytest.mark.long]
 

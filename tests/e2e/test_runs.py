@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from operations import deploy_lock
+from commandline.run import deploy_lock
 from tests.e2e.harness import ROOT, Process, Result, claw, start_claw, until
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="changes this machine as root")
@@ -29,8 +29,8 @@ from pyinfra import config, host
 from pyinfra.api import StringCommand
 from pyinfra.api.deploy import deploy
 
-from operations import files, preflight, snapshot
-from operations.operation import operation
+from operations.base import files, preflight, snapshot
+from operations.base.operation import operation
 
 @snapshot.probe("job")
 def job_probe(settings):

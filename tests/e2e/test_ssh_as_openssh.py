@@ -14,10 +14,10 @@ import pytest
 from paramiko import BadHostKeyException, SSHException
 from pyinfra.api.exceptions import PyinfraError
 
-from operations import connection
-from tests.lab import hosts as lab
+from commandline.run.ssh_client import Client
+from lab import hosts as lab
+from operations.base import connection
 from toolkit import openssh
-from toolkit.ssh_client import Client
 
 pytestmark = pytest.mark.engine
 PORTS = (2301, 2302)

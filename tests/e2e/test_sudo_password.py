@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from tests.lab import hosts as lab
+from lab import hosts as lab
 
 pytestmark = pytest.mark.engine
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, expect
 
+from commandline.screen import timeline
 from tests.e2e.harness import ARTIFACTS
 from tests.unit.test_timeline import a_run
-from toolkit import timeline
 
 pytestmark = pytest.mark.browser
 

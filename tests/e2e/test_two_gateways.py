@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from lab import hosts as lab
 from tests.e2e.harness import Deployment, claw
-from tests.lab import hosts as lab
 
 pytestmark = [pytest.mark.engine, pytest.mark.long]
 

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
+from lab import hosts as lab
 from tests.e2e.harness import Deployment, until
-from tests.lab import hosts as lab
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
 

@@ -13,7 +13,7 @@ from typing import Any
 from pyinfra.api.operation import PyinfraOperation
 from pyinfra.context import ctx_host
 
-from operations import snapshot
+from operations.base import snapshot
 from toolkit.settings import Settings
 
 

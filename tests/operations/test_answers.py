@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from pyinfra.api.exceptions import PyinfraError
 
-from operations import answers, snapshot
-from operations.answers import AnswerError, CommandFailed
+from operations.base import answers, snapshot
+from operations.base.answers import AnswerError, CommandFailed
 from tests.operations.hosts import FakeHost, answered
 
 NOISE = b"Welcome!\r\n\x1b]0;title\x07\x1e1234 0 4\n   \xff\xfe motd\n"

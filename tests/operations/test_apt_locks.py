@@ -11,7 +11,7 @@ from typing import IO, Any
 
 import pytest
 
-from operations import templates
+from operations.base import templates
 from operations.images import scripts
 from toolkit.settings import Settings
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from operations import templates
+from operations.base import templates
 
 SCRIPT = templates.render("access/askpass.sh.j2")
 # A connection of its own, as that of a killed run: what has it as its parent ends, and so does it.

@@ -10,8 +10,8 @@ import gevent
 import pytest
 from gevent.event import Event
 
-from operations import channel
-from operations.channel import ChannelError
+from operations.base import channel
+from operations.base.channel import ChannelError
 
 
 class Far:

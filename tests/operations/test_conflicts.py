@@ -9,7 +9,7 @@ import pytest
 from pyinfra.api.exceptions import PyinfraError
 from pyinfra.context import ctx_host
 
-from operations import conflicts, network
+from operations.gateway import conflicts, network
 from tests.operations.hosts import FakeHost, commands
 from toolkit.settings import Settings
 

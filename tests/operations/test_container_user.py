@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from pyinfra.context import ctx_host
 
-from operations import container_user, snapshot
+from operations import container_user
+from operations.base import snapshot
 from tests.operations.hosts import FakeHost
 from toolkit.settings import Settings
 

@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from operations import templates
-from operations.apt_sources import FINGERPRINT
+from operations.base import templates
+from operations.engine.apt_sources import FINGERPRINT
 from operations.images import gateway, state
 from tests.operations.hosts import commands
-from toolkit import lock
+from toolkit import lockfile
 from toolkit.settings import Settings
 
 PUBLIC, SECRET, SIGNATURE, NAME, SUBKEY = 6, 5, 2, 13, 14
@@ -182,7 +182,7 @@ def test_the_key_is_not_fetched_over_plain_http(redirecting: Redirecting, tmp_pa
 def test_a_checkout_does_not_go_on_over_plain_http(
     redirecting: Redirecting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lock, "location", lambda: tmp_path / lock.NAME)
+    monkeypatch.setattr(lockfile, "location", lambda: tmp_path / lockfile.NAME)
     wanted = Settings.model_validate(
         {"gateway": {"source": "git", "repository": redirecting.url, "ref": "main"}}
     )

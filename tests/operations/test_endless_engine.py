@@ -15,15 +15,16 @@ import pytest
 from pyinfra.api.exceptions import PyinfraError
 from pyinfra.context import ctx_host
 
-import operations.conflicts
 import operations.engine.state
-import operations.images
-import operations.network
-import operations.sandbox.checks
-import operations.sandbox.proof
-import operations.security
+import operations.gateway.conflicts
+import operations.gateway.network
+import operations.images.stage
+import operations.sandbox.preflight
+import operations.sandbox.proof.proof
+import operations.security.stage
 import operations.system  # noqa: F401
-from operations import private, runtime, service, snapshot
+from operations.base import snapshot
+from operations.gateway import host_secrets, runtime, service
 from operations.images import planning, scripts
 from operations.images.identity import Base
 from tests.operations.hosts import FakeHost
@@ -222,7 +223,7 @@ def test_what_asks_about_the_gateway_comes_to_an_end(
     engine: Path, socket: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wanted = Settings.model_validate({"sandbox": {"enabled": True, "socket": socket}})
-    monkeypatch.setattr(private, "read", lambda settings: private.Private(None, None, {}))
+    monkeypatch.setattr(host_secrets, "read", lambda settings: host_secrets.Private(None, None, {}))
     monkeypatch.setattr(snapshot, "settings_for", lambda _: wanted)
     (engine / "systemd-run").write_text((engine / "docker").read_text())
     (engine / "systemd-run").chmod(0o755)

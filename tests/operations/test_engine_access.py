@@ -12,9 +12,11 @@ import pytest
 import yaml
 from pyinfra.context import ctx_host
 
-from operations import access, access_problems, compose, directories, engine, snapshot, templates
-from operations.engine import rootless
+from operations import engine_access
+from operations.base import snapshot, templates
+from operations.engine import access_problems, rootless, stage
 from operations.engine.state import Engine, plan
+from operations.gateway import compose, directories
 from operations.packages import Packages
 from operations.system import System
 from tests.operations.hosts import FakeHost, commands
@@ -67,19 +69,22 @@ def problems(wanted: Settings, answer: str) -> list[str]:
 )
 def test_the_settings_can_decide_for_the_hosts_engine(wanted: Settings) -> None:
     with on("form=rootless"):
-        assert access.form(wanted) == "socket"
-        assert access.socket(wanted) == wanted.engine.socket
-        last = access.environment(wanted).splitlines()[-1]
+        assert engine_access.form(wanted) == "socket"
+        assert engine_access.socket(wanted) == wanted.engine.socket
+        last = engine_access.environment(wanted).splitlines()[-1]
         assert last == f"export DOCKER_HOST=unix://{wanted.engine.socket}"
 
 
 def test_auto_is_decided_by_the_host() -> None:
     with on(ROOTLESS):
-        assert access.form(settings()) == "rootless"
-        assert access.reason(settings()) == "the host can carry a rootless engine"
-        assert access.socket(settings(name="second")) == "/run/second-engine/docker.sock"
+        assert engine_access.form(settings()) == "rootless"
+        assert engine_access.reason(settings()) == "the host can carry a rootless engine"
+        assert engine_access.socket(settings(name="second")) == "/run/second-engine/docker.sock"
     with on("form=socket\nreason=because"):
-        assert (access.form(settings()), access.reason(settings())) == ("socket", "because")
+        assert (engine_access.form(settings()), engine_access.reason(settings())) == (
+            "socket",
+            "because",
+        )
 
 
 @pytest.mark.parametrize(
@@ -108,8 +113,8 @@ def test_what_a_deployment_has_it_keeps(
 
 def test_a_containers_user_is_one_of_the_engines_users_own_ids() -> None:
     with on(ROOTLESS):
-        assert access.owner(settings()) == "525287:625287"
-        assert access.owner(settings("socket")) == "1000:1000"
+        assert engine_access.owner(settings()) == "525287:625287"
+        assert engine_access.owner(settings("socket")) == "1000:1000"
 
 
 def test_the_directories_belong_to_that_id_and_let_the_engine_pass() -> None:
@@ -215,7 +220,7 @@ def test_the_engine_is_started_once() -> None:
     with on(ROOTLESS):
         there = [rootless.configuration(wanted), rootless.unit(wanted, "990")]
     found = "".join(
-        f"regular file|{file.mode}|0:0|{engine.files.digest(file.content)}|{file.path}\n"
+        f"regular file|{file.mode}|0:0|{stage.files.digest(file.content)}|{file.path}\n"
         for file in there
     )
     running = {"access": ROOTLESS, "engine": "server=26.1.5", "files": found}
@@ -233,7 +238,7 @@ def test_without_cgroup_v2_it_needs_no_manager_of_its_user() -> None:
 
 def test_the_hosts_engine_is_left_alone_by_a_rootless_one() -> None:
     wanted = settings("rootless")
-    assert commands(engine.configured, {"access": ROOTLESS, "engine": ""}, settings=wanted) == []
+    assert commands(stage.configured, {"access": ROOTLESS, "engine": ""}, settings=wanted) == []
 
 
 def test_the_hosts_engine_needs_no_other() -> None:
@@ -251,10 +256,10 @@ def test_an_engine_with_root_that_nobody_asked_for_does_not_run(before: str, sto
     system = "id=debian\nrelease=13\ncodename=trixie\nsystemd="
     bare = {"access": "", "engine": "", "packages": before, "system": system}
     after = {**bare, "engine": "installed="}
-    install, stop = commands(engine.installed, bare, after, settings=settings("rootless"))
+    install, stop = commands(stage.installed, bare, after, settings=settings("rootless"))
     assert "rootlesskit" in install
     assert stop == f"systemctl disable --now {stopped}"
-    there = commands(engine.installed, after, settings=settings("rootless"))
+    there = commands(stage.installed, after, settings=settings("rootless"))
     assert not [command for command in there if "disable" in command], "whose engine it is"
 
 
@@ -281,7 +286,7 @@ def test_a_login_s_environment_names_no_other_engine_builder_or_project() -> Non
     told = [f"{name}=elsewhere" for name in names]
     socket = "unix:///var/run/docker.sock"
     for script in (
-        access.environment(settings("socket")),
+        engine_access.environment(settings("socket")),
         f"{templates.render('images/engine.sh')}\nuse_engine /var/run/docker.sock",
     ):
         done = subprocess.run(

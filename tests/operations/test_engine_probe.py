@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from operations import templates
+from operations.base import templates
 from operations.engine.state import Engine, engine_probe
 from toolkit.settings import Settings
 

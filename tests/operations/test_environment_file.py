@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from pyinfra.context import ctx_host
 
-from operations import environment_file, snapshot
+from operations.base import snapshot
+from operations.gateway import environment_file
 from tests.operations.hosts import FakeHost, private_answer
 from toolkit.settings import Settings
 

@@ -13,7 +13,10 @@ from typing import Any
 import pytest
 from pyinfra.context import ctx_host
 
-from operations import configuration, container_user, existing_state, includes, private, snapshot
+from operations import container_user
+from operations.base import snapshot
+from operations.configuration import stage as configuration
+from operations.gateway import existing_state, host_secrets, includes
 from tests.operations.hosts import FakeHost, at, private_answer
 from toolkit.settings import Settings
 
@@ -162,7 +165,7 @@ def test_the_host_is_asked_for_names_and_owners(
     assert lines == [line.replace("UID", str(os.geteuid())) for line in said]
 
 
-def reading(monkeypatch: pytest.MonkeyPatch, files: dict[str, str | None]) -> private.Private:
+def reading(monkeypatch: pytest.MonkeyPatch, files: dict[str, str | None]) -> host_secrets.Private:
     """What is read of a host whose state directory has these files (None: refused)."""
 
     def line(name: str) -> str:
@@ -182,7 +185,7 @@ def reading(monkeypatch: pytest.MonkeyPatch, files: dict[str, str | None]) -> pr
     answers = {"private": "absent\nabsent"}
     empty = hashlib.sha256(b"").hexdigest()
     with ctx_host.use(FakeHost(answers)):
-        return private.keep(Settings(), f"absent\n{line('openclaw.json')}\n{empty} ", answers)
+        return host_secrets.keep(Settings(), f"absent\n{line('openclaw.json')}\n{empty} ", answers)
 
 
 OWNED = configuration.owned(Settings(), {})
@@ -190,7 +193,7 @@ OWNED = configuration.owned(Settings(), {})
 
 def merge_problems(monkeypatch: pytest.MonkeyPatch, files: dict[str, str | None]) -> list[str]:
     content = reading(monkeypatch, files)
-    monkeypatch.setattr(private, "read", lambda _: content)
+    monkeypatch.setattr(host_secrets, "read", lambda _: content)
     with ctx_host.use(FakeHost({})):
         found = list(configuration.configuration_problems(Settings(), {}))
     return [one.what for one in found]
@@ -205,7 +208,7 @@ def test_an_included_section_that_is_as_it_should_be_needs_nothing(
         "parts/auth.json5": json.dumps(OWNED["gateway"]["auth"]),
     }
     assert merge_problems(monkeypatch, files) == []
-    assert private.read(Settings()).configuration() == OWNED
+    assert host_secrets.read(Settings()).configuration() == OWNED
 
 
 def test_an_included_section_that_differs_is_named_with_its_file_and_keys(

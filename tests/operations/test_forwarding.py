@@ -13,10 +13,10 @@ import paramiko
 import pytest
 from paramiko import common
 
-from operations import connection
-from toolkit import reports
-from toolkit.given import Given
-from toolkit.reports import Report
+from commandline.screen import reports
+from commandline.screen.given import Given
+from commandline.screen.reports import Report
+from operations.base import connection
 from toolkit.settings import Settings
 from toolkit.terminal import Screen
 

@@ -13,8 +13,12 @@ from typing import Any
 import pytest
 from pyinfra.context import ctx_host
 
-from operations import activation, compose, configuration, images, snapshot, verification
+from operations import activation, verification
 from operations.activation import Running
+from operations.base import snapshot
+from operations.configuration import stage as configuration
+from operations.gateway import compose
+from operations.images import stage as images
 from tests.operations.hosts import FakeHost, commands, private_answer
 from toolkit.settings import Settings
 

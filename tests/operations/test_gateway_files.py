@@ -13,7 +13,9 @@ import pytest
 import yaml
 from pyinfra.context import ctx_host
 
-from operations import compose, directories, network, preflight, project, secrets, snapshot
+from operations import project
+from operations.base import preflight, snapshot
+from operations.gateway import compose, directories, network, secrets
 from tests.operations.hosts import FakeHost, commands, private_answer
 from toolkit import credentials
 from toolkit.settings import Settings

@@ -14,23 +14,15 @@ import pytest
 from pydantic import ValidationError
 from pyinfra.context import ctx_host
 
-from operations import (
-    access,
-    access_problems,
-    activation,
-    compose,
-    configuration,
-    files,
-    private,
-    runtime,
-    service,
-    snapshot,
-    verification,
-)
-from operations.sandbox import roster
+from operations import activation, engine_access, verification
+from operations.base import files, snapshot
+from operations.configuration import agents as roster
+from operations.configuration import stage
+from operations.engine import access_problems
+from operations.gateway import compose, host_secrets, runtime, service
 from tests.operations.hosts import FakeHost, commands
 from toolkit.settings import Settings
-from toolkit.settings import checks as contradictions
+from toolkit.settings.contradictions import general as contradictions
 
 ACCESS = "lacking=\nown-engine=\ncgroup2=\nuser=990:989\nsubuid=524288\nsubgid=524288\n"
 OWNER = "525287:525287"
@@ -54,7 +46,7 @@ def on(**answers: str) -> Iterator[FakeHost]:
 
 @pytest.fixture(autouse=True)
 def without_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(private, "read", lambda settings: private.Private(None, None, {}))
+    monkeypatch.setattr(host_secrets, "read", lambda settings: host_secrets.Private(None, None, {}))
 
 
 def problems(wanted: Settings, answer: str) -> list[str]:
@@ -67,9 +59,9 @@ def problems(wanted: Settings, answer: str) -> list[str]:
 
 def test_the_gateway_has_an_engine_without_root_and_no_warning() -> None:
     with on():
-        assert access.form(settings()) == "host"
-        assert access.socket(settings()) == "/run/openclaw-engine/docker.sock"
-        assert access.owner(settings()) == OWNER
+        assert engine_access.form(settings()) == "host"
+        assert engine_access.socket(settings()) == "/run/openclaw-engine/docker.sock"
+        assert engine_access.owner(settings()) == OWNER
         assert list(access_problems.warnings(settings())) == []
 
 
@@ -135,7 +127,7 @@ def test_the_engine_finds_state_and_workspace_at_the_gateways_paths() -> None:
     assert "BindPaths=/var/lib/openclaw/workspace" in lines
     assert 'Environment="OPENCLAW_STATE_DIR=/var/lib/openclaw/config"' in lines
     with on():
-        owned = configuration.owned(settings())
+        owned = stage.owned(settings())
     assert owned["agents"]["defaults"]["workspace"] == "/var/lib/openclaw/workspace"
     agents = roster.of(settings(), {})
     added = agents.merged({"second": {}})["entries"]
@@ -145,9 +137,9 @@ def test_the_engine_finds_state_and_workspace_at_the_gateways_paths() -> None:
 
 def test_it_listens_where_it_is_told() -> None:
     with on():
-        assert configuration.owned(settings())["gateway"]["bind"] == "loopback"
+        assert stage.owned(settings())["gateway"]["bind"] == "loopback"
         open_to_all = settings(gateway={"address": "0.0.0.0"})
-        assert configuration.owned(open_to_all)["gateway"]["bind"] == "lan"
+        assert stage.owned(open_to_all)["gateway"]["bind"] == "lan"
     command = "ExecStart=/usr/local/bin/openclaw gateway --bind loopback --port 18789"
     assert command in unit(settings())
 
@@ -198,7 +190,7 @@ def test_the_scripts_are_shell_in_both_forms() -> None:
         with on():
             scripts = [runtime.shell(wanted), activation.script(wanted)]
             scripts.append(verification.script(wanted, judges=True))
-            if access.on_host(wanted):
+            if engine_access.on_host(wanted):
                 scripts.append(service.program(wanted).content)
         for script in scripts:
             done = subprocess.run(["sh", "-n"], input=script, capture_output=True, text=True)
@@ -209,10 +201,10 @@ def test_openclaw_json_is_merged_by_who_owns_it_in_the_engine() -> None:
     """An engine without root knows none of the host's ids."""
     for socket in ("host", "rootless"):
         with on():
-            script = configuration.script(settings(sandbox={"socket": socket}))
+            script = stage.script(settings(sandbox={"socket": socket}))
         assert "\nuid=1000\n" in script and "uid=$(stat" not in script
     with on():
-        assert "uid=$(stat" in configuration.script(Settings())
+        assert "uid=$(stat" in stage.script(Settings())
 
 
 # Verification

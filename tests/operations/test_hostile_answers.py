@@ -9,15 +9,16 @@ import pytest
 from pyinfra.api.exceptions import PyinfraError
 from pyinfra.context import ctx_host
 
-import operations.engine.checks
-import operations.images
-import operations.network
+import operations.engine.preflight
+import operations.gateway.network
+import operations.gateway.service
+import operations.images.sandbox.stage
+import operations.images.stage
 import operations.record
-import operations.sandbox.images
-import operations.security
-import operations.service
+import operations.security.stage
 import operations.verification  # noqa: F401
-from operations import activation, preflight, snapshot
+from operations import activation
+from operations.base import preflight, snapshot
 from tests.operations.hosts import FakeHost, answered, framed, private_answer
 from toolkit.settings import Settings
 

@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 from pyinfra.context import ctx_host
 
-from operations import channel as plain
-from operations.images import channel, spool, store, transfer
-from operations.images.sharing import Group
-from operations.images.store import Store
+from operations.base import channel as plain
+from operations.images.sharing import pieces, pipe, stream, transfer
+from operations.images.sharing.groups import Group
+from operations.images.sharing.stream import Store
 from tests.operations.hosts import FakeHost
 from toolkit.settings import Settings
 
@@ -86,9 +86,9 @@ def streamed(engine: Path, monkeypatch: pytest.MonkeyPatch, hostile: str | None)
         finally:
             running.stop()
 
-    monkeypatch.setattr(channel, "process", process)
-    monkeypatch.setattr(channel, "answer", lambda *_: "")
-    for module in (transfer, store):
+    monkeypatch.setattr(pipe, "process", process)
+    monkeypatch.setattr(pipe, "answer", lambda *_: "")
+    for module in (transfer, stream):
         monkeypatch.setattr(module, "settings_for", lambda _: settings, raising=False)
     host.state.print_output = False
     with ctx_host.use(host):
@@ -115,7 +115,7 @@ def test_an_image_goes_from_one_engine_to_another(
 def test_who_gives_anything_else_is_refused_alone(
     hostile: str, engine: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(spool, "DIRECTORY", str(engine))
+    monkeypatch.setattr(pieces, "DIRECTORY", str(engine))
     group = streamed(engine, monkeypatch, hostile)
     ((giver, reason),) = group.refused.items()
     assert giver.name == "giver" and reason and len(reason) < 1000

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from operations.images import registry, scripts, sharing
+from operations.images import scripts
+from operations.images.sharing import groups, registry
 from tests.operations.hosts import commands
 from toolkit.settings import Settings
 
@@ -24,7 +25,7 @@ def install(system: str = SYSTEMD, packages: str = "", **values: Any) -> list[An
 
 @pytest.fixture(autouse=True)
 def gives(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sharing, "serves", lambda: True)
+    monkeypatch.setattr(groups, "serves", lambda: True)
 
 
 def test_the_service_of_the_package_is_masked_before_it_is_installed() -> None:
@@ -37,7 +38,7 @@ def test_what_is_there_or_cannot_serve_is_left_alone(monkeypatch: pytest.MonkeyP
     assert install(packages=THERE) == []
     assert install(system="") == []
     assert install(sandbox={"enabled": True, "socket": "rootless"}) == []
-    monkeypatch.setattr(sharing, "serves", lambda: False)
+    monkeypatch.setattr(groups, "serves", lambda: False)
     assert install() == []
 
 

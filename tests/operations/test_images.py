@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from pyinfra.context import ctx_host
 
-from operations import images, snapshot, templates
-from operations.images import gateway, identity, planning, state
+from operations.base import snapshot, templates
+from operations.images import gateway, identity, planning, stage, state
 from tests.operations.hosts import Command, FakeHost, at, commands, whole
-from toolkit import lock, trees
-from toolkit.lock import Lock
+from toolkit import lockfile, trees
+from toolkit.lockfile import Lock
 from toolkit.settings import Settings
 
 NONE: dict[str, str] = {"images": "", "packages": ""}
@@ -26,8 +26,8 @@ COMMIT = "c" * 40
 
 @pytest.fixture(autouse=True)
 def own_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    path = tmp_path / lock.NAME
-    monkeypatch.setattr(lock, "location", lambda: path)
+    path = tmp_path / lockfile.NAME
+    monkeypatch.setattr(lockfile, "location", lambda: path)
     return path
 
 
@@ -48,14 +48,14 @@ def facts(*lines: str, packages: str = "") -> dict[str, str]:
 def bootstrapped(settings: Settings) -> str:
     """The gateway's image as a bootstrapped build leaves it."""
     base = identity.bootstrapped_base()
-    release = lock.read().releases[settings.gateway.version]
+    release = lockfile.read().releases[settings.gateway.version]
     context = identity.npm_context(settings, release, base)
     return image(identity.inputs(context, base), base.label)
 
 
 def from_registry(settings: Settings, digest: str) -> str:
     base = identity.Base(NODE, digest)
-    release = lock.read().releases[settings.gateway.version]
+    release = lockfile.read().releases[settings.gateway.version]
     context = identity.npm_context(settings, release, base)
     return image(identity.inputs(context, base), base.label)
 
@@ -110,8 +110,8 @@ def test_what_the_image_does_not_hold_is_not(changed: dict[str, Any]) -> None:
 
 def test_a_changed_release_changes_the_inputs(own_lock: Path) -> None:
     there = facts(bootstrapped(settings()))
-    release = lock.read().releases["2026.9.6"]
-    lock.record(releases={"2026.10.1": release}, path=own_lock)
+    release = lockfile.read().releases["2026.9.6"]
+    lockfile.record(releases={"2026.10.1": release}, path=own_lock)
     trees.record("2026.10.1", trees.of("2026.9.6", release).replace("2026.9.6", "2026.10.1"))
     (built,) = build(there, gateway={"version": "2026.10.1"})
     assert "sh -s" in built
@@ -120,7 +120,7 @@ def test_a_changed_release_changes_the_inputs(own_lock: Path) -> None:
 def test_a_changed_dependency_changes_the_inputs(own_lock: Path) -> None:
     there = facts(bootstrapped(settings()))
     assert build(there) == []
-    text = trees.of("2026.9.6", lock.read().releases["2026.9.6"])
+    text = trees.of("2026.9.6", lockfile.read().releases["2026.9.6"])
     path = own_lock.parent / trees.NAME / "2026.9.6.json"
     path.parent.mkdir()
     place = '"node_modules/openclaw/node_modules/zod": {"version": "'
@@ -131,8 +131,8 @@ def test_a_changed_dependency_changes_the_inputs(own_lock: Path) -> None:
 
 
 def test_a_tree_that_was_resolved_is_recorded_when_the_image_is_built(own_lock: Path) -> None:
-    release = lock.read().releases["2026.9.6"]
-    lock.record(releases={"2026.10.1": release}, path=own_lock)
+    release = lockfile.read().releases["2026.9.6"]
+    lockfile.record(releases={"2026.10.1": release}, path=own_lock)
     text = trees.of("2026.9.6", release).replace("2026.9.6", "2026.10.1")
     key = ("2026.10.1", release.openclaw, release.resolved)
     path = own_lock.parent / trees.NAME / "2026.10.1.json"
@@ -145,7 +145,7 @@ def test_a_tree_that_was_resolved_is_recorded_when_the_image_is_built(own_lock: 
 
 
 def test_the_tag_is_the_deployment_s() -> None:
-    assert images.tag(Settings()) == "openclaw:local"
+    assert stage.tag(Settings()) == "openclaw:local"
     (built,) = build(facts(base_image()), name="second")
     assert "--tag second:local" in built.stdin
     assert "openclaw-pyinfra.deployment=second" in built.stdin
@@ -176,13 +176,13 @@ def test_a_registry_base_is_pulled_pinned_and_recorded(own_lock: Path) -> None:
     assert f"docker pull {NODE}" in pull.stdin
     assert f"export BASE=docker.io/library/node@{DIGEST}" in built.stdin
     assert "apt-sources" not in built.stdin
-    assert lock.read(own_lock).images == {NODE: DIGEST}
+    assert lockfile.read(own_lock).images == {NODE: DIGEST}
 
     assert build(facts(from_registry(settings(**registry), DIGEST)), **registry) == []
 
 
 def test_a_recorded_digest_is_pulled_by_that_digest(own_lock: Path) -> None:
-    lock.record(images={NODE: DIGEST}, path=own_lock)
+    lockfile.record(images={NODE: DIGEST}, path=own_lock)
     pull, built = build(NONE, base_images="registry")
     assert f"docker pull docker.io/library/node@{DIGEST}" in pull.stdin
     assert f"node@{DIGEST}" in built.stdin
@@ -194,7 +194,7 @@ def test_a_recorded_digest_is_pulled_by_that_digest(own_lock: Path) -> None:
 def test_another_digest_in_the_lock_is_a_change(own_lock: Path) -> None:
     there = facts(from_registry(settings(base_images="registry"), DIGEST))
     assert build(there, base_images="registry") == []
-    lock.record(images={NODE: OTHER}, path=own_lock)
+    lockfile.record(images={NODE: OTHER}, path=own_lock)
     assert len(build(there, base_images="registry")) == 2
 
 
@@ -254,7 +254,7 @@ def test_a_registry_image_is_pulled_and_labelled(own_lock: Path) -> None:
     )
     assert "docker pull registry.example/openclaw:1" in pull.stdin
     assert f"openclaw-pyinfra.base=registry.example/openclaw:1@{DIGEST}" in built.stdin
-    assert lock.read(own_lock).images == {"registry.example/openclaw:1": DIGEST}
+    assert lockfile.read(own_lock).images == {"registry.example/openclaw:1": DIGEST}
 
 
 def test_a_reference_with_a_digest_needs_no_lock(own_lock: Path) -> None:
@@ -272,7 +272,7 @@ def test_a_branch_becomes_a_commit_in_the_lock(own_lock: Path) -> None:
     checkout, built = build(there, later, **values)
     assert "git.example/openclaw.git" in checkout.stdin
     assert f"export GIT_COMMIT={COMMIT}" in built.stdin
-    assert lock.read(own_lock).repositories == {"https://git.example/openclaw.git#main": COMMIT}
+    assert lockfile.read(own_lock).repositories == {"https://git.example/openclaw.git#main": COMMIT}
 
 
 def test_git_is_installed_where_it_is_missing_and_only_then() -> None:
@@ -314,7 +314,7 @@ def test_images_that_nothing_names_are_removed_with_their_base() -> None:
     new = image("i2", f"registry.example/openclaw:2@{OTHER}", id=NEW)
     good = image("i3", "b@c", ("openclaw:last-good",), id=GOOD)
     foreign = image("i4", "b@d", (), id=FOREIGN, deployment="second")
-    (removal,) = commands(images.pruned, facts(old, new, good, foreign), settings=settings())
+    (removal,) = commands(stage.pruned, facts(old, new, good, foreign), settings=settings())
     assert removed(removal) == [
         f"remove {OLD}",
         f"remove_base registry.example/openclaw:1 registry.example/openclaw@{DIGEST}",
@@ -324,39 +324,39 @@ def test_images_that_nothing_names_are_removed_with_their_base() -> None:
 def test_a_base_that_is_still_used_stays() -> None:
     base = f"registry.example/openclaw:1@{DIGEST}"
     there = facts(image("i1", base, (), id=OLD), image("i2", base, id=NEW))
-    (removal,) = commands(images.pruned, there, settings=settings())
+    (removal,) = commands(stage.pruned, there, settings=settings())
     assert removed(removal) == [f"remove {OLD}"]
 
 
 def test_an_image_in_a_container_stays() -> None:
     there = facts(bootstrapped(settings()), image("i1", "a@b", (), id=OLD), f"used {OLD}\n")
-    assert commands(images.pruned, there, settings=settings()) == []
+    assert commands(stage.pruned, there, settings=settings()) == []
 
 
 def test_the_plan_foresees_that_a_new_image_supersedes_the_old_one(default_settings: None) -> None:
     for there, expected in ((facts(bootstrapped(settings())), 0), (facts(image("old", "a@b")), 1)):
         host = FakeHost(there, executing=False)
         with ctx_host.use(host):
-            assert len(list(images.pruned._inner(settings=settings()))) == expected
+            assert len(list(stage.pruned._inner(settings=settings()))) == expected
 
 
 def test_a_release_that_cannot_be_resolved_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nonexistent")
     unknown = settings(gateway={"version": "2031.1.1"})
-    (problem,) = images.release_problems(unknown, {})
+    (problem,) = stage.release_problems(unknown, {})
     assert "gateway.version 2031.1.1 is not in the lock" in problem.what
-    assert list(images.release_problems(settings(), {})) == []
+    assert list(stage.release_problems(settings(), {})) == []
 
 
 def test_a_broken_lock_is_a_problem(own_lock: Path) -> None:
     own_lock.write_text("releases: [")
-    (problem,) = images.release_problems(settings(), {})
+    (problem,) = stage.release_problems(settings(), {})
     assert str(own_lock) in problem.what
 
 
 def test_an_engine_that_is_not_there_answers_nothing() -> None:
     assert state.Images.parse("") == state.Images()
-    assert Lock() == lock.Lock()
+    assert Lock() == lockfile.Lock()
 
 
 EXPLANATIONS = {
@@ -423,7 +423,7 @@ def test_a_registry_that_a_build_needs_must_answer(
     for said, stops in (("Could not resolve", True), ("certificate verification failed", False)):
         monkeypatch.setattr(snapshot, "run_quietly", lambda host, script, said=said: said)
         with ctx_host.use(FakeHost(NONE)):
-            (problem,) = images.registry_problems(wanted, NONE)
+            (problem,) = stage.registry_problems(wanted, NONE)
         assert registry in problem.what and said in problem.what
         assert problem.stops is stops
 
@@ -439,4 +439,4 @@ def test_a_registry_that_no_build_needs_is_not_asked(monkeypatch: pytest.MonkeyP
     ):
         monkeypatch.setattr(snapshot, "settings_for", lambda host, wanted=wanted: wanted)
         with ctx_host.use(FakeHost(answers)):
-            assert list(images.registry_problems(wanted, answers)) == []
+            assert list(stage.registry_problems(wanted, answers)) == []

@@ -13,9 +13,9 @@ import pytest
 from pyinfra.api.host import Host
 from pyinfra.context import ctx_host
 
-from operations import snapshot
-from operations.images import channel, store
-from operations.images.store import Store
+from operations.base import snapshot
+from operations.images.sharing import pipe, stream
+from operations.images.sharing.stream import Store
 from tests.operations.hosts import FakeHost
 from toolkit.settings import Settings
 
@@ -40,12 +40,12 @@ def test_each_engine_is_asked_at_the_socket_of_its_own_host(
         nothing.read = lambda: said.pop(0)
         yield nothing
 
-    monkeypatch.setattr(channel, "process", process)
-    for module in (snapshot, store):
+    monkeypatch.setattr(pipe, "process", process)
+    for module in (snapshot, stream):
         monkeypatch.setattr(module, "settings_for", lambda host: SANDBOXED)
     kept = Store("sha256:1", "inputs", ["sha256:a"])
     with ctx_host.use(host("socket")):
-        parts = store.fetched(host("rootless"), kept, [0], {})
+        parts = stream.fetched(host("rootless"), kept, [0], {})
         assert gzip.decompress(b"".join(parts[0].chunks())) == b"layer"
     (script,) = asked
     assert "/run/openclaw-engine/docker.sock" in script

@@ -8,8 +8,8 @@ import subprocess
 
 import pytest
 
-from operations import runtime
-from operations.templates import render
+from operations.base.templates import render
+from operations.gateway import runtime
 from toolkit.settings import Settings
 
 

@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
-from operations import network, verification
-from operations.files import digest
-from operations.sandbox import policy
+from operations import verification
+from operations.base.files import digest
+from operations.configuration import sandbox_policy
+from operations.gateway import network
 from tests.operations.hosts import at, commands
 from toolkit.settings import Settings
 
@@ -81,7 +82,7 @@ def test_they_are_set_where_anything_is_missing(said: str, files: str | None) ->
 def test_the_engines_bridge_is_replaced_by_a_network_of_the_deployments_own() -> None:
     wanted = settings(sandbox=TOOLS)
     with at(wanted, access="", security="", apparmor=""):
-        made = policy.configuration(wanted)
+        made = sandbox_policy.configuration(wanted)
     assert made["agents"]["defaults"]["sandbox"]["docker"]["network"] == "openclaw-sandbox-tools"
     (command,) = commands(network.made, {"access": "", "network": ""}, settings=wanted)
     assert f"bridge.name={network.tools_bridge(wanted)} openclaw-sandbox-tools" in command.stdin

@@ -9,9 +9,12 @@ from typing import Any
 import pytest
 from pyinfra.context import ctx_host
 
-from operations import configuration, secrets, snapshot
-from operations.private import Private, UnreadableFile
-from operations.sandbox import doctor, knobs, roster, turn
+from operations.base import snapshot
+from operations.configuration import agents, stage
+from operations.gateway import secrets
+from operations.gateway.host_secrets import Private, UnreadableFile
+from operations.sandbox import comparison, doctor
+from operations.sandbox.proof import scripted_gateway
 from tests.operations.hosts import FakeHost
 from toolkit.settings import Settings
 
@@ -76,12 +79,12 @@ def replaced(there: Any, value: Any) -> Iterable[Any]:
 def read(settings: Settings, text: str) -> None:
     there = Private(None, text.encode()).configuration()
     assert isinstance(there, dict)
-    list(configuration.differences(configuration.owned(settings, there), there))
+    list(stage.differences(stage.owned(settings, there), there))
     secrets.plaintext_token(there)
-    roster.of(settings, there)
-    proved = turn.configuration(there, settings)
-    for agent in turn.agents(proved):
-        knobs.compare(knobs.policy(there, agent), {}, knobs.Surroundings())
+    agents.of(settings, there)
+    proved = scripted_gateway.configuration(there, settings)
+    for agent in scripted_gateway.agents(proved):
+        comparison.compare(comparison.policy(there, agent), {}, comparison.Surroundings())
     list(doctor.examine(settings, there, {"engine": "26.1", "gateway": "x", "doctor": "{}"}))
 
 

@@ -11,10 +11,10 @@ import yaml
 from pyinfra.api.inventory import Inventory
 from pyinfra.context import ctx_host
 
+from commandline.verbs import init
 from operations import record
-from toolkit import init
 from toolkit.settings import Settings, settings_for
-from toolkit.settings.inventory import load_yaml_inventory
+from toolkit.settings.sources.yaml_inventory import load_yaml_inventory
 
 
 def problems(before: dict[str, Any], now: dict[str, Any]) -> list[str]:

@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 from pyinfra.context import ctx_host
 
-from operations import engine, images, snapshot
+from operations.base import snapshot
+from operations.engine import stage as engine
 from operations.images import planning
+from operations.images import stage as images
 from tests.operations.hosts import FakeHost, at
 from toolkit.settings import Settings
 

@@ -9,7 +9,8 @@ import pytest
 import yaml
 from pyinfra.context import ctx_host
 
-from operations import compose, network, snapshot
+from operations.base import snapshot
+from operations.gateway import compose, network
 from operations.images import identity
 from tests.operations.hosts import FakeHost
 from toolkit.settings import Settings

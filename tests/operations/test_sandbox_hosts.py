@@ -8,8 +8,11 @@ from typing import Any
 import pytest
 from pyinfra.context import ctx_host
 
-from operations import access, preflight, private
-from operations.sandbox import checks, workspaces
+from operations import engine_access
+from operations.base import preflight
+from operations.gateway import host_secrets
+from operations.sandbox import preflight as checks
+from operations.sandbox import workspaces
 from tests.operations.hosts import FakeHost, commands
 from toolkit.settings import Settings
 
@@ -51,9 +54,9 @@ def test_other_workspaces_need_nothing(sandbox: dict[str, Any]) -> None:
 def problems(
     monkeypatch: pytest.MonkeyPatch, wanted: Settings, there: dict[str, Any], **answers: str
 ) -> list[preflight.Problem]:
-    content = private.Private(None, json.dumps(there).encode())
-    monkeypatch.setattr(private, "read", lambda _: content)
-    monkeypatch.setattr("operations.snapshot.settings_for", lambda _: wanted)
+    content = host_secrets.Private(None, json.dumps(there).encode())
+    monkeypatch.setattr(host_secrets, "read", lambda _: content)
+    monkeypatch.setattr("operations.base.snapshot.settings_for", lambda _: wanted)
     facts = {"files": "", **answers}
     with ctx_host.use(FakeHost(facts)):
         return [
@@ -81,7 +84,7 @@ def test_a_network_has_to_be_there_once_an_engine_is(monkeypatch: pytest.MonkeyP
     (missing,) = problems(monkeypatch, browsers, {}, **{"sandbox-networks": "bridge"})
     assert missing.what.startswith("sandbox.browser.network: ")
     assert checks.networks_probe(settings()) == ""
-    assert access.environment(wanted) in checks.networks_probe(wanted)
+    assert engine_access.environment(wanted) in checks.networks_probe(wanted)
 
 
 def test_an_agent_with_sandbox_settings_of_its_own_is_named(

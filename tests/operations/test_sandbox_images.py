@@ -11,15 +11,17 @@ from typing import Any
 import pytest
 from pyinfra.context import ctx_host
 
-from operations import images as gateway_images
-from operations import security, snapshot
+from operations.base import snapshot
 from operations.images import gateway, identity
-from operations.sandbox import images, names
-from operations.sandbox.images import contexts, planning, probes
-from operations.sandbox.names import ImageKind
+from operations.images import stage as gateway_images
+from operations.images.sandbox import contexts, planning, probes
+from operations.images.sandbox import stage as images
+from operations.security import stage as security
 from tests.operations.hosts import Command, FakeHost, commands, whole
-from toolkit import lock
+from toolkit import lockfile
 from toolkit.settings import Settings
+from toolkit.settings.sandbox import names
+from toolkit.settings.sandbox.names import ImageKind
 
 NONE: dict[str, str] = {"images": "", "packages": ""}
 ALL = {"images": {"common": {"enabled": True}}, "browser": {"enabled": True}}
@@ -30,8 +32,8 @@ FOREIGN, GATEWAY, OLD = whole("foreign"), whole("gateway"), whole("old")
 
 @pytest.fixture(autouse=True)
 def own_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    path = tmp_path / lock.NAME
-    monkeypatch.setattr(lock, "location", lambda: path)
+    path = tmp_path / lockfile.NAME
+    monkeypatch.setattr(lockfile, "location", lambda: path)
     monkeypatch.setattr(snapshot, "settings_for", lambda host: Settings())
     return path
 
@@ -150,7 +152,7 @@ def test_a_registrys_debian_is_pulled_once_pinned_and_recorded(own_lock: Path) -
     assert command.stdin.count(f"export BASE=docker.io/library/debian@{DIGEST}") == 2
     assert "export BASE=openclaw-sandbox:bookworm-slim" in command.stdin
     assert "debian_sources bookworm" not in command.stdin
-    assert lock.read(own_lock).images == {DEBIAN: DIGEST}
+    assert lockfile.read(own_lock).images == {DEBIAN: DIGEST}
     assert built(as_wanted(wanted), wanted) == []
 
 
@@ -162,7 +164,7 @@ def test_an_image_of_the_users_own_is_pulled_probed_and_recorded(own_lock: Path)
     assert f"docker pull {reference}" in pull.stdin
     assert f"export BASE=registry.example/tools@{DIGEST}" in command.stdin
     assert "rg --version" in command.stdin
-    assert lock.read(own_lock).images == {reference: DIGEST}
+    assert lockfile.read(own_lock).images == {reference: DIGEST}
 
 
 def test_a_dockerfile_of_the_users_own_is_built_and_probed(tmp_path: Path) -> None:
@@ -224,7 +226,7 @@ def test_each_tool_of_the_common_image_can_be_left_out(switch: str, inside: str,
 
 
 def test_the_tools_of_npm_are_pinned_by_version_and_integrity() -> None:
-    known = lock.read().tools
+    known = lockfile.read().tools
     text = dockerfile(settings(ALL), "common")
     for name in ("pnpm", "bun"):
         assert known[name].version in text

@@ -8,9 +8,13 @@ from typing import Any
 
 import pytest
 
-from operations import access, configuration, security
-from operations.sandbox import policy, roster
-from toolkit.settings import Settings, presets
+from operations import engine_access
+from operations.configuration import agents as roster
+from operations.configuration import sandbox_policy
+from operations.configuration import stage as configuration
+from operations.security import stage as security
+from toolkit.settings import Settings
+from toolkit.settings.sandbox import presets
 
 OLD = {"version": "2026.2.26"}
 
@@ -224,7 +228,7 @@ def test_the_second_run_changes_nothing_and_off_leaves_nothing(
 def test_sandboxes_that_the_toolkit_never_had_are_left_alone() -> None:
     theirs = {"agents": {"defaults": {"sandbox": {"mode": "all", "docker": {"image": "mine"}}}}}
     assert written(Settings(), deepcopy(theirs))["agents"] == theirs["agents"]
-    assert policy.configuration(Settings(), {}) == {}
+    assert sandbox_policy.configuration(Settings(), {}) == {}
 
 
 def test_the_users_own_keys_win() -> None:
@@ -238,7 +242,7 @@ def test_the_users_own_keys_win() -> None:
 def test_limits_that_the_engine_cannot_hold_are_not_asked_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(access, "limits", lambda _: False)
+    monkeypatch.setattr(engine_access, "limits", lambda _: False)
     wanted = settings({"container": {"cpus": 2}, "agents": {"other": {"container": {"cpus": 1}}}})
     text = json.dumps(written(wanted))
     assert '"readOnlyRoot"' in text

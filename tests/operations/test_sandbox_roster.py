@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from operations.sandbox import roster
+from operations.configuration import agents as roster
 from tests.operations.test_sandbox_policy import OLD, pending, settings, written
 from toolkit.settings import Settings
 

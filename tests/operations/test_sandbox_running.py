@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
-from operations import private, snapshot
-from operations.sandbox import images, running
+from operations.base import snapshot
+from operations.gateway import host_secrets
+from operations.images.sandbox import stage
+from operations.sandbox import running
 from tests.operations.hosts import FakeHost, commands
 from toolkit.settings import Settings
 
@@ -58,8 +60,8 @@ def answers(*sandboxes: dict[str, Any], gateway: str = "running") -> dict[str, s
 
 @pytest.fixture(autouse=True)
 def deployed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(private, "read", lambda _: private.Private(None, b"{}"))
-    monkeypatch.setattr(images, "pending", lambda _: ())
+    monkeypatch.setattr(host_secrets, "read", lambda _: host_secrets.Private(None, b"{}"))
+    monkeypatch.setattr(stage, "pending", lambda _: ())
 
 
 @pytest.fixture
@@ -117,7 +119,7 @@ def test_other_deployments_and_the_proofs_are_none_of_ours(used):
 
 def test_a_rebuild_of_the_image_is_foreseen(used, monkeypatch: pytest.MonkeyPatch):
     used(1000)
-    monkeypatch.setattr(images, "pending", lambda _: ("minimal",))
+    monkeypatch.setattr(stage, "pending", lambda _: ("minimal",))
     assert len(recreated(sandbox())) == 1
 
 

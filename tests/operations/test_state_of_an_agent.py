@@ -16,7 +16,8 @@ from pathlib import Path
 import pytest
 from pyinfra.context import ctx_host
 
-from operations import activation, owner
+from operations import activation
+from operations.base import owner
 from tests.operations.hosts import FakeHost
 from toolkit.settings import Settings
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-from operations import templates
+from operations.base import templates
 
 BOOKWORM = "'http://mirror.invalid/debian/dists/bookworm/InRelease' a 0"
 TRIXIE = "'http://mirror.invalid/debian/dists/trixie/InRelease' b 0"

@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 import yaml
 
-from operations import compose, network, templates, uplink
-from operations.quoting import Script
+from operations.base import templates
+from operations.base.quoting import Script
+from operations.engine import uplink
+from operations.gateway import compose, network
 from tests.operations.hosts import at, commands
 from toolkit.settings import Settings
 

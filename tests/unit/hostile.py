@@ -10,8 +10,8 @@ from typing import Any
 
 from jinja2 import nodes
 
-from operations import templates
-from operations.quoting import FILTERS, VERIFYING, Script
+from operations.base import templates
+from operations.base.quoting import FILTERS, VERIFYING, Script
 
 HARMLESS = {"number": "1", "name": "a", "plain": "a1", "path": "/a", "setting": "Key=a"}
 GIVEN: dict[str, Any] = {"owner": "1:1", "port": 1}

@@ -3,8 +3,8 @@
 import json
 
 from bench import deploy as bench
+from lab.hosts import Host
 from tests.e2e.harness import Result
-from tests.lab.hosts import Host
 
 
 def result(seconds: float, **stages: float) -> Result:

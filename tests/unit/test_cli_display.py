@@ -8,9 +8,9 @@ import logging
 import pytest
 from rich.console import Console
 
-from toolkit import display as module
-from toolkit.display import Display, LogHandler, clean, duration, split_prefix
-from toolkit.given import Given
+from commandline.screen import display as module
+from commandline.screen.display import Display, LogHandler, clean, duration, split_prefix
+from commandline.screen.given import Given
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from toolkit.results import HostResult, OperationResult, RunResult, split_name
+from commandline.results import HostResult, OperationResult, RunResult, split_name
 
 CHANGED = OperationResult("Engine | Install", 2.0, True)
 SAME = OperationResult("Engine | Configure", 0.5, False)

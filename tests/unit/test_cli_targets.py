@@ -9,13 +9,7 @@ from pyinfra.api.config import Config
 from pyinfra.api.state import State
 from pyinfra.context import ctx_state
 
-from toolkit.targets import (
-    Address,
-    TargetError,
-    load_inventory,
-    parse_assignments,
-    ssh_options,
-)
+from commandline.targets import Address, TargetError, load_inventory, parse_assignments, ssh_options
 
 
 @pytest.mark.parametrize(

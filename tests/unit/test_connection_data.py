@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from toolkit.display import Display
-from toolkit.options import ERRORS
-from toolkit.session import Options, Session
-from toolkit.settings.errors import SettingsError
-from toolkit.settings.layers import connector_value
-from toolkit.settings.sources import missing_key
+from commandline.options import ERRORS
+from commandline.run.session import Options, Session
+from commandline.screen.display import Display
+from toolkit.settings.sources.errors import SettingsError
+from toolkit.settings.sources.layers import connector_value
+from toolkit.settings.sources.resolve import missing_key
 
 WRONG = {
     "ssh_port: abc": "ssh_port: given text ({}); accepted: a whole number",

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.engine import Engine
+from lab.engine import Engine
 from toolkit import dotenv
 
 USERS_FILE = """\

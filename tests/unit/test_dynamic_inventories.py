@@ -8,10 +8,10 @@ import pytest
 from pyinfra.api.state import State
 from pyinfra.context import ctx_state
 
+from commandline.targets import TargetError, load_inventory
 from toolkit.settings import SettingsError
-from toolkit.settings.inventory import load_yaml_inventory
-from toolkit.settings.sources import validate_inventory
-from toolkit.targets import TargetError, load_inventory
+from toolkit.settings.sources.resolve import validate_inventory
+from toolkit.settings.sources.yaml_inventory import load_yaml_inventory
 
 SOURCE = """
 def production():

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from pyinfra.api.exceptions import PyinfraError
 
+from commandline.results import HostResult, OperationResult, RunResult
+from commandline.run import last_seen
+from commandline.screen.display import Display
 from operations import activation
 from operations.activation import Running
-from toolkit import last_seen
-from toolkit.display import Display
-from toolkit.results import HostResult, OperationResult, RunResult
 from toolkit.terminal import Screen
 
 RAN = OperationResult("Images | Build", 1.0, True)

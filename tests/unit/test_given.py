@@ -12,13 +12,14 @@ from typing import Any
 
 import pytest
 
-from operations.preflight import PreflightError, Problem
-from toolkit import cli, verbs
-from toolkit.given import Given
-from toolkit.planning import Planning
-from toolkit.reports import Report
-from toolkit.results import HostResult, RunResult
-from toolkit.session import Options
+from commandline import main
+from commandline.results import HostResult, RunResult
+from commandline.run.planning import Planning
+from commandline.run.session import Options
+from commandline.screen.given import Given
+from commandline.screen.reports import Report
+from commandline.verbs import commands
+from operations.base.preflight import PreflightError, Problem
 from toolkit.settings import Settings
 from toolkit.terminal import Screen
 
@@ -83,13 +84,13 @@ def test_up_repeats_what_decides_its_run(monkeypatch: pytest.MonkeyPatch) -> Non
         given.append(arguments[2])
         raise Stop
 
-    monkeypatch.setattr(cli, "Report", report)
+    monkeypatch.setattr(main, "Report", report)
     with pytest.raises(Stop):
-        cli.cli.main(["up", *words], standalone_mode=False)
+        main.cli.main(["up", *words], standalone_mode=False)
     printed = shlex.split(given[0].command("up"))
     assert printed[:2] == ["./claw", "up"]
     with pytest.raises(Stop):
-        cli.cli.main(printed[1:], standalone_mode=False)
+        main.cli.main(printed[1:], standalone_mode=False)
     assert given[0] == given[1]
     assert {"--dry", "--diff", "5", "0", "50%"} <= set(printed)
 
@@ -123,9 +124,9 @@ def test_a_problem_before_the_run_names_the_whole_command() -> None:
 def test_a_host_without_a_deployment_names_the_command_that_makes_one() -> None:
     up = Given("f.yml", ("name=x",)).for_host("up", "a")
     for command in (
-        verbs.cli_command(Settings(), ("devices", "list"), False, up),
-        verbs.onboard_command(Settings(), (), up),
-        verbs.log_command(Settings(), False, 5, up),
+        commands.cli_command(Settings(), ("devices", "list"), False, up),
+        commands.onboard_command(Settings(), (), up),
+        commands.log_command(Settings(), False, 5, up),
     ):
         assert "./claw up f.yml --limit a --set name=x makes it" in command
 

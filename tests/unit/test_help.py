@@ -13,9 +13,9 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from toolkit import about
-from toolkit.cli import cli, split
-from toolkit.command_group import INSTEAD
+from commandline import about
+from commandline.command_group import INSTEAD
+from commandline.main import cli, split
 
 ROOT = Path(__file__).resolve().parents[2]
 

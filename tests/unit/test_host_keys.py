@@ -10,9 +10,9 @@ from paramiko import ECDSAKey, HostKeys, RSAKey
 from paramiko.hostkeys import HostKeyEntry
 from pyinfra.api.inventory import Inventory
 
-from toolkit import host_keys
-from toolkit.given import Given
-from toolkit.host_keys import Keys
+from commandline import host_keys
+from commandline.host_keys import Keys
+from commandline.screen.given import Given
 
 EC, OTHER_EC, RSA = ECDSAKey.generate(), ECDSAKey.generate(), RSAKey.generate(2048)
 

@@ -18,8 +18,8 @@ import pytest
 import yaml
 from jinja2 import meta
 
-from operations import templates
-from operations.quoting import UnsafeValueError, language
+from operations.base import templates
+from operations.base.quoting import UnsafeValueError, language
 from tests.unit.hostile import Variables, conditions, parsed, reading
 
 ALL = [str(path.relative_to(templates.DIRECTORY)) for path in templates.DIRECTORY.rglob("*.j2")]

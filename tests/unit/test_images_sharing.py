@@ -10,10 +10,10 @@ import tarfile
 import gevent
 import pytest
 
-from operations.images import sharing, spool
-from operations.images.channel import ChannelError
-from operations.images.sharing import Group, SharingError, Want, grouped
-from operations.images.spool import Part, Splitter
+from operations.images.sharing import groups, pieces
+from operations.images.sharing.groups import Group, SharingError, Want, grouped
+from operations.images.sharing.pieces import Part, Splitter
+from operations.images.sharing.pipe import ChannelError
 
 
 def want(host: str, *accepted: str, has: str | None = None, arch: str = "x86_64") -> Want:
@@ -92,11 +92,11 @@ def test_after_a_failed_builder_another_one_builds_and_then_nobody() -> None:
     shared.fails("b")
     with pytest.raises(SharingError, match="could not be built on a and b"):
         shared.next("c", yes, yes)
-    assert sharing.BUILDERS == 2
+    assert groups.BUILDERS == 2
 
 
 def test_a_builder_that_was_lost_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sharing, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(groups, "LOOK_SECONDS", 0.01)
     shared, lost = group("a", "b"), set[str]()
     assert shared.next("a", yes, yes) == "a"
     waiting = gevent.spawn(shared.next, "b", lambda host: host not in lost, yes)
@@ -126,7 +126,7 @@ def test_a_host_that_cannot_give_it_is_not_asked_again() -> None:
     ],
 )
 def test_only_layers_that_are_lacking_are_sent(there: list[list[str]], sent: list[int]) -> None:
-    assert spool.missing(["a", "b", "c"], there) == sent
+    assert pieces.missing(["a", "b", "c"], there) == sent
 
 
 def arrived(content: bytes) -> Part:
@@ -138,7 +138,7 @@ def arrived(content: bytes) -> Part:
 
 def test_an_archive_holds_the_layers_that_are_sent_and_names_them_all() -> None:
     content = b"layer" * 1000
-    stream = spool.archive("sha256:1d", b"{}", ["sha256:aa", "sha256:bb"], {1: arrived(content)})
+    stream = pieces.archive("sha256:1d", b"{}", ["sha256:aa", "sha256:bb"], {1: arrived(content)})
     with tarfile.open(fileobj=io.BytesIO(gzip.decompress(b"".join(stream)))) as tar:
         names = tar.getnames()
         (manifest,) = json.load(tar.extractfile("manifest.json") or io.BytesIO())
@@ -205,7 +205,7 @@ def test_a_length_that_no_layer_has_and_a_disk_without_room_are_refused(
 ) -> None:
     with pytest.raises(ChannelError, match="is said to have"):
         part_of(10**15)
-    monkeypatch.setattr(spool, "SPARE_BYTES", 1 << 60)
+    monkeypatch.setattr(pieces, "SPARE_BYTES", 1 << 60)
     with pytest.raises(ChannelError, match="no room"):
         Splitter([part_of(5)]).feed(gzip.compress(b"12345"))
 

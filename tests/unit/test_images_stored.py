@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from operations.images import stored
-from operations.images.sharing import Group, Want, grouped
-from operations.images.stored import Finder, Stored
-from toolkit import lock, oci
+from operations.images.sharing import lookup
+from operations.images.sharing.groups import Group, Want, grouped
+from operations.images.sharing.lookup import Finder, Stored
+from toolkit import lockfile, oci
 from toolkit.settings import Settings
 
 DIGEST, OTHER = "sha256:" + "1" * 64, "sha256:" + "2" * 64
@@ -19,8 +19,8 @@ ADDRESS = "registry.example.org/claw"
 
 @pytest.fixture(autouse=True)
 def own_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    path = tmp_path / lock.NAME
-    monkeypatch.setattr(lock, "location", lambda: path)
+    path = tmp_path / lockfile.NAME
+    monkeypatch.setattr(lockfile, "location", lambda: path)
     return path
 
 
@@ -49,7 +49,7 @@ def test_the_digest_of_the_lock_is_taken_without_asking(
     own_lock: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls = asked(monkeypatch, OTHER)
-    lock.record(images={f"{ADDRESS}/openclaw:x-x86_64": DIGEST}, path=own_lock)
+    lockfile.record(images={f"{ADDRESS}/openclaw:x-x86_64": DIGEST}, path=own_lock)
     found = find(Finder())
     assert found and found.digest == DIGEST and found.repository == f"{ADDRESS}/openclaw"
     assert calls == []
@@ -100,9 +100,9 @@ def test_only_loopback_and_what_the_engine_may_is_asked_without_tls(
 )
 def test_why_a_registry_refused_names_what_to_change(said: str, named: str) -> None:
     wanted = settings(username="claw", password={"env": "P"})
-    assert named in stored.reason(wanted, said)
+    assert named in lookup.reason(wanted, said)
     if "unauthorized" in said:
-        assert stored.reason(settings(), said).startswith("it wants a login")
+        assert lookup.reason(settings(), said).startswith("it wants a login")
 
 
 def want(host: str, registry: str) -> Want:

@@ -9,8 +9,8 @@ import pytest
 from pyinfra.api.host import Host
 from rich.console import Console
 
-from toolkit.inventory_view import connection, document, given, tree
-from toolkit.settings.inventory import load_yaml_inventory
+from commandline.verbs.inventory import connection, document, given, tree
+from toolkit.settings.sources.yaml_inventory import load_yaml_inventory
 
 FLEET = """
 all: {ssh_user: deploy, ssh_password: canary}

@@ -8,8 +8,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from tests.lab import engine, fleet
-from tests.lab import hosts as lab
+from lab import engine, fleet
+from lab import hosts as lab
 
 
 @pytest.fixture

@@ -6,9 +6,8 @@ import pytest
 from gevent.subprocess import PIPE, Popen
 from pyinfra.connectors import ssh, util
 
-from operations import output
-from operations.output import OutputError, read_output_buffers
-from toolkit import fast_pyinfra
+from toolkit import output, pyinfra_internals
+from toolkit.output import OutputError, read_output_buffers
 
 
 def read(command: str, timeout: float | None = 60) -> list[tuple[str, str]]:
@@ -51,7 +50,7 @@ def test_a_log_that_is_followed_may_be_silent_and_long(monkeypatch: pytest.Monke
 
 
 def test_pyinfra_reads_so_and_a_name_that_is_gone_is_noticed() -> None:
-    fast_pyinfra.install()
+    pyinfra_internals.install()
     assert ssh.read_output_buffers is util.read_output_buffers is read_output_buffers
     with pytest.raises(AttributeError):
-        fast_pyinfra.replace(util, no_such_name=None)
+        pyinfra_internals.replace(util, no_such_name=None)

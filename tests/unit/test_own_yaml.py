@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from toolkit import lock, own_yaml
-from toolkit.lock import LockError
-from toolkit.settings.errors import SettingsError
-from toolkit.settings.inventory import load_yaml_inventory
+from toolkit import lockfile, own_files
+from toolkit.lockfile import LockError
+from toolkit.settings.sources.errors import SettingsError
+from toolkit.settings.sources.yaml_inventory import load_yaml_inventory
 
 LAUGHS = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 12)
@@ -28,7 +28,7 @@ REFUSED = {
         "hosts:\n  a: {gateway: {port: " + "9" * 5000 + "}}",
         "line 2: a number of 5000 digits",
     ),
-    "a large file": ("#" * (own_yaml.MOST_BYTES + 1), "more than 16 MiB"),
+    "a large file": ("#" * (own_files.MOST_BYTES + 1), "more than 16 MiB"),
 }
 
 
@@ -50,7 +50,7 @@ def test_locks(case: str, tmp_path: Path) -> None:
     path = tmp_path / "openclaw.lock.yml"
     path.write_text(text)
     with pytest.raises(LockError) as refused:
-        lock.read(path)
+        lockfile.read(path)
     assert message in str(refused.value)
 
 
@@ -58,15 +58,15 @@ def test_a_lock_that_is_no_yaml_and_no_text(tmp_path: Path) -> None:
     path = tmp_path / "openclaw.lock.yml"
     path.write_text("images:\n\t- x\n")
     with pytest.raises(LockError, match=r"openclaw\.lock\.yml line 2: ") as refused:
-        lock.read(path)
+        lockfile.read(path)
     assert len(str(refused.value).splitlines()) == 1
     path.write_bytes(b"\xff\xfe")
     with pytest.raises(LockError, match="not text in UTF-8"):
-        lock.read(path)
+        lockfile.read(path)
 
 
 def test_what_hosts_share_is_no_bomb(tmp_path: Path) -> None:
     shared = "x-common: &common\n" + "".join(f"  k{n}: {n}\n" for n in range(50))
     hosts = "".join(f"  h{n}: {{<<: *common}}\n" for n in range(2000))
-    own_yaml.bounded(f"{shared}hosts:\n{hosts}")
-    own_yaml.bounded("a: " + "[" * 90 + "]" * 90)
+    own_files.bounded(f"{shared}hosts:\n{hosts}")
+    own_files.bounded("a: " + "[" * 90 + "]" * 90)

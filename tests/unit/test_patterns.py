@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 from pyinfra.api.exceptions import PyinfraError
 
-from operations.images import channel, registry, scripts, store, stored
-from operations.images.sharing import Group
+from operations.images import scripts
+from operations.images.sharing import lookup, pipe, registry, stream
+from operations.images.sharing.groups import Group
+from operations.images.sharing.stream import Store
 from operations.images.state import Images
-from operations.images.store import Store
-from toolkit import lock, oci, patterns
-from toolkit.lock import LockError
+from toolkit import lockfile, oci, patterns
+from toolkit.lockfile import LockError
 from toolkit.patterns import MismatchError
 from toolkit.settings import Settings
 
@@ -45,18 +46,18 @@ def test_a_path_is_absolute_and_leads_nowhere_else(path: str) -> None:
 
 @pytest.fixture
 def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    path = tmp_path / lock.NAME
-    monkeypatch.setattr(lock, "location", lambda: path)
+    path = tmp_path / lockfile.NAME
+    monkeypatch.setattr(lockfile, "location", lambda: path)
     return path
 
 
 def entries(version: str = "1.2.3", **more: Any) -> dict[str, Any]:
-    known = lock.read().releases["2026.9.6"].model_dump()
+    known = lockfile.read().releases["2026.9.6"].model_dump()
     return {
         "releases": {version: known | more},
         "images": {"registry.example/a:1": DIGEST},
         "repositories": {"https://git.example/a.git#main": COMMIT},
-        "tools": {"mine": lock.read().tools["pnpm"].model_dump()},
+        "tools": {"mine": lockfile.read().tools["pnpm"].model_dump()},
     }
 
 
@@ -84,32 +85,32 @@ BAD: list[Callable[[dict[str, Any]], Any]] = [
 def test_no_field_of_the_lock_is_believed(own: Path, spoil: Callable[[Any], Any]) -> None:
     good = entries()
     own.write_text(json.dumps(good))
-    assert lock.read().images == good["images"]
+    assert lockfile.read().images == good["images"]
     own.unlink()
     spoil(good)
-    for write in (lock.add, lock.record):
+    for write in (lockfile.add, lockfile.record):
         with pytest.raises(LockError) as error:
             write(**good)
         assert "\x1b" not in str(error.value)
         assert not own.exists()
     own.write_text(json.dumps(good))
     with pytest.raises(LockError) as error:
-        lock.read()
+        lockfile.read()
     assert "\x1b" not in str(error.value)
 
 
 def test_a_hosts_word_adds_to_the_lock_and_replaces_nothing(own: Path) -> None:
-    lock.record(images={"a:1": DIGEST}, repositories={"/srv/a#main": COMMIT})
-    shipped = next(iter(lock.read().releases.items()))
+    lockfile.record(images={"a:1": DIGEST}, repositories={"/srv/a#main": COMMIT})
+    shipped = next(iter(lockfile.read().releases.items()))
     another = shipped[1].model_copy(update={"resolved": "2020-01-01T00:00:00Z"})
     scripts.record(images={"a:1": OTHER, "b:1": OTHER}, repositories={"/srv/a#main": "5" * 40})
     scripts.record(releases={shipped[0]: another})
-    found = lock.read()
+    found = lockfile.read()
     assert found.images == {"a:1": DIGEST, "b:1": OTHER}
     assert found.repositories == {"/srv/a#main": COMMIT}
     assert found.releases[shipped[0]] == shipped[1]
-    lock.record(images={"a:1": OTHER})  # the operator's word
-    assert lock.read().images["a:1"] == OTHER
+    lockfile.record(images={"a:1": OTHER})  # the operator's word
+    assert lockfile.read().images["a:1"] == OTHER
 
 
 # A host's engine
@@ -153,9 +154,9 @@ def group(**more: Any) -> Any:
 
 
 def answering(said: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(channel, "answer", lambda *_: said)
+    monkeypatch.setattr(pipe, "answer", lambda *_: said)
     monkeypatch.setattr(scripts, "render", lambda *_, **__: "")
-    for module in (store, registry):
+    for module in (stream, registry):
         monkeypatch.setattr(module, "settings_for", lambda _: Settings())
 
 
@@ -173,16 +174,16 @@ def answering(said: str, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_giver_gives_the_wanted_image_or_none(said: str, monkeypatch: pytest.MonkeyPatch) -> None:
     answering(said, monkeypatch)
     wanted, giver = group()
-    with pytest.raises(channel.ChannelError):
-        store.described(wanted, giver, {})
+    with pytest.raises(pipe.ChannelError):
+        stream.described(wanted, giver, {})
     assert wanted.store is None
 
 
 def test_a_receiver_that_says_no_layers_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     for said in ("[1]\n", "[{]\n", '["a"]\n'):
         answering(said, monkeypatch)
-        with pytest.raises(channel.ChannelError):
-            store.lacking(SimpleNamespace(), Store(DIGEST, INPUTS, [DIGEST]), Settings())  # type: ignore[arg-type]
+        with pytest.raises(pipe.ChannelError):
+            stream.lacking(SimpleNamespace(), Store(DIGEST, INPUTS, [DIGEST]), Settings())  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -209,9 +210,9 @@ def test_what_was_pushed_is_the_wanted_image(
 def test_a_pushed_image_replaces_only_what_the_registry_has_lost(
     says: str | None, kept: str, own: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    name, version = "registry.example/openclaw", stored.version(INPUTS, "x86_64")
+    name, version = "registry.example/openclaw", lookup.version(INPUTS, "x86_64")
     monkeypatch.setattr(oci, "digest", lambda *_: says)
-    lock.record(images={f"{name}:{version}": DIGEST})
+    lockfile.record(images={f"{name}:{version}": DIGEST})
     answering(f"stored {OTHER} {INPUTS} {DIGEST}", monkeypatch)
     wanted, giver = group(registry="registry.example")
     if says is None:
@@ -219,4 +220,4 @@ def test_a_pushed_image_replaces_only_what_the_registry_has_lost(
     else:
         with pytest.raises(PyinfraError):
             registry._push(wanted, giver)
-    assert lock.read().images == {f"{name}:{version}": kept}
+    assert lockfile.read().images == {f"{name}:{version}": kept}

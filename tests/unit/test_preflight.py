@@ -8,9 +8,12 @@ from typing import Any
 import pytest
 from pyinfra.context import ctx_host
 
-from operations import conflicts, preflight, system
-from operations.engine import checks, state
-from operations.preflight import Problem
+from operations import system
+from operations.base import preflight
+from operations.base.preflight import Problem
+from operations.engine import preflight as checks
+from operations.engine import state
+from operations.gateway import conflicts
 from tests.operations.hosts import FakeHost
 from toolkit.settings import Settings
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from toolkit import lock, releases
-from toolkit.lock import Lock, LockError
+from toolkit import lockfile, releases
+from toolkit.lockfile import Lock, LockError
 from toolkit.releases import ReleaseError
 from toolkit.settings import Settings
 
@@ -53,7 +53,9 @@ def npm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
 
 def test_the_default_release_needs_no_network() -> None:
-    release = lock.read(Path("/nonexistent/openclaw.lock.yml")).releases[Settings().gateway.version]
+    release = lockfile.read(Path("/nonexistent/openclaw.lock.yml")).releases[
+        Settings().gateway.version
+    ]
     assert release.node.version.startswith("24.") and release.engines
 
 
@@ -86,7 +88,7 @@ def test_the_newest_tools_are_those_of_both_architectures(npm: Any) -> None:
 
 
 def test_the_tools_of_the_sandbox_images_need_no_network() -> None:
-    known = lock.read(Path("/nonexistent/openclaw.lock.yml")).tools
+    known = lockfile.read(Path("/nonexistent/openclaw.lock.yml")).tools
     assert set(known) == set(releases.TOOLS)
 
 
@@ -120,15 +122,15 @@ def test_without_npm_the_error_says_what_to_do(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_entries_are_added_and_the_others_stay(tmp_path: Path) -> None:
-    path = tmp_path / lock.NAME
-    release = lock.read(path).releases["2026.9.6"]
-    lock.record(images={"example/a:1": f"sha256:{'1' * 64}"}, path=path)
-    lock.record(repositories={"file:///r#main": "c0ffee" + "0" * 34}, path=path)
-    lock.record(
+    path = tmp_path / lockfile.NAME
+    release = lockfile.read(path).releases["2026.9.6"]
+    lockfile.record(images={"example/a:1": f"sha256:{'1' * 64}"}, path=path)
+    lockfile.record(repositories={"file:///r#main": "c0ffee" + "0" * 34}, path=path)
+    lockfile.record(
         images={"example/b:1": f"sha256:{'2' * 64}"}, releases={"2026.8.1": release}, path=path
     )
 
-    found = lock.read(path)
+    found = lockfile.read(path)
 
     assert found.images == {
         "example/a:1": f"sha256:{'1' * 64}",
@@ -136,30 +138,30 @@ def test_entries_are_added_and_the_others_stay(tmp_path: Path) -> None:
     }
     assert found.repositories == {"file:///r#main": "c0ffee" + "0" * 34}
     assert found.releases == {"2026.9.6": release, "2026.8.1": release}
-    assert [entry.name for entry in tmp_path.iterdir()] == [lock.NAME]
+    assert [entry.name for entry in tmp_path.iterdir()] == [lockfile.NAME]
     assert path.stat().st_mode & 0o777 == 0o644
 
 
 def test_the_inventory_s_lock_wins_over_the_shipped_one(tmp_path: Path) -> None:
-    path = tmp_path / lock.NAME
-    shipped = lock.read(path).releases["2026.9.6"]
+    path = tmp_path / lockfile.NAME
+    shipped = lockfile.read(path).releases["2026.9.6"]
     own = shipped.model_copy(update={"resolved": "2027-01-01T00:00:00Z"})
-    lock.record(releases={"2026.9.6": own}, path=path)
-    assert lock.read(path).releases["2026.9.6"] == own
+    lockfile.record(releases={"2026.9.6": own}, path=path)
+    assert lockfile.read(path).releases["2026.9.6"] == own
 
 
 @pytest.mark.parametrize("text", ["releases: [", "images: 5", "nonsense: {}", "releases: {x: {}}"])
 def test_a_broken_lock_is_named(tmp_path: Path, text: str) -> None:
-    path = tmp_path / lock.NAME
+    path = tmp_path / lockfile.NAME
     path.write_text(text)
     with pytest.raises(LockError, match=str(path)):
-        lock.read(path)
+        lockfile.read(path)
 
 
 def test_a_lock_that_cannot_be_written_is_named() -> None:
     path = Path("/proc/openclaw.lock.yml")
     with pytest.raises(LockError, match=r"/proc/openclaw\.lock\.yml: cannot be written"):
-        lock.record(images={"a": "b"}, path=path)
+        lockfile.record(images={"a": "b"}, path=path)
 
 
 def test_the_lock_lies_beside_the_inventory(
@@ -172,13 +174,13 @@ def test_the_lock_lies_beside_the_inventory(
         ["pyinfra", "-y", str(inventory), "deploy.py"],
     ):
         monkeypatch.setattr(sys, "argv", arguments)
-        assert lock.location() == tmp_path / lock.NAME
+        assert lockfile.location() == tmp_path / lockfile.NAME
     monkeypatch.setattr(sys, "argv", ["claw", "up", "root@203.0.113.7"])
-    assert lock.location() == lock.ROOT / "inventories" / lock.NAME
+    assert lockfile.location() == lockfile.ROOT / "inventories" / lockfile.NAME
 
 
 def test_the_shipped_lock_holds_no_addresses() -> None:
-    assert "://" not in lock.SHIPPED.read_text()
+    assert "://" not in lockfile.SHIPPED.read_text()
     assert Lock() == Lock.model_validate({})
 
 
@@ -188,8 +190,8 @@ def test_a_link_in_the_place_of_the_guard_is_not_followed(tmp_path: Path) -> Non
     precious.write_text("mine")
     (tmp_path / ".openclaw.lock.yml").symlink_to(precious)
     with pytest.raises(LockError, match="cannot be written"):
-        lock.record(images={"example/a:1": "sha256:" + "1" * 64}, path=path)
+        lockfile.record(images={"example/a:1": "sha256:" + "1" * 64}, path=path)
     assert precious.read_text() == "mine"
     guard = tmp_path / "guard"
-    os.close(lock._for_us_alone(str(guard), os.O_WRONLY | os.O_CREAT))
+    os.close(lockfile._for_us_alone(str(guard), os.O_WRONLY | os.O_CREAT))
     assert guard.stat().st_mode & 0o077 == 0

@@ -11,12 +11,12 @@ import pytest
 from pyinfra.api import State
 from pyinfra.context import ctx_state
 
-from toolkit import audit, history
-from toolkit.hooks import Event
-from toolkit.results import HostResult, OperationResult, RunResult
-from toolkit.rollout import Rollout, RolloutError, rollout_for
+from commandline.results import HostResult, OperationResult, RunResult
+from commandline.run import audit, history
+from commandline.run.hooks import Event
+from commandline.targets import TargetError, choose, load_inventory
 from toolkit.settings import SettingsError
-from toolkit.targets import TargetError, choose, load_inventory
+from toolkit.settings.rollout import Rollout, RolloutError, rollout_for
 
 CHANGED = OperationResult("Engine | Install", 2.0, True)
 BROKEN = OperationResult("Images | Build", 1.0, False, failed=True)

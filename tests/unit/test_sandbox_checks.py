@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 
-from toolkit.settings import Settings, checks
+from toolkit.settings import Settings
+from toolkit.settings.contradictions import general
 
 
 def problems(sandbox: dict[str, Any], **others: Any) -> list[str]:
     given = Settings.model_construct(**_parsed(sandbox, others))
-    return [f"{found.keys[0]}: {found.message}" for found in checks.problems(given)]
+    return [f"{found.keys[0]}: {found.message}" for found in general.problems(given)]
 
 
 def _parsed(sandbox: dict[str, Any], others: dict[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from operations.sandbox import deployed, doctor, knobs, proof, turn
+from operations.sandbox import comparison, deployed, doctor
+from operations.sandbox.proof import proof, scripted_gateway
 from toolkit.settings import Settings
 
 EVIL = "x' 2>/dev/null; touch X; echo '\x1b]52;c;eA==\x07"
@@ -102,13 +103,13 @@ def test_what_has_another_form_is_named_and_not_used(given: dict[str, Any]) -> N
     assert found.wrong
     assert not any(EVIL in one or "\x1b" in one or "\n" in one for one in found.wrong)
     assert EVIL not in json.dumps(found.configuration)
-    configuration = turn.configuration(found.configuration, settings)
-    plan = turn.plan(configuration, settings, "nonce")
+    configuration = scripted_gateway.configuration(found.configuration, settings)
+    plan = scripted_gateway.plan(configuration, settings, "nonce")
     for one in plan["turns"]:
-        sandbox = knobs.policy(configuration, one["agent"])
-        assert all("touch" not in image for image in turn.images(sandbox))
+        sandbox = comparison.policy(configuration, one["agent"])
+        assert all("touch" not in image for image in scripted_gateway.images(sandbox))
         assert not any("shadow" in path for path in proof.profile_paths(settings, sandbox))
-        knobs.compare(sandbox, {}, knobs.Surroundings(), browser=True)
+        comparison.compare(sandbox, {}, comparison.Surroundings(), browser=True)
     doctor.workspaces(settings, found.configuration)
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from operations.images.sandbox.contexts import CONTRACT
 from operations.sandbox import doctor, running
-from operations.sandbox.images.contexts import CONTRACT
 from toolkit.settings import Settings
 
 SETTINGS = Settings.model_validate({"name": "mine", "sandbox": {"enabled": True}})

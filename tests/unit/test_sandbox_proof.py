@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from operations.check import Check
-from operations.sandbox import inside, knobs, proof, turn
+from operations.base.check import Check
+from operations.sandbox import comparison
+from operations.sandbox.proof import inside, proof, scripted_gateway
 from toolkit.settings import Settings
 
 SETTINGS = Settings.model_validate({"name": "mine", "sandbox": {"enabled": True}})
@@ -80,7 +81,7 @@ CONTAINER: dict[str, Any] = {
         {"Source": "/var/lib/mine/proof-x/config/w", "Destination": "/workspace", "RW": True}
     ],
 }
-AROUND = knobs.Surroundings(
+AROUND = comparison.Surroundings(
     images={"mine-sandbox:bookworm-slim": "sha256:1111"},
     profiles={PROFILE: '{\n "defaultAction": "SCMP_ACT_ERRNO"\n}'},
     sockets=frozenset({"/run/docker.sock"}),
@@ -88,8 +89,8 @@ AROUND = knobs.Surroundings(
 )
 
 
-def wrong(container: dict[str, Any], around: knobs.Surroundings = AROUND) -> dict[str, str]:
-    found = knobs.compare(SANDBOX, container, around)
+def wrong(container: dict[str, Any], around: comparison.Surroundings = AROUND) -> dict[str, str]:
+    found = comparison.compare(SANDBOX, container, around)
     return {knob.name: knob.found for knob in found if not knob.right}
 
 
@@ -145,26 +146,26 @@ def test_what_is_outside_the_host_configuration_is_seen():
 
 
 def test_an_agents_own_keys_are_laid_over_the_common_ones():
-    family = knobs.policy(DEPLOYED, "family")
+    family = comparison.policy(DEPLOYED, "family")
     assert family["workspaceAccess"] == "ro"
     assert family["docker"]["pidsLimit"] == 64
     assert family["docker"]["memory"] == "1g"
     listed = {"agents": {"defaults": {}, "list": [{"id": "a", "sandbox": {"mode": "all"}}]}}
-    assert knobs.policy(listed, "a") == {"mode": "all"}
+    assert comparison.policy(listed, "a") == {"mode": "all"}
     shared = copy.deepcopy(DEPLOYED)
     shared["agents"]["defaults"]["sandbox"]["scope"] = "shared"
-    assert knobs.policy(shared, "family")["docker"]["pidsLimit"] == 256
+    assert comparison.policy(shared, "family")["docker"]["pidsLimit"] == 256
 
 
 @pytest.mark.parametrize(
     ("value", "expected"), [("1g", 1 << 30), ("512m", 512 << 20), (1024, 1024), (None, None)]
 )
 def test_sizes_are_dockers(value: object, expected: int | None):
-    assert knobs.size(value) == expected
+    assert comparison.size(value) == expected
 
 
 def test_the_proof_takes_the_policy_over_and_nothing_else():
-    made = turn.configuration(DEPLOYED, SETTINGS)
+    made = scripted_gateway.configuration(DEPLOYED, SETTINGS)
     assert "canary" not in json.dumps(made)
     assert "channels" not in made
     docker = made["agents"]["defaults"]["sandbox"]["docker"]
@@ -179,7 +180,10 @@ def test_the_proof_takes_the_policy_over_and_nothing_else():
 
 
 def test_the_default_agent_and_those_with_a_sandbox_of_their_own_take_a_turn():
-    assert turn.agents(turn.configuration(DEPLOYED, SETTINGS)) == ["main", "family"]
+    assert scripted_gateway.agents(scripted_gateway.configuration(DEPLOYED, SETTINGS)) == [
+        "main",
+        "family",
+    ]
 
 
 def test_the_proofs_gateway_is_as_closed_as_the_deployed_one():
@@ -197,8 +201,10 @@ def test_the_proofs_gateway_is_as_closed_as_the_deployed_one():
         ],
         "Binds": ["/srv/photos:/home/node/photos:ro"],
     }
-    plan = turn.plan(turn.configuration(DEPLOYED, SETTINGS), SETTINGS, "n")
-    body = turn.container(there, "sha256:9", {"HOME": "/home/node"}, "/proof", plan, "58007:58007")
+    plan = scripted_gateway.plan(scripted_gateway.configuration(DEPLOYED, SETTINGS), SETTINGS, "n")
+    body = scripted_gateway.container(
+        there, "sha256:9", {"HOME": "/home/node"}, "/proof", plan, "58007:58007"
+    )
     made = body["HostConfig"]
     assert body["User"] == "58007:58007"
     assert made["Tmpfs"]["/home/node/.cache"].startswith("uid=58007,gid=58007,")
@@ -311,8 +317,8 @@ def answers(**changed: str) -> dict[str, str]:
 
 
 def results(found: dict[str, str]) -> list[Check]:
-    configuration = turn.configuration(DEPLOYED, SETTINGS)
-    plan = turn.plan(configuration, SETTINGS, "n1")
+    configuration = scripted_gateway.configuration(DEPLOYED, SETTINGS)
+    plan = scripted_gateway.plan(configuration, SETTINGS, "n1")
     return proof.results(SETTINGS, configuration, plan, "n1", found)
 
 

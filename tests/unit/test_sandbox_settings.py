@@ -8,9 +8,9 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 from pyinfra.api.inventory import Inventory
 
-from toolkit.settings import Settings, presets
-from toolkit.settings import sandbox_types as types
-from toolkit.settings.sources import SettingsError, resolved, validate_inventory
+from toolkit.settings import Settings
+from toolkit.settings.sandbox import presets, types
+from toolkit.settings.sources.resolve import SettingsError, resolved, validate_inventory
 
 
 def sandbox(**values: Any) -> Any:

@@ -6,11 +6,14 @@ from typing import Any
 
 import pytest
 
-from toolkit.settings import Settings, checks
+from toolkit.settings import Settings
+from toolkit.settings.contradictions import general
 
 
 def warnings(sandbox: dict[str, Any]) -> list[str]:
-    return list(checks.warnings(Settings.model_validate({"sandbox": {"enabled": True, **sandbox}})))
+    return list(
+        general.warnings(Settings.model_validate({"sandbox": {"enabled": True, **sandbox}}))
+    )
 
 
 @pytest.mark.parametrize(

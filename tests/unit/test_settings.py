@@ -7,9 +7,10 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 from pyinfra.api.inventory import Inventory
 
-from toolkit.settings import Settings, environment, settings_for
-from toolkit.settings.layers import connector_value
-from toolkit.settings.sources import (
+from toolkit.settings import Settings, settings_for
+from toolkit.settings.sources import environment
+from toolkit.settings.sources.layers import connector_value
+from toolkit.settings.sources.resolve import (
     SettingsError,
     resolved,
     sources_in_use,

@@ -3,7 +3,7 @@
 import pytest
 from pyinfra.api.inventory import Inventory
 
-from toolkit.settings.sources import SettingsError, validate_inventory
+from toolkit.settings.sources.resolve import SettingsError, validate_inventory
 
 LONG_SECRET = "sk-canary-5f2c9b7e"
 

@@ -7,8 +7,8 @@ from pyinfra.api.state import State
 from pyinfra.context import ctx_state
 from pyinfra_cli.inventory import make_inventory
 
-from toolkit.settings.inventory import load_yaml_inventory
-from toolkit.settings.sources import SettingsError, validate_inventory
+from toolkit.settings.sources.resolve import SettingsError, validate_inventory
+from toolkit.settings.sources.yaml_inventory import load_yaml_inventory
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "inventories"
 

@@ -10,12 +10,12 @@ import pytest
 from pyinfra.api.config import Config
 from pyinfra.api.state import State
 
-from operations import snapshot
-from toolkit import turns
+from commandline.run import turns
+from operations.base import snapshot
 from toolkit.settings import SettingsError
-from toolkit.settings.inventory import load_yaml_inventory
-from toolkit.settings.machines import machine
-from toolkit.settings.sources import validate_inventory
+from toolkit.settings.sources.machines import machine
+from toolkit.settings.sources.resolve import validate_inventory
+from toolkit.settings.sources.yaml_inventory import load_yaml_inventory
 
 TWO = """
 hosts:

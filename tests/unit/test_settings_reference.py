@@ -1,8 +1,8 @@
 """The generated reference is complete and current."""
 
 from toolkit.settings import reference
-from toolkit.settings.describe import all_keys
-from toolkit.settings.environment import VARIABLES
+from toolkit.settings.sources.describe import all_keys
+from toolkit.settings.sources.environment import VARIABLES
 
 
 def test_generated_files_are_current():

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-CLAW = f"{sys.executable} -I {ROOT}/toolkit/__main__.py"
+CLAW = f"{sys.executable} -I {ROOT}/commandline/__main__.py"
 FULL = "Error: standard output: No space left on device\n"
 
 

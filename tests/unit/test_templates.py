@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from jinja2 import DictLoader, UndefinedError
 
-from operations import templates
-from operations.quoting import Script, UnfilteredError, UnsafeValueError, joined
+from operations.base import templates
+from operations.base.quoting import Script, UnfilteredError, UnsafeValueError, joined
 
 EVIL = "$(touch X) `touch X` '; touch X; ' \"; touch X; \"\nEND\n& | e % ${HOME} \\"
 

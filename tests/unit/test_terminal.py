@@ -15,26 +15,31 @@ from typing import Any
 
 import pytest
 
-from operations import access_problems, verification
-from operations.check import Check
-from operations.preflight import Problem
+from commandline import asking
+from commandline.results import HostResult, OperationResult, RunResult
+from commandline.run import audit
+from commandline.screen import reports, timeline
+from commandline.screen.display import Display, LogHandler
+from commandline.screen.fleet import HostLine
+from commandline.screen.fleet import table as progress_table
+from commandline.screen.given import Given
+from commandline.screen.live_display import LiveDisplay
+from commandline.screen.outcome import outcome_table
+from commandline.screen.reports import Report
+from commandline.screen.status_table import status_table
+from commandline.verbs import commands, streaming, verify
+from commandline.verbs.commands import Answer
+from commandline.verbs.profiles import Measured
+from commandline.verbs.profiles import table as profiles_table
+from operations import verification
+from operations.base.check import Check
+from operations.base.preflight import Problem
+from operations.engine import access_problems
 from operations.sandbox import running
 from operations.sandbox.running import Sandbox
-from toolkit import audit, commands, health, reports, streaming, terminal, timeline, verbs
-from toolkit.display import Display, LogHandler
-from toolkit.given import Given
-from toolkit.live_display import LiveDisplay
-from toolkit.outcome import outcome_table
-from toolkit.profiles import Measured
-from toolkit.profiles import table as profiles_table
-from toolkit.progress import HostLine
-from toolkit.progress import table as progress_table
-from toolkit.reports import Report
-from toolkit.results import HostResult, OperationResult, RunResult
+from toolkit import terminal
 from toolkit.settings import Settings
-from toolkit.status_table import status_table
 from toolkit.terminal import Guard, Screen, printable
-from toolkit.verbs import Answer
 
 ROOT = Path(__file__).resolve().parents[2]
 MARKUP = "[/red][bold]x[/bold][link=http://a.example]y[/link]:smile:"
@@ -149,8 +154,8 @@ TABLES: dict[str, Any] = {
     "status of several": lambda: status_table(
         {HOSTILE: Answer(STATUS), "b": Answer(error=HOSTILE)}
     ),
-    "checks": lambda: health.table(HOSTILE, CHECKS),
-    "sandboxes": lambda: health.sandbox_table(HOSTILE, [SANDBOX]),
+    "checks": lambda: verify.table(HOSTILE, CHECKS),
+    "sandboxes": lambda: verify.sandbox_table(HOSTILE, [SANDBOX]),
     "outcome": lambda: outcome_table(a_run()),
     "profiles": lambda: profiles_table(HOSTILE, Measured(HOSTILE, {HOSTILE: CONTAINER})),
     "progress": lambda: progress_table({HOSTILE: HostLine(HOSTILE, "✗")}, "", 4000, 20),
@@ -224,23 +229,23 @@ def test_every_verb_prints_answers_and_errors_as_text(monkeypatch: pytest.Monkey
     streams = {name: io.StringIO() for name in ("stdout", "stderr")}
     for name, stream in streams.items():
         monkeypatch.setattr(sys, name, Guard(stream))
-    monkeypatch.setattr(commands, "leave", lambda code: None)
-    monkeypatch.setattr(health, "leave", lambda code: None)
+    monkeypatch.setattr(asking, "leave", lambda code: None)
+    monkeypatch.setattr(verify, "leave", lambda code: None)
     monkeypatch.setattr(streaming, "leave", lambda code: None)
     values = {
-        health.verify: [Check(HOSTILE, "ok", HOSTILE)],
-        health.doctor: [Problem(HOSTILE, HOSTILE)],
-        health.sandboxes: [SANDBOX],
-        commands.status: STATUS,
-        commands.token: HOSTILE,
+        verify.verify: [Check(HOSTILE, "ok", HOSTILE)],
+        verify.doctor: [Problem(HOSTILE, HOSTILE)],
+        verify.sandboxes: [SANDBOX],
+        asking.status: STATUS,
+        asking.token: HOSTILE,
     }
     for verb, value in values.items():
         monkeypatch.setattr(
-            commands,
+            asking,
             "ask",
             lambda *_, value=value, **__: {HOSTILE: Answer(value), "b": Answer(error=HOSTILE)},
         )
-        for as_json in ([], ["--json"]) if verb is not commands.token else ([],):
+        for as_json in ([], ["--json"]) if verb is not asking.token else ([],):
             before = {name: stream.tell() for name, stream in streams.items()}
             verb.main(as_json, standalone_mode=False)
             new = "".join(one.getvalue()[before[name] :] for name, one in streams.items())
@@ -319,8 +324,8 @@ def test_a_command_on_this_machine_is_text_on_a_terminal(monkeypatch: pytest.Mon
     monkeypatch.setattr(stream, "isatty", lambda: True)
     for name in ("stdout", "stderr"):
         monkeypatch.setattr(sys, name, Guard(stream))
-    monkeypatch.setattr(verbs, "as_root", lambda command: command)
-    code = verbs.show(
+    monkeypatch.setattr(commands, "as_root", lambda command: command)
+    code = commands.show(
         SimpleNamespace(),  # type: ignore[arg-type]
         "printf '\\033]52;c;eA==\\007 one\\r\\n'; printf '\\302\\233two' >&2; exit 3",
     )
@@ -337,7 +342,7 @@ def test_whatever_the_process_prints_passes_the_guard(tmp_path: Path):
         f"def hosts():\n    print({given!r})\n    raise ValueError({given!r})\n"
     )
     done = subprocess.run(
-        [sys.executable, "-I", ROOT / "toolkit" / "__main__.py", "settings", "inventory:hosts"],
+        [sys.executable, "-I", ROOT / "commandline" / "__main__.py", "settings", "inventory:hosts"],
         capture_output=True,
         check=False,
         cwd=tmp_path,

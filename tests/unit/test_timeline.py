@@ -11,10 +11,10 @@ import pytest
 from rich.console import Console
 from rich.text import Text
 
-from toolkit.outcome import outcome_table
-from toolkit.progress import HostLine, table
-from toolkit.results import HostResult, Mark, OperationResult, RunResult
-from toolkit.timeline import HUES, STAGES, Colour, colours, render, ticks
+from commandline.results import HostResult, Mark, OperationResult, RunResult
+from commandline.screen.fleet import HostLine, table
+from commandline.screen.outcome import outcome_table
+from commandline.screen.timeline import HUES, STAGES, Colour, colours, render, ticks
 
 ROOT = Path(__file__).resolve().parents[2]
 EVIL = "<script>alert('1')</script>\"&"

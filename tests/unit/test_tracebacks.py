@@ -12,7 +12,8 @@ SCRIPT = """
 import logging, sys, threading
 from gevent import monkey; monkey.patch_all()
 import gevent
-from toolkit import errors, options, terminal
+from commandline import errors, options
+from toolkit import terminal
 errors.take_over()
 terminal.guard()
 class Bad:

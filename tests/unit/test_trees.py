@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from toolkit import lock, npm, releases, trees
-from toolkit.lock import LockError, Release
+from toolkit import lockfile as lock
+from toolkit import npm, releases, trees
+from toolkit.lockfile import LockError, Release
 from toolkit.npm import ReleaseError
 
 VERSION = "2026.10.1"

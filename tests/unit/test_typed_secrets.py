@@ -14,9 +14,10 @@ from typing import Any
 import pytest
 import yaml
 
-from toolkit import reports, typed_secrets
-from toolkit.given import Given
-from toolkit.reports import Report
+from commandline import typed_secrets
+from commandline.screen import reports
+from commandline.screen.given import Given
+from commandline.screen.reports import Report
 from toolkit.settings import Settings
 from toolkit.terminal import Screen
 
@@ -76,7 +77,7 @@ def test_what_is_no_secret_passes(line: str) -> None:
 def test_nothing_is_sent(verb: str) -> None:
     words = [verb, "nobody@host.invalid", "--", "channels", "add", "--token", BOT]
     done = subprocess.run(
-        [sys.executable, "-I", ROOT / "toolkit" / "__main__.py", *words],
+        [sys.executable, "-I", ROOT / "commandline" / "__main__.py", *words],
         capture_output=True,
         text=True,
         check=False,
@@ -94,7 +95,7 @@ def test_a_setting_is_no_exception(key: str) -> None:
         [
             sys.executable,
             "-I",
-            ROOT / "toolkit" / "__main__.py",
+            ROOT / "commandline" / "__main__.py",
             "settings",
             "--set",
             f"{key}=canary",

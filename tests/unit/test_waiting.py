@@ -11,11 +11,12 @@ import pytest
 from pyinfra.api.host import Host
 from pyinfra.context import ctx_host
 
-from operations.waits import waiting
-from toolkit import commands, verbs
-from toolkit.display import Display
-from toolkit.live_display import LiveDisplay
-from toolkit.session import Options, Session
+from commandline import asking
+from commandline.run.session import Options, Session
+from commandline.screen.display import Display
+from commandline.screen.live_display import LiveDisplay
+from commandline.verbs import commands
+from operations.base.waits import waiting
 from toolkit.terminal import Screen
 
 
@@ -37,7 +38,7 @@ def test_the_host_and_its_step_are_named_while_it_is_asked(kind: type[Display]) 
             until(lambda: "an agent's turn" in out.getvalue())
         return "done"
 
-    (answer,) = verbs.ask(session, question, "Verifying").values()
+    (answer,) = commands.ask(session, question, "Verifying").values()
     assert answer.value == "done"
     said = out.getvalue()
     assert "Verifying" in said
@@ -48,7 +49,7 @@ def test_what_answers_at_once_is_not_spoken_of() -> None:
     out = io.StringIO()
     session = Session(Options(), Display(Screen(file=out), announce_after=60))
     session.open()
-    verbs.ask(session, lambda host: "done", "Verifying")
+    commands.ask(session, lambda host: "done", "Verifying")
     assert out.getvalue() == ""
 
 
@@ -62,9 +63,9 @@ def test_only_a_terminal_has_lines_that_move(monkeypatch: Any, verbose: int) -> 
             made.append(display)
             super().__init__(options, display)
 
-    monkeypatch.setattr(commands, "Session", Fake)
+    monkeypatch.setattr(asking, "Session", Fake)
     for there in (True, False):
-        monkeypatch.setattr(commands, "ERRORS", Screen(file=io.StringIO(), force_terminal=there))
-        commands.opened(None, (), (), (), verbose, moving=True)
+        monkeypatch.setattr(asking, "ERRORS", Screen(file=io.StringIO(), force_terminal=there))
+        asking.opened(None, (), (), (), verbose, moving=True)
     assert [isinstance(one, LiveDisplay) for one in made] == [verbose == 0, False]
     assert all(one.announce_after == 2 for one in made)

@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from toolkit.settings.egress import Egress
-from toolkit.settings.sandbox import Sandbox
+from toolkit.settings.sandbox.model import Sandbox
 from toolkit.settings.section import Section
 from toolkit.settings.types import (
     NOT_A_BOOLEAN,

@@ -18,11 +18,13 @@ from pydantic_core import core_schema
 from pyinfra.api.arguments import all_argument_meta
 from pyinfra.connectors.ssh import connector_data_meta
 
-from toolkit.rollout import Rollout
-from toolkit.settings import checks, describe, environment, functions, inventory, paths, presets
-from toolkit.settings.layers import connector_types
+from toolkit.settings.contradictions import general, mounts
 from toolkit.settings.model import Settings
+from toolkit.settings.rollout import Rollout
+from toolkit.settings.sandbox import presets
 from toolkit.settings.section import Section
+from toolkit.settings.sources import describe, environment, function_inventory, yaml_inventory
+from toolkit.settings.sources.layers import connector_types
 
 DOCUMENTATION = Path(__file__).resolve().parents[2] / "docs"
 _JSON_TYPES = {
@@ -73,8 +75,8 @@ def reference() -> str:
         default=_default,
         variables=environment.VARIABLES,
         not_supported=environment.NOT_SUPPORTED,
-        owned=checks.OWNED_CONFIGURATION,
-        targets=paths.TAKEN_TARGETS,
+        owned=general.OWNED_CONFIGURATION,
+        targets=mounts.TAKEN_TARGETS,
         presets={name: presets.text(name) for name in presets.NAMES},
     )
 
@@ -129,7 +131,7 @@ def schema() -> dict[str, Any]:
             "groups": {
                 "type": ["object", "null"],
                 "description": "For some hosts; a host may be in several, the last one wins.",
-                "propertyNames": {"pattern": f"^(?!all$){inventory.GROUP_NAME}$"},
+                "propertyNames": {"pattern": f"^(?!all$){yaml_inventory.GROUP_NAME}$"},
                 "additionalProperties": {"$ref": "#/$defs/Group"},
             },
             "hosts": {
@@ -141,7 +143,7 @@ def schema() -> dict[str, Any]:
             "function": {
                 "type": "string",
                 "description": "A Python function that returns hosts and groups: MODULE:FUNCTION.",
-                "pattern": f"^{functions.SCHEMA}$",
+                "pattern": f"^{function_inventory.SCHEMA}$",
             },
             "rollout": {
                 **_schema_of(Rollout),

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from lab.engine import Engine
 from tests.e2e.conftest import MakeDeployment, brought_up, on_this_machine
 from tests.e2e.harness import Deployment, until
-from tests.lab.engine import Engine
 
 MODEL_PORT = 18990
 SCRIPTED: dict[str, Any] = {

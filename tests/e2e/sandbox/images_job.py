@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from lab import hosts as lab
 from tests.e2e.images_job import Job
-from tests.lab import hosts as lab
 
 DEPLOY = """
-from operations import files, preflight, security
+from operations.base import files, preflight
+from operations.security import stage as security
 from operations.images import gateway
-from operations.sandbox import images
+from operations.images.sandbox import stage as images
 
 settings = preflight.run()
 files.directories(name="Directories", paths=[f"{settings.project_directory}/images"])

@@ -17,9 +17,9 @@ from typing import Any
 
 import pytest
 
+from lab import hosts as lab
 from tests.e2e.harness import until
 from tests.e2e.sandbox.images_job import CLOSED, SandboxJob
-from tests.lab import hosts as lab
 
 pytestmark = [pytest.mark.engine, pytest.mark.long]
 SANDBOX = {"browser": {"enabled": True}}

@@ -6,7 +6,8 @@ import shlex
 
 import pytest
 
-from operations import access, access_problems
+from operations import engine_access
+from operations.engine import access_problems
 from tests.e2e.conftest import MakeDeployment, MakeHost
 from tests.e2e.harness import Deployment, until
 from tests.e2e.sandbox.conftest import live_turn
@@ -96,7 +97,7 @@ def rootless(
         sandbox={"enabled": True, "socket": "rootless"},
     )
     # A lab host's own root is an overlay, on which there is no other.
-    home = access.rootless_home(Settings())
+    home = engine_access.rootless_home(Settings())
     one.sh(
         f"mkdir -p /var/lib/docker/home {home}; "
         f"mountpoint -q {home} || mount --bind /var/lib/docker/home {home}"
@@ -107,7 +108,7 @@ def rootless(
 
 def on_its_engine(one: Deployment, command: str, expect: int | None = 0) -> str:
     """Run a shell command on the host where `docker` is the deployment's own engine."""
-    socket = access.rootless_socket(Settings())
+    socket = engine_access.rootless_socket(Settings())
     return one.sh(f"export DOCKER_HOST=unix://{socket}; {command}", expect)
 
 

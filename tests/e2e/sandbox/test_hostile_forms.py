@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from operations import access
+from operations import engine_access
 from tests.e2e.conftest import MakeDeployment, MakeHost
 from tests.e2e.harness import Deployment, until
 from tests.e2e.test_hostile_agent import NOT_READ, PLANTED, SECONDS, Agent
@@ -20,7 +20,7 @@ from toolkit.settings import Settings
 pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.long]
 
 ENGINE = "openclaw-engine"
-SOCKET = access.rootless_socket(Settings())
+SOCKET = engine_access.rootless_socket(Settings())
 VERBS = (["up", "--dry"], ["up"], ["verify"], ["doctor"], ["status"], ["sandboxes"])
 # Stands in the place of the engine, as its own user, and answers every question so.
 REPLACED = """
@@ -52,7 +52,7 @@ def attacked(
         sandbox={"enabled": True, "socket": request.param},
     )
     # A lab host's own root is an overlay, on which there is no other.
-    home = access.rootless_home(Settings())
+    home = engine_access.rootless_home(Settings())
     one.sh(
         f"mkdir -p /var/lib/docker/home {home}; "
         f"mountpoint -q {home} || mount --bind /var/lib/docker/home {home}"

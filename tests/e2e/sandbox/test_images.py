@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
+from lab import hosts as lab
 from tests.e2e.harness import ROOT, until
 from tests.e2e.images_job import Registry
 from tests.e2e.sandbox.images_job import ALL, CLOSED, SandboxJob
-from tests.lab import hosts as lab
 
 pytestmark = pytest.mark.engine
 BASE = 'index .Config.Labels "openclaw-pyinfra.base"'

@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from operations import templates
-from operations.quoting import Script
+from lab import hosts as lab
+from operations.base import templates
+from operations.base.quoting import Script
 from operations.security import seccomp
 from tests.e2e.harness import Deployment
 from tests.e2e.sandbox.images_job import CLOSED, SandboxJob
-from tests.lab import hosts as lab
 
 pytestmark = pytest.mark.engine
 BUNDLE = "/etc/ssl/certs/ca-certificates.crt"

@@ -1,0 +1,245 @@
+"""Everything that must be true of every host before any host is touched; reads only.
+
+The modules of `operations/` register their checks here. `run` reads one snapshot of each
+host, all hosts at once, and reports every problem of every host together. What this module
+itself looks at is what no snapshot can hold: whether the host answers, whether its login user
+may become root, and its clock.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import gevent
+from gevent.event import AsyncResult
+from gevent.pool import Pool
+from paramiko import SSHException
+from pyinfra import host as current_host
+from pyinfra import logger
+from pyinfra.api.exceptions import PyinfraError
+from pyinfra.api.host import Host
+from pyinfra.api.state import State
+from pyinfra.connectors import util
+from pyinfra.context import ctx_host
+
+from operations.base import answers, snapshot
+from operations.base.answers import printable
+from operations.base.waits import waiting
+from toolkit.settings import Settings, settings_for
+
+CLOCK_TOLERANCE_SECONDS = 300
+HOST_SECONDS = 300
+"""How long looking at one host may take in all; each answer has a limit of its own."""
+# What sudo warns of does not count, if it works.
+_SUDO_PROBE = "said=$(LC_ALL=C sudo -n true 2>&1) && echo allowed || printf '%s\\n' \"$said\""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What keeps a host from being provisioned, and what the user can do about it.
+
+    With `stops=False` it is a warning: shown, and the run goes on.
+    """
+
+    what: str
+    fix: str
+    stops: bool = True
+
+
+class PreflightError(PyinfraError):
+    """The problems of every host; `problems` maps host names to their `Problem`s."""
+
+    def __init__(self, problems: dict[str, list[Problem]]) -> None:
+        self.problems = problems
+        lines = [
+            f"{name}: {problem.what}\n    fix: {problem.fix}"
+            for name, found in problems.items()
+            for problem in found
+        ]
+        super().__init__("preflight failed; no host was touched\n" + "\n".join(lines))
+
+
+Check = Callable[[Settings, dict[str, str]], Iterable[Problem]]
+Ask = Callable[[Settings], str]
+Keep = Callable[[Settings, str, dict[str, str]], object]
+_checks: list[Check] = []
+_apart: list[tuple[Ask, Keep]] = []
+_results: dict[int, AsyncResult] = {}
+_isolated: set[int] = set()
+
+
+def check(function: Check) -> Check:
+    """Register a check: it takes the settings and the snapshot and yields `Problem`s."""
+    _checks.append(function)
+    return function
+
+
+def ask_apart(ask: Ask, keep: Keep) -> None:
+    """Register a question that no snapshot may hold, asked at the same time: a round trip more.
+
+    `ask(settings)` returns what the current host answers; `keep(settings, answer, snapshot)` reads
+    it before the checks.
+    """
+    _apart.append((ask, keep))
+
+
+def isolate(state: State) -> None:
+    """Have `run` raise only for the hosts that have problems, whom the caller then leaves out."""
+    _isolated.add(id(state))
+
+
+def run() -> Settings:
+    """Check every host of the run once; return the settings of the current one.
+
+    Raises:
+        PreflightError: at least one host has a problem (after `isolate`: the current host).
+        SettingsError: the settings of at least one host are wrong.
+    """
+    settings = settings_for(current_host)
+    state: State = current_host.state
+    if id(state) not in _results:
+        result = _results[id(state)] = AsyncResult()
+        try:
+            result.set(_problems_of_all(state))
+        except Exception as error:
+            result.set_exception(error)
+    problems = _results[id(state)].get() or {}
+    if id(state) in _isolated:
+        problems = {name: found for name, found in problems.items() if name == current_host.name}
+    if problems:
+        raise PreflightError(problems)
+    return settings
+
+
+def passed(host: Host) -> bool:
+    """Return whether a host has been checked and has no problem that stops it."""
+    result = _results.get(id(host.state))
+    return result is not None and result.successful() and host.name not in (result.value or {})
+
+
+def _problems_of_all(state: State) -> dict[str, list[Problem]]:
+    hosts = [host for host in state.inventory if state.is_host_in_limit(host)]
+    pool = Pool(max(1, state.config.PARALLEL))
+    greenlets = {host: pool.spawn(_problems_of, state, host) for host in hosts}
+    gevent.joinall(list(greenlets.values()))
+    problems: dict[str, list[Problem]] = {}
+    for host, greenlet in greenlets.items():
+        for problem in greenlet.get():
+            if problem.stops:
+                problems.setdefault(host.name, []).append(problem)
+            else:
+                logger.warning(f"{host.print_prefix}{problem.what} ({problem.fix})")
+    return problems
+
+
+def _problems_of(state: State, host: Host) -> list[Problem]:
+    """Return what is wrong with one host; never raises, for one host must not hide the others."""
+    if not host.connected or host in state.failed_hosts:
+        return [
+            Problem(
+                "the host cannot be reached",
+                "see its line above; check address, port, user and key, or leave it out (--limit)",
+            )
+        ]
+    timer = gevent.Timeout(HOST_SECONDS, TimeoutError())
+    try:
+        with ctx_host.use(host):
+            if problem := root_problem(host):
+                return [problem]
+            with timer, waiting("what it answers"):
+                return _looked_at(host)
+    except TimeoutError:
+        what = f"the host did not answer everything it was asked within {HOST_SECONDS} s"
+        return [Problem(what, "see what it is busy with, or leave it out (--limit)")]
+    except (PyinfraError, OSError, EOFError, SSHException) as error:
+        said = str(error).removeprefix(f"{host.name}: ") or type(error).__name__
+        return [Problem(f"the host cannot be checked: {said}", "check the connection")]
+    except Exception as error:  # an answer that means nothing to whoever reads it
+        what = f"the host's answers cannot be read: {type(error).__name__}: {printable(str(error))}"
+        return [Problem(what, "see what answers there; if nothing is odd, please report this")]
+
+
+def _looked_at(host: Host) -> list[Problem]:
+    settings = settings_for(host)
+    apart = [(gevent.spawn(_ask, host, ask, settings), keep) for ask, keep in _apart]
+    before = time.time()
+    answers = snapshot.read(host)  # if that fails, the others end by themselves, in their own time
+    after = time.time()
+    for asked, keep in apart:
+        said = asked.get()
+        if isinstance(said, Exception):
+            raise said
+        keep(settings, said, answers)
+    found = list(clock_problems(answers, before, after))
+    for function in _checks:
+        found += function(settings, answers)
+    return found
+
+
+def _ask(host: Host, ask: Ask, settings: Settings) -> str | Exception:
+    with ctx_host.use(host):
+        try:
+            return ask(settings)
+        except Exception as error:  # gevent would print it
+            return error
+
+
+def root_problem(host: Host) -> Problem | None:
+    """Return why the login user of `host` cannot act as root; None if it can."""
+    if not snapshot.needs_sudo(host):
+        return None
+    user = getattr(host.data, "ssh_user", None) or "the login user"
+    if getattr(host.data, "_sudo_password", None):
+        return _refused_password(host, user)
+    said = answers.ask(host, _SUDO_PROBE).strip()
+    if said == "allowed":
+        return None
+    fix = "log in as root or as a user with sudo"
+    if "password is required" in said or "authentication is required" in said:
+        if sys.stdin.isatty() and (password := util.getpass(f"{host.print_prefix}sudo password: ")):
+            host.data._sudo_password = password
+            return _refused_password(host, user)
+        what = "root is needed, and sudo wants a password (or the user may not use it)"
+        fix = "set _sudo_password in the inventory, allow sudo without one, or log in as root"
+    elif "not found" in said:
+        what = "root is needed, and sudo is not installed"
+    else:
+        what = f"root is needed, and sudo says: {printable(said)}"
+    return Problem(f"{user}: {what}", fix)
+
+
+def _refused_password(host: Host, user: str) -> Problem | None:
+    try:
+        answers.ask(host, "true", snapshot.privileges(host))
+    except answers.AnswerError as error:
+        what = f"sudo refuses the password, or the user may not use it: {printable(str(error))}"
+        return Problem(f"{user}: {what}", "correct _sudo_password in the inventory")
+    return None
+
+
+def clock_problems(answers: dict[str, str], before: float, after: float) -> Iterable[Problem]:
+    """Compare the host's clock with this machine's, around the reading of the snapshot.
+
+    apt refuses package lists from the future, and TLS certificates that are not valid yet.
+    """
+    for line in answers.get("system", "").splitlines():
+        word, _, value = line.partition("=")
+        if word == "time":
+            if not re.fullmatch(r"\d{1,12}", value):
+                yield Problem(
+                    f"its clock cannot be read: {printable(value)}", "run `date +%s` on the host"
+                )
+                continue
+            clock = int(value)
+            skew = clock - after if clock > after else min(0, clock + 1 - before)
+            if abs(skew) > CLOCK_TOLERANCE_SECONDS:
+                side = "ahead of" if skew > 0 else "behind"
+                yield Problem(
+                    f"the clock is {abs(skew):.0f} s {side} this machine's"
+                    f" ({CLOCK_TOLERANCE_SECONDS} s accepted)",
+                    "set the clock of the host (timedatectl set-ntp true), or of this machine",
+                )

@@ -1,0 +1,227 @@
+"""openclaw.json: the keys that the toolkit owns, merged by OpenClaw's own CLI.
+
+OpenClaw and its users edit the file at run time; only the keys of `owned` are compared and
+written, with `openclaw config patch` and `openclaw config validate` of the release that will run
+(docs: cli/config). `OPENCLAW_CONFIG_READONLY=1` (`config_ownership: managed`) keeps OpenClaw
+itself from writing.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import re
+from collections.abc import Generator, Iterable, Mapping
+from typing import Any
+
+from pyinfra import host, logger
+from pyinfra.api import StringCommand
+from pyinfra.api.deploy import deploy
+
+from operations import engine_access
+from operations.base import files, preflight, templates
+from operations.base.operation import operation
+from operations.configuration import sandbox_policy
+from operations.gateway import existing_state, host_secrets, includes, runtime
+from operations.gateway.secrets import TOKEN
+from operations.images import stage
+from toolkit import merging
+from toolkit.settings import Settings
+
+_SECRET_KEY = re.compile(
+    r"token|key|secret|passw|credential|auth|cookie|headers?$|^env$|^vars$|url$|^args$",
+    re.IGNORECASE,
+)
+_ABSENT = object()
+MERGE_SECONDS = 900
+"""How long OpenClaw may take for it: what it reads can be without an end."""
+
+
+def owned(settings: Settings, there: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Return the part of openclaw.json that the toolkit owns; a None means: absent.
+
+    + settings: the settings of the host
+    + there: openclaw.json as it is, of which the sandbox policy takes what it does not want
+
+    Beside what a gateway in a container needs, these are the settings with which OpenClaw's
+    `security audit --deep` finds nothing; everything may be overridden under `openclaw`.
+    """
+    gateway: dict[str, Any] = {
+        "mode": "local",
+        "bind": runtime.bind(settings),
+        "port": settings.gateway.port,
+        "auth": {
+            "mode": "token",
+            "token": {"source": "env", "provider": "default", "id": TOKEN},
+            "rateLimit": {"maxAttempts": 10, "windowMs": 60_000, "lockoutMs": 300_000},
+        },
+        "controlUi": {"allowedOrigins": allowed_origins(settings)},
+        "terminal": {"enabled": False},
+    }
+    if settings.gateway.trusted_proxies:
+        gateway["trustedProxies"] = list(settings.gateway.trusted_proxies)
+    defaults: dict[str, Any] = {
+        "gateway": gateway,
+        "discovery": {"mdns": {"mode": "off"}},
+        "skills": {"workshop": {"autonomous": {"mode": "off"}}},
+        "session": {"dmScope": "per-channel-peer"},
+        "tools": {"elevated": {"enabled": False}},
+    }
+    if settings.gateway.install_browser:
+        # No display, and no user namespaces for Chromium's own sandbox, in a closed container.
+        defaults["browser"] = {"headless": True, "noSandbox": True}
+    defaults = merging.merge(defaults, runtime.configuration(settings))
+    defaults = merging.merge(defaults, sandbox_policy.configuration(settings, there))
+    return merging.merge(defaults, settings.openclaw)
+
+
+def allowed_origins(settings: Settings) -> list[str]:
+    """Return the origins that may open the Control UI, with the published port."""
+    port, address = settings.gateway.port, ipaddress.ip_address(settings.gateway.address)
+    origins = [f"http://127.0.0.1:{port}", f"http://localhost:{port}"]
+    if not address.is_unspecified:
+        origins.append(f"http://{f'[{address}]' if address.version == 6 else address}:{port}")
+    return list(dict.fromkeys([*origins, *settings.gateway.allowed_origins]))
+
+
+def differences(wanted: Mapping[str, Any], there: object, path: str = "") -> Iterable[str]:
+    """Yield `key: old -> new` for each owned key that differs; secret-like values are hidden."""
+    for key, value in wanted.items():
+        current = there.get(key, _ABSENT) if isinstance(there, dict) else _ABSENT
+        dotted = f"{path}.{key}" if path else key
+        if isinstance(value, Mapping) and not _is_reference(value):
+            if not isinstance(current, dict) and not value:
+                yield f"{dotted}: {_shown(dotted, current)} -> {{}}"
+            yield from differences(value, current, dotted)
+        elif value is None and current is not _ABSENT:
+            yield f"{dotted}: {_shown(dotted, current)} -> absent"
+        elif value is not None and current != value:
+            yield f"{dotted}: {_shown(dotted, current)} -> {_shown(dotted, value)}"
+
+
+def nulls(wanted: Mapping[str, Any], there: object) -> Iterable[list[str]]:
+    """Yield the owned keys that are null, which OpenClaw refuses: to us they are absent."""
+    for key, value in wanted.items():
+        if not isinstance(there, dict) or key not in there:
+            continue
+        if there[key] is None:
+            yield [key]
+        elif isinstance(value, Mapping) and not _is_reference(value):
+            yield from ([key, *below] for below in nulls(value, there[key]))
+
+
+def pending(settings: Settings) -> list[str]:
+    """Return the differences of the current host's openclaw.json to the owned keys."""
+    there = host_secrets.read(settings).configuration()
+    return list(differences(owned(settings, there), there))
+
+
+@preflight.check
+def configuration_problems(
+    settings: Settings, answers: dict[str, str]
+) -> Iterable[preflight.Problem]:
+    path = host_secrets.config_path(settings)
+    try:
+        there = host_secrets.read(settings).own_configuration()
+        host_secrets.read(settings).configuration()
+    except host_secrets.UnreadableFile as error:
+        yield preflight.Problem(
+            f"{path}: {error}", f"mend it, or move the file away: mv {path} {path}.broken"
+        )
+        return
+    found = list(includes.sections(there))
+    changes = pending(settings) if found else []
+    for section, listed in found:
+        below = [one for one in changes if not section or one.startswith(f"{section}.")]
+        if below:
+            yield preflight.Problem(
+                f"{path} takes {section or 'everything'} from {listed} ({includes.KEY}), where the"
+                f" toolkit does not write, and this must be in there: {'; '.join(below[:12])}",
+                f"write it there, or take {section or 'it'} into openclaw.json itself",
+            )
+
+
+@operation
+def merged(settings: Settings) -> Generator:
+    """Merge the owned keys into openclaw.json; the first time after OpenClaw's own onboarding.
+
+    + settings: the settings of the host
+
+    What OpenClaw's validator refuses is not written. OpenClaw's CLI writes strict JSON: comments
+    of a JSON5 file go, the file of before stays as `openclaw.json.bak`. A file with keys that the
+    release has retired is first rewritten by OpenClaw's doctor, which may drop some; that file of
+    before stays as `openclaw.json.before-doctor`, for good.
+    """
+    changes = pending(settings)
+    present = host_secrets.read(settings).config is not None
+    if present and not changes:
+        host.noop("the owned keys of openclaw.json are as they should be")
+        return
+    if host.state.is_executing or host.state.config.DIFF:
+        for change in changes if present else []:
+            files.differences.info(f"{host.print_prefix}openclaw.json: {change}")
+    rewritten = existing_state.current().kept
+    yield StringCommand("sh -s", _stdin=[script(settings)])
+    if existing_state.current().kept > rewritten:
+        path = f"{settings.config_directory}/{existing_state.KEPT}"
+        logger.warning(
+            f"{host.print_prefix}openclaw.json had keys that this release has retired; OpenClaw's"
+            f" doctor has rewritten it, and what it was is kept: compare {path}"
+        )
+    if left := pending(settings):
+        logger.warning(
+            f"{host.print_prefix}OpenClaw keeps these keys of `openclaw` in another form; write "
+            f"them as `openclaw config get` shows them: {', '.join(x.split(':')[0] for x in left)}"
+        )
+
+
+def script(settings: Settings) -> str:
+    """Return the shell script that onboards, patches and validates on the host."""
+    there = host_secrets.read(settings).own_configuration()
+    patch = includes.outside(owned(settings, host_secrets.read(settings).configuration()), there)
+    return templates.render(
+        "openclaw/merge.sh.j2",
+        docker=runtime.shell(settings),
+        ownership=runtime.ownership(settings),
+        project=settings.project_directory,
+        config=settings.config_directory,
+        image=stage.tag(settings),
+        onboard=settings.onboarding.enabled,
+        bind=runtime.bind(settings),
+        auth_choice=settings.onboarding.auth_choice,
+        port=settings.gateway.port,
+        seconds=MERGE_SECONDS,
+        uid=engine_access.uid(settings) if engine_access.own_engine(settings) else None,
+        patch=patch,
+        token="token" in patch.get("gateway", {}).get("auth", {}),
+        nulls=list(nulls(patch, there)),
+        kept=existing_state.KEPT,
+    )
+
+
+@deploy("Gateway configuration")
+def merge(settings: Settings) -> None:
+    """Onboard OpenClaw the first time, and keep the owned keys of openclaw.json."""
+    merged(name="Merge the owned keys into openclaw.json", settings=settings)
+
+
+def _is_reference(value: object) -> bool:
+    """Whether `value` is a reference to a secret, which is none itself (docs: gateway/secrets)."""
+    return isinstance(value, Mapping) and {"source", "id"} <= value.keys() <= {
+        "source",
+        "provider",
+        "id",
+    }
+
+
+def _shown(dotted: str, value: object) -> str:
+    if value is _ABSENT:
+        return "absent"
+    if _is_reference(value):
+        return f"{value['source']}:{value['id']}"  # type: ignore[index]
+    scalar = value is None or isinstance(value, bool | int | float)
+    if not scalar and any(_SECRET_KEY.search(part) for part in dotted.split(".")[1:]):
+        return "(hidden)"
+    if isinstance(value, dict):
+        return "{...}"
+    return json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,229 @@
+"""How a deployment reaches its engine, and what that lets its gateway do.
+
+A gateway with sandboxes starts them itself, through an engine's API (docs: gateway/sandboxing,
+"Docker backend"). In the form `socket` that is the host's engine; in the forms `rootless` and
+`host` an engine of the deployment's own, under a user without privileges; in `host` the gateway is
+a service (`operations.gateway.service`). This is the one place that answers which socket is used.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Literal
+
+from operations import container_user
+from operations.base import snapshot, templates
+from operations.base.quoting import Script, joined
+from toolkit import patterns
+from toolkit.patterns import matched
+from toolkit.settings import Settings
+
+Form = Literal["socket", "rootless", "host"]
+IN_GATEWAY = "/var/run/docker.sock"
+"""Where the gateway finds the socket: docker's own default, so that nothing has to name it."""
+DEFAULT_SOCKETS = ("/var/run/docker.sock", "/run/docker.sock")
+SUBORDINATE_IDS = 65536
+_IDS = r"([0-9]{1,10}:[0-9]{1,10})?"
+CONTAINER_USER = container_user.IMAGES
+
+
+@dataclass(frozen=True)
+class Access:
+    """What a host says of the forms; `subuid` and `subgid` are the first ids of its engine's user
+    beside his own, 0 while there is none.
+    """
+
+    form: str = ""
+    reason: str = ""
+    lacking: str = ""
+    own_engine: bool = False
+    deployed: bool = False
+    service: bool = False
+    foreign: bool = False
+    cgroup2: bool = False
+    user: str = ""
+    subuid: int = 0
+    subgid: int = 0
+    group: int | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Access:
+        facts = dict(line.partition("=")[::2] for line in text.splitlines())
+        return cls(
+            form=facts.get("form", ""),
+            reason=facts.get("reason", ""),
+            lacking=facts.get("lacking", ""),
+            own_engine="own-engine" in facts,
+            deployed="deployed" in facts,
+            service="service" in facts,
+            foreign="foreign" in facts,
+            cgroup2="cgroup2" in facts,
+            user=matched(_IDS, facts.get("user", ""), "UID:GID"),
+            subuid=_number(facts.get("subuid")) or 0,
+            subgid=_number(facts.get("subgid")) or 0,
+            group=_number(facts.get("group")),
+        )
+
+
+def current() -> Access:
+    """Return what the snapshot of the current host knows."""
+    return Access.parse(snapshot.read().get("access", ""))
+
+
+def form(settings: Settings) -> Form:
+    """Return how the current host's deployment reaches its engine."""
+    known = fixed_form(settings)
+    if known:
+        return known
+    return "rootless" if current().form == "rootless" else "socket"
+
+
+def fixed_form(settings: Settings) -> Form | None:
+    """Return the form if the settings alone decide it; None if the host does (`auto`)."""
+    asked = settings.sandbox.socket
+    if asked != "auto":
+        return asked
+    return "socket" if not settings.sandbox.enabled or chosen_engine(settings) else None
+
+
+def on_host(settings: Settings) -> bool:
+    """Return whether the gateway is a service of the host; the settings alone decide it."""
+    return settings.sandbox.socket == "host"
+
+
+def own_engine(settings: Settings) -> bool:
+    """Return whether the deployment has an engine of its own, without root."""
+    return form(settings) != "socket"
+
+
+def reason(settings: Settings) -> str:
+    """Return why it is that form, for the summary."""
+    if settings.sandbox.socket != "auto":
+        return f"sandbox.socket is {settings.sandbox.socket}"
+    if chosen_engine(settings):
+        return "the settings name the engine"
+    return current().reason
+
+
+def socket(settings: Settings) -> str:
+    """Return the path on the host of the socket of the engine that runs the deployment."""
+    return rootless_socket(settings) if own_engine(settings) else settings.engine.socket
+
+
+def environment(settings: Settings) -> Script:
+    """Return shell lines after which `docker` means that engine, and what it says has an end; for
+    what runs without a snapshot, too: probes, and the verbs.
+    """
+    rootless, plain = rootless_socket(settings), settings.engine.socket
+    form = fixed_form(settings)
+    script = templates.render(
+        "access/environment.sh.j2",
+        known=form and (plain if form == "socket" else rootless),
+        rootless=rootless,
+        plain=plain,
+        **_places(settings),
+    )
+    return joined(script)
+
+
+def limits(settings: Settings) -> bool:
+    """Return whether the deployment's engine holds containers to their limits."""
+    return not own_engine(settings) or current().cgroup2
+
+
+def uid(settings: Settings) -> int:
+    """Return the uid that the gateway and its sandboxes have in their containers."""
+    return CONTAINER_USER if own_engine(settings) else container_user.chosen(settings)
+
+
+def tools_user(settings: Settings) -> str:
+    """Return the user of sandboxed tools, as `uid:gid` in their containers."""
+    return settings.sandbox.container.user or f"{uid(settings)}:{uid(settings)}"
+
+
+def owner(settings: Settings, user: int | None = None) -> str:
+    """Return whom a container's user is on the host, as `uid:gid`; None: the gateway's.
+
+    In a rootless engine id 0 is the engine's user, and id 1 the first of his subordinate ids.
+    Without any, because the user is yet to be made, the answer belongs to nobody.
+    """
+    user = uid(settings) if user is None else user
+    if not own_engine(settings):
+        return f"{user}:{user}"
+    there = current()
+    return f"{there.subuid + user - 1}:{there.subgid + user - 1}"
+
+
+def engine_group(settings: Settings) -> str | None:
+    """Return the numeric group of a rootless engine's user; None in the form `socket`."""
+    if not own_engine(settings):
+        return None
+    return current().user.partition(":")[2] or "0"
+
+
+def group(settings: Settings) -> int | None:
+    """Return the further group in which the gateway may use the socket, if it needs one.
+
+    A rootless engine gives its socket to the gateway's own group.
+    """
+    return None if own_engine(settings) else current().group
+
+
+def user_name(settings: Settings) -> str:
+    """Return the name of the deployment's engine, its user and its unit."""
+    name = f"{settings.name}-engine"
+    digest = hashlib.sha256(name.encode()).hexdigest()[:8]
+    return name if len(name) <= 32 else f"{name[:16]}-{digest}-engine"
+
+
+def service_name(settings: Settings) -> str:
+    """Return the name of the gateway's user and unit in the form `host`."""
+    return user_name(settings).removesuffix("-engine") + "-gateway"
+
+
+def service_unit(settings: Settings) -> str:
+    return f"/etc/systemd/system/{service_name(settings)}.service"
+
+
+def rootless_unit(settings: Settings) -> str:
+    return f"/etc/systemd/system/{user_name(settings)}.service"
+
+
+def rootless_socket(settings: Settings) -> str:
+    return f"/run/{user_name(settings)}/docker.sock"
+
+
+def rootless_home(settings: Settings) -> str:
+    """Return where a rootless engine keeps images, containers and volumes."""
+    return f"/var/lib/{user_name(settings)}"
+
+
+@snapshot.probe("access")
+def access_probe(settings: Settings) -> str:
+    known = fixed_form(settings)
+    return templates.render(
+        "access/probe.sh.j2",
+        auto=known is None,
+        user=user_name(settings),
+        service=service_unit(settings),
+        socket=settings.engine.socket if settings.sandbox.enabled else None,
+        **_places(settings),
+    )
+
+
+def _number(said: str | None) -> int | None:
+    return int(matched(patterns.NUMBER, said, "a number")) if said else None
+
+
+def chosen_engine(settings: Settings) -> bool:
+    """Return whether the settings name an engine that is there."""
+    engine = settings.engine
+    return engine.source == "existing" or engine.socket not in DEFAULT_SOCKETS
+
+
+def _places(settings: Settings) -> dict[str, str]:
+    return {
+        "unit": rootless_unit(settings),
+        "compose": f"{settings.project_directory}/docker-compose.yml",
+    }

@@ -1,0 +1,301 @@
+"""Who reaches the deployment's containers, and what they reach: one table of nftables.
+
+A port that is published on loopback is closed to strangers, but engines up to release 27 accept
+packets for 127.0.0.1 from any interface, and packets that a neighbour routes to a container's own
+address (https://docs.docker.com/engine/network/packet-filtering-firewalls/). And a container
+reaches whatever the host does: its own services, the credentials that a cloud gives it. The table
+is the deployment's own, so that neither the engine nor a firewall empties it; a timer brings it
+back after `flush ruleset`, and it stands before the engine starts.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+import json
+import re
+from collections.abc import Generator, Iterable
+from dataclasses import dataclass
+
+from pyinfra import host
+from pyinfra.api import StringCommand
+from pyinfra.api.deploy import deploy
+
+from operations import engine_access, packages
+from operations.base import files, preflight, snapshot, templates
+from operations.base.operation import operation
+from operations.base.preflight import Problem
+from operations.base.quoting import Script
+from operations.engine import uplink
+from operations.gateway import browser_network
+from toolkit.settings import Settings
+from toolkit.settings.egress import METADATA, PRIVATE, parse_destination
+from toolkit.settings.sandbox import names
+from toolkit.settings.sandbox.view import views
+
+RULES = "/etc/openclaw-pyinfra"
+_INTERFACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,14}")
+
+
+@dataclass(frozen=True)
+class Network:
+    """What a host says: whether the table is what the rules made, and the interfaces of networks
+    by name."""
+
+    closed: bool = False
+    kept: bool = False
+    systemd: bool = False
+    interfaces: tuple[tuple[str, str], ...] = ()
+
+    @classmethod
+    def parse(cls, text: str) -> Network:
+        lines = [line.split() for line in text.splitlines()]
+        words = {line[0] for line in lines if len(line) == 1}
+        return cls(
+            "closed" in words,
+            "kept" in words,
+            "systemd" in words,
+            tuple(
+                (line[1], line[2])
+                for line in lines
+                if line[:1] == ["network"] and len(line) == 3 and _INTERFACE.fullmatch(line[2])
+            ),
+        )
+
+
+def bridge(settings: Settings) -> str:
+    """Return the name of the deployment's bridge: an interface's name has at most 15 characters."""
+    name = f"claw-{settings.name}"
+    digest = hashlib.sha256(name.encode()).hexdigest()[:8]
+    return name if len(name) <= 15 else f"{name[:6]}-{digest}"
+
+
+def browsers_bridge(settings: Settings) -> str | None:
+    """Return the name of the bridge of the deployment's own network of browsers; None without."""
+    wanted = browser_network.network(settings)
+    if wanted is None or not wanted.own:
+        return None
+    return _short("clawb", wanted.name)
+
+
+def tools_bridge(settings: Settings) -> str | None:
+    """Return the name of the bridge of the tools' own network; None if no sandbox has it."""
+    own = names.tools_network(settings) in tools_networks(settings)
+    return _short("clawt", settings.name) if own else None
+
+
+def tools_networks(settings: Settings) -> list[str]:
+    """Return the networks of the sandboxes in which tools run."""
+    if not settings.sandbox.enabled:
+        return []
+    given = {view.container.network for view in views(settings.sandbox)} - {"none"}
+    return sorted(names.tools_network(settings) if name == "bridge" else name for name in given)
+
+
+def table(settings: Settings) -> str:
+    return f"openclaw-{settings.name}"
+
+
+def rules(settings: Settings) -> files.File:
+    """Return the rules, as nftables reads them; the networks of the user's are the snapshot's."""
+    own_engine = engine_access.own_engine(settings)
+    own, found = [], dict(Network.parse(snapshot.read().get("network", "")).interfaces)
+    sandboxes, met_at = [], None
+    if not own_engine:
+        tools = tools_bridge(settings)
+        own = [*filter(None, (bridge(settings), browsers_bridge(settings), tools))]
+        foreign = {name: one for name, one in found.items() if name in _asked(settings)}
+        sandboxes = sorted({*own[1:], *foreign.values()})
+        met_at = browsers_bridge(settings) or foreign.get(names.browser_network(settings))
+    address = ipaddress.ip_address(settings.gateway.address)
+    egress, port = settings.egress, settings.gateway.port
+    content = templates.render(
+        "network/rules.nft.j2",
+        table=table(settings),
+        bridges=own,
+        gateway=bridge(settings),
+        sandboxes=sandboxes,
+        inside=[own[0], *sandboxes] if own else [],
+        browsers=met_at,
+        users=_users(settings) if own_engine else [],
+        service=engine_access.service_name(settings) if engine_access.on_host(settings) else None,
+        loopback=f"{port}-{min(port + 111, 65535)}",  # OpenClaw's own
+        port=port,
+        address=None if address.is_unspecified else str(address),
+        family="ip6" if address.version == 6 else "ip",
+        other_family="ipv4" if address.version == 6 else "ipv6",
+        allowed=[parse_destination(one) for one in egress.allowed],
+        metadata=_families(METADATA) if egress.metadata == "deny" else [],
+        private=_families(PRIVATE) if egress.private == "deny" else [],
+        host=egress.host == "allow",
+    )
+    return files.File(f"{RULES}/{settings.name}.nft", content)
+
+
+def neighbour(settings: Settings) -> Script:
+    """Return shell functions after `runtime.shell`'s: `neighbour_seen` says `ok`, `failed` or
+    `unknown`, and what a neighbour reaches of gateway and browsers.
+    """
+    return templates.render(
+        "network/neighbour.sh.j2",
+        link=_short("clawn", settings.name),
+        lock=f"/run/{table(settings)}.neighbour",
+        port=settings.gateway.port,
+        address=settings.gateway.address,
+        browsers=names.browser_prefix(settings),
+        # A rootless engine's networks are its own: their addresses mean nothing on the host.
+        direct=not engine_access.own_engine(settings),
+    )
+
+
+def units(settings: Settings) -> list[files.File]:
+    """Return the systemd units that set the rules at boot, and again when they are gone."""
+    where = f"/etc/systemd/system/{settings.name}-closed"
+    variables = {"deployment": settings.name, "apply": _apply(settings)}
+    return [
+        files.File(f"{where}.service", templates.render("network/closed.service.j2", **variables)),
+        files.File(
+            f"{where}.timer",
+            templates.render("network/timer.service.j2", deployment=settings.name),
+        ),
+    ]
+
+
+@uplink.networks
+def own_networks(settings: Settings) -> Iterable[str]:
+    wanted = browser_network.network(settings)
+    browsers = wanted.name if wanted and wanted.own else None
+    tools = names.tools_network(settings) if tools_bridge(settings) else None
+    return filter(None, (bridge(settings), browsers, tools))
+
+
+@packages.required
+def tools(settings: Settings) -> Iterable[str]:
+    return ("nftables",)
+
+
+@files.managed_paths
+def paths(settings: Settings) -> Iterable[str]:
+    return [f"{RULES}/{settings.name}.nft", *(file.path for file in units(settings))]
+
+
+@snapshot.probe("network")
+def network_probe(settings: Settings) -> str:
+    asked = _asked(settings)
+    return templates.render(
+        "network/probe.sh.j2",
+        apply=_apply(settings),
+        timer=f"{settings.name}-closed.timer",
+        docker=engine_access.environment(settings) if asked else None,
+        networks=asked,
+    )
+
+
+@preflight.check
+def egress_warnings(settings: Settings, answers: dict[str, str]) -> Iterable[Problem]:
+    if settings.egress.host == "allow":
+        return
+    given = json.dumps([settings.openclaw, settings.gateway.environment])
+    open_ports = {parse_destination(one).port for one in settings.egress.allowed}
+    for port in sorted(set(re.findall(r"\bhost\.docker\.internal:([0-9]{1,5})\b", given))):
+        if int(port) not in open_ports:
+            yield Problem(
+                f"the settings name host.docker.internal:{port}, and the gateway may not connect to"
+                " the host",
+                f"set egress.allowed to [host:{port}]",
+                stops=False,
+            )
+
+
+@operation
+def closed(settings: Settings) -> Generator:
+    """Set the rules of who reaches the containers and what they reach, now and after a boot.
+
+    + settings: the settings of the host
+
+    Without systemd they have to be set again after a boot, by the next run.
+    """
+    there = Network.parse(snapshot.read().get("network", ""))
+    wanted = [rules(settings), *(units(settings) if there.systemd else [])]
+    changed = [file for file in wanted if files.differs(file)]
+    if there.closed and not changed and (there.kept or not there.systemd):
+        host.noop("the containers are closed to neighbours, and to what they may not reach")
+        return
+    for file in changed:
+        files.show_difference(file)
+    script = templates.render(
+        "network/closed.sh.j2",
+        files=[(file.path, file.content) for file in wanted],
+        systemd=there.systemd,
+        directory=RULES,
+        unit=f"{settings.name}-closed",
+        apply=_apply(settings),
+        old=[*filter(None, (bridge(settings), browsers_bridge(settings)))],
+    )
+    yield StringCommand("sh -s", _stdin=[script])
+
+
+@operation
+def made(settings: Settings) -> Generator:
+    """Make the network that sandboxes have who are to be on a bridge.
+
+    + settings: the settings of the host
+    """
+    wanted = tools_bridge(settings)
+    there = dict(Network.parse(snapshot.read().get("network", "")).interfaces)
+    name = names.tools_network(settings)
+    if wanted is None or name in there:
+        host.noop("the sandboxes have the networks that they are to have")
+        return
+    script = templates.render(
+        "network/made.sh.j2",
+        docker=engine_access.environment(settings),
+        name=name,
+        deployment=settings.name,
+        bridge=wanted,
+        form=uplink.form(settings, name),
+        subnet=uplink.subnet(name),
+    )
+    yield StringCommand("sh -s", _stdin=[script])
+
+
+@deploy("Network")
+def close(settings: Settings) -> None:
+    """Close the deployment to the host's neighbours, and the host to the deployment."""
+    closed(name="Close containers to neighbours and the host to containers", settings=settings)
+    made(name="Make the sandboxes' network", settings=settings)
+
+
+def _short(kind: str, name: str) -> str:
+    return f"{kind}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+
+
+def _asked(settings: Settings) -> list[str]:
+    """The networks of sandboxes that Compose does not make."""
+    wanted = browser_network.network(settings)
+    foreign = [wanted.name] if wanted and not wanted.own else []
+    return sorted({*tools_networks(settings), *foreign})
+
+
+def _users(settings: Settings) -> list[str]:
+    """Those as whom a deployment with an engine of its own makes connections on the host."""
+    service = [engine_access.service_name(settings)] if engine_access.on_host(settings) else []
+    return [engine_access.user_name(settings), *service]
+
+
+def _families(addresses: Iterable[str]) -> list[tuple[str, list[str]]]:
+    """Addresses by nftables' words for their families."""
+    addresses = list(addresses)
+    return [
+        ("ip", [one for one in addresses if ":" not in one]),
+        ("ip6", [one for one in addresses if ":" in one]),
+    ]
+
+
+def _apply(settings: Settings) -> dict[str, str]:
+    """What sets the rules; `state` is the digest of the table as they made it, and of them."""
+    return {
+        "table": table(settings),
+        "rules": f"{RULES}/{settings.name}.nft",
+        "state": f"/run/{table(settings)}.rules",
+    }

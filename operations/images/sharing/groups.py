@@ -1,0 +1,302 @@
+"""Which host of a run builds an image, and which ones get it from there.
+
+Hosts that accept the same image (the same inputs, tag and architecture) are a group. One of them
+builds, unless one has it already; the others wait and receive. All hosts of a run are greenlets of
+one process, so waiting is waiting for an event.
+
+The first host of a group is planned to build. Who builds is decided when it comes to it, so that
+no host waits for one that does not come: a host of a later batch, or one that failed before.
+
+Where the settings name a registry, it gives as a host does: what the lock knows to be there, and
+what was built in this run (`registry`). Then a host that is alone is a group, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from gevent.event import Event
+from gevent.lock import RLock
+from pyinfra import host as current_host
+from pyinfra.api.exceptions import PyinfraError
+from pyinfra.api.host import Host
+from pyinfra.context import ctx_host
+
+from operations import system
+from operations.base import preflight
+from operations.base.operation import BEGUN
+from operations.images.sharing import lookup as stored
+from operations.images.sharing import pipe
+from operations.images.state import Image
+from toolkit.settings import Settings, settings_for
+
+BUILDERS = 2
+"""After how many failed builders a group gives up: one may have a full disk; a mistake in the
+settings fails everywhere."""
+LOOK_SECONDS = 1.0
+_GROUPS = "openclaw_shared_images"
+_RUN = "openclaw_sharing_lock"
+
+
+class SharingError(PyinfraError):
+    """An image can be had from no host of the run."""
+
+
+@dataclass(frozen=True)
+class Want:
+    """What a host wants under a tag: any image whose inputs are among `accepted`. `image` and
+    `inputs` are those of the one it has, if it is one of these.
+    """
+
+    host: Hashable
+    tag: str
+    architecture: str
+    accepted: tuple[str, ...]
+    image: str | None = None
+    inputs: str | None = None
+    registry: str = ""
+
+
+@dataclass(eq=False)
+class Group:
+    """Hosts that accept the same image; `sources` have it, by its id on each, a `Stored` one too.
+
+    `server` is the host that is planned to give the image through a registry of its own, `stored`
+    what a host of the run has pushed to the group's registry; `silent` says that this failed.
+    """
+
+    tag: str
+    inputs: str
+    members: list[Any] = field(default_factory=list)
+    sources: dict[Any, str] = field(default_factory=dict)
+    refused: dict[Any, str] = field(default_factory=dict)
+    failed: list[Any] = field(default_factory=list)
+    builder: Any = None
+    store: Any = None
+    """What the control machine keeps of it, see `transfer`."""
+    architecture: str = ""
+    registry: str = ""
+    server: Any = None
+    stored: Any = None
+    silent: bool = False
+    pushing: RLock = field(default_factory=RLock)
+    changed: Event = field(default_factory=Event)
+
+    @property
+    def expected(self) -> Any:
+        """The host that is planned to build; None if one has the image."""
+        return None if self.sources else self.members[0]
+
+    def source(self, without: Sequence[Any] = ()) -> Any:
+        """Return who has the image and may give it; None if there is nobody."""
+        usable = (one for one in self.sources if one not in self.refused and one not in without)
+        return next(usable, None)
+
+    def next(
+        self,
+        host: Any,
+        alive: Callable[[Any], bool],
+        coming: Callable[[Any], bool],
+        without: Sequence[Any] = (),
+    ) -> Any:
+        """Return who gives the image to `host`: itself, if it has to build it. Waits while another
+        builds.
+
+        + alive: whether a host is connected and has not failed
+        + coming: whether a host is on its way here
+        + without: who cannot give it to this host
+
+        Raises:
+            SharingError: it could not be built.
+        """
+        while True:
+            found = self.source(without)
+            if found is not None:
+                return found
+            if self.builder is not None and not alive(self.builder):
+                self.fails(self.builder)
+            if self.builder is None:
+                if len(self.failed) >= BUILDERS:
+                    names = " and ".join(str(one) for one in self.failed)
+                    raise SharingError(f"it could not be built on {names}; see the reason there")
+                first = self.members[0] if self.members else host
+                waits = first is not host and first not in self.failed and first not in self.sources
+                if not (waits and alive(first) and coming(first)):
+                    self.builder = host
+                    return host
+            self.changed.clear()
+            self.changed.wait(LOOK_SECONDS)
+
+    def has(self, host: Any, image: str) -> None:
+        """Say that a host has the image."""
+        if self.builder is host:
+            self.builder = None
+        self.sources[host] = image
+        self.changed.set()
+
+    def fails(self, host: Any) -> None:
+        """Say that the host could not build it."""
+        if self.builder is host:
+            self.builder = None
+            self.failed.append(host)
+        self.changed.set()
+
+    def refuses(self, host: Any, reason: str) -> None:
+        """Say that a host could not give it."""
+        self.refused[host] = reason
+        self.changed.set()
+
+
+def grouped(wants: Sequence[Want], choose: Callable[[Want], str]) -> dict[Hashable, Group]:
+    """Return the group of every host.
+
+    + choose: the inputs that a host would get or build by itself, of those it accepts
+    """
+    groups: dict[tuple[str, ...], Group] = {}
+    result: dict[Hashable, Group] = {}
+
+    def key(want: Want, inputs: str) -> tuple[str, ...]:
+        return want.tag, inputs, want.architecture, want.registry
+
+    def group(want: Want, inputs: str) -> Group:
+        new = Group(want.tag, inputs, architecture=want.architecture, registry=want.registry)
+        made = groups.setdefault(key(want, inputs), new)
+        result[want.host] = made
+        return made
+
+    for want in wants:
+        if want.image and want.inputs:
+            group(want, want.inputs).sources[want.host] = want.image
+    for want in wants:
+        if not (want.image and want.inputs):
+            known = (one for one in want.accepted if key(want, one) in groups)
+            group(want, next(known, None) or choose(want)).members.append(want.host)
+    return result
+
+
+# What the hosts of a run want
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What the current host wants under a tag: the inputs of images it accepts, the image there if
+    it is one of these, and a function that says which inputs it would build by itself.
+    """
+
+    tag: str
+    accepted: tuple[str, ...]
+    there: Image | None
+    choose: Callable[[], str]
+
+
+Wishes = Callable[[Settings], Wish | None]
+_wishes: list[Wishes] = []
+
+
+def shared(function: Wishes) -> Wishes:
+    """Register a function that says which image the current host wants, if any; after those of
+    the images it depends on.
+    """
+    _wishes.append(function)
+    return function
+
+
+def arrange() -> None:
+    """Group the hosts of the run, once; to be called when all have been checked.
+
+    A host that is alone, or whose settings say so, has no group and builds for itself.
+    """
+    state = current_host.state
+    with vars(state).setdefault(_RUN, RLock()):
+        hosts = [
+            one
+            for one in state.inventory
+            if one in state.active_hosts
+            and preflight.passed(one)
+            and pipe.reachable(one)
+            and _GROUPS not in one.connector_data
+        ]
+        for one in hosts:
+            one.connector_data[_GROUPS] = {}
+        sharing = [one for one in hosts if settings_for(one).images.share]
+        alone = len(sharing) == 1 and not settings_for(sharing[0]).images.registry.address
+        finder = stored.Finder()
+        for function in () if alone else _wishes:
+            _arrange(sharing, function, finder)
+
+
+def _arrange(hosts: Sequence[Host], function: Wishes, finder: stored.Finder) -> None:
+    wishes: dict[Any, Wish] = {}
+    wants: dict[Any, Want] = {}
+    for one in hosts:
+        settings = settings_for(one)
+        with ctx_host.use(one):
+            wish = function(settings)
+            machine = system.current().machine
+        if wish:
+            wishes[one] = wish
+            has = (wish.there.id, wish.there.inputs) if wish.there else (None, None)
+            where = stored.place(settings)
+            wants[one] = Want(one, wish.tag, machine, wish.accepted, has[0], has[1], where)
+
+    def kept(want: Want, inputs: str) -> stored.Stored | None:
+        settings = settings_for(cast(Host, want.host))
+        return finder.find(settings, want.tag, inputs, want.architecture)
+
+    def choose(want: Want) -> str:
+        there = next((one for one in want.accepted if kept(want, one)), None)
+        with ctx_host.use(want.host):
+            return there or wishes[want.host].choose()
+
+    for wanting, found in grouped(list(wants.values()), choose).items():
+        if found.registry == stored.LOCAL and len(found.members) > bool(found.expected):
+            found.server = found.expected or found.source()
+        if not found.sources and (there := kept(wants[wanting], found.inputs)):
+            found.sources[there] = there.image
+        if len(found.members) + len(found.sources) > 1 or found.registry not in ("", stored.LOCAL):
+            cast(Host, wanting).connector_data[_GROUPS][found.tag] = found
+
+
+def group(tag: str) -> Group | None:
+    """Return the current host's group for a tag; None if no other host has the same image."""
+    found: Group | None = current_host.connector_data.get(_GROUPS, {}).get(tag)
+    return found
+
+
+def receives(tag: str) -> bool:
+    """Return whether the current host is planned to get an image from another one."""
+    found = group(tag)
+    return found is not None and found.expected is not this()
+
+
+def serves() -> bool:
+    """Return whether the current host is planned to give an image through its own registry."""
+    groups = current_host.connector_data.get(_GROUPS, {}).values()
+    return any(found.server is this() for found in groups)
+
+
+def note(tag: str, image: str | None) -> None:
+    """Note that the current host has the image of a tag already."""
+    found = group(tag)
+    if found and image:
+        found.has(this(), image)
+
+
+def giver(found: Group, without: Sequence[Any] = ()) -> Any:
+    """Return who gives an image to the current host, itself if it builds it; see `Group.next`."""
+    return found.next(this(), _alive, _coming, without)
+
+
+def this() -> Host:
+    """Return the current host itself, not the name that stands for whichever is current."""
+    return cast(Host, ctx_host.get())
+
+
+def _alive(host: Host) -> bool:
+    return bool(host.connected) and host not in host.state.failed_hosts
+
+
+def _coming(host: Host) -> bool:
+    return bool(host.connector_data.get(BEGUN))

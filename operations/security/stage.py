@@ -1,0 +1,179 @@
+"""The kernel profiles of a deployment's containers: system calls (seccomp) and AppArmor.
+
+A change of a profile is a change of its file only. Compose makes a new gateway for it (the
+gateway's label covers `digest`); a sandbox that is running keeps the profile it was created with,
+which `docker inspect` shows in full, until OpenClaw creates it again (`openclaw sandbox recreate`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable
+from shlex import quote
+
+from pyinfra import host
+from pyinfra.api import StringCommand
+from pyinfra.api.deploy import deploy
+
+from operations import engine_access
+from operations.base import files, preflight, snapshot, templates
+from operations.base.operation import operation
+from operations.security import apparmor, seccomp
+from operations.security.seccomp import KINDS, Kind
+from toolkit.settings import Settings
+
+_OBSTACLES = {
+    "unused": (
+        "the engine makes no use of the kernel's AppArmor (`docker info`)",
+        "install the package apparmor and restart the engine",
+    ),
+    "disabled": (
+        "apparmor.service, which loads profiles at boot, is disabled",
+        "systemctl enable apparmor.service",
+    ),
+}
+"""What keeps profiles from being used on a kernel that has AppArmor: reason and fix."""
+SECURITY_IN_GATEWAY = "/etc/openclaw-pyinfra/security"
+"""Where `<project>/security` is mounted in the gateway's container, for OpenClaw to read."""
+
+
+@snapshot.probe("apparmor")
+def apparmor_probe(settings: Settings) -> str:
+    """Whether the kernel has AppArmor and shows it here (a container host may not), which of our
+    profiles it knows, and what keeps the engine or the next boot from using them (`_OBSTACLES`)."""
+    names = "|".join(apparmor.name(settings, kind) for kind in KINDS)
+    return f"""profiles=/sys/kernel/security/apparmor/profiles
+grep -q Y /sys/module/apparmor/parameters/enabled && [ -e $profiles ] || exit 0
+echo available
+grep -xE '({names}) .enforce.' $profiles
+{engine_access.environment(settings)}
+case $(bounded 10 65536 docker info --format '{{{{.SecurityOptions}}}}') in
+  *name=apparmor*) ;;
+  *name=*) echo unused ;;
+esac
+[ ! -d /run/systemd/system ] || case $(systemctl is-enabled apparmor.service) in
+  disabled | masked*) echo disabled ;;
+esac"""
+
+
+@files.managed_paths
+def paths(settings: Settings) -> Iterable[str]:
+    return [*(seccomp_path(settings, kind) for kind in KINDS), apparmor.path(settings)]
+
+
+@preflight.check
+def apparmor_problems(settings: Settings, answers: dict[str, str]) -> Iterable[preflight.Problem]:
+    if settings.sandbox.apparmor == "required" and not has_apparmor(settings):
+        what = "the kernel has no AppArmor that this host may use"
+        fix = "start it with apparmor=1 security=apparmor"
+        for obstacle in set(answers.get("apparmor", "").splitlines()) & set(_OBSTACLES):
+            what, fix = _OBSTACLES[obstacle]
+        if engine_access.form(settings) == "rootless":
+            what, fix = "an engine without root cannot use AppArmor profiles", "set sandbox.socket"
+        yield preflight.Problem(
+            f"sandbox.apparmor is required, but {what}",
+            f"{fix}, or set sandbox.apparmor to auto or off",
+        )
+
+
+def directory(settings: Settings) -> str:
+    """Return the host directory of the profiles."""
+    return f"{settings.project_directory}/security"
+
+
+def seccomp_path(settings: Settings, kind: Kind) -> str:
+    """Return the path on the host of a system call profile (written with `sandbox.seccomp: own`).
+
+    OpenClaw has one setting for the containers of tools and browser, so a session with a browser
+    gets `browser` for both, which allows what tools need too.
+    """
+    return f"{directory(settings)}/seccomp-{kind}.json"
+
+
+def has_apparmor(settings: Settings) -> bool:
+    """Return whether the current host's engine can use AppArmor profiles."""
+    answer = snapshot.read().get("apparmor", "").splitlines()
+    # https://docs.docker.com/engine/security/rootless/#known-limitations
+    usable = bool(answer) and not set(answer) & set(_OBSTACLES)
+    return usable and not engine_access.own_engine(settings)
+
+
+def apparmor_profile(settings: Settings, kind: Kind) -> str | None:
+    """Return the name of an AppArmor profile as the kernel knows it; None where there is none."""
+    if settings.sandbox.apparmor == "off" or not has_apparmor(settings):
+        return None
+    return apparmor.name(settings, kind)
+
+
+def security_options(settings: Settings, kind: Kind) -> list[str]:
+    """Return the profiles as Compose's `security_opt` names them."""
+    own = settings.sandbox.seccomp == "own"
+    name = apparmor_profile(settings, kind)
+    return [
+        *([f"seccomp:{seccomp_path(settings, kind)}"] if own else []),
+        *([f"apparmor:{name}"] if name else []),
+    ]
+
+
+def digest(settings: Settings, kind: Kind) -> str:
+    """Return a digest that changes whenever a container of this kind has to be made again."""
+    return files.digest(repr([security_options(settings, kind), seccomp.render(kind)]))
+
+
+@operation
+def system_calls(settings: Settings) -> Generator:
+    """Write the system call profiles that differ, once the engine has used each of them.
+
+    + settings: the settings of the host
+    """
+    if settings.sandbox.seccomp == "engine":
+        host.noop("sandbox.seccomp is engine")
+        return
+    wanted = {
+        kind: files.File(seccomp_path(settings, kind), seccomp.render(kind)) for kind in KINDS
+    }
+    changed = {kind: file for kind, file in wanted.items() if files.differs(file)}
+    if not changed:
+        host.noop("the system call profiles are as they should be")
+        return
+    for file in changed.values():
+        files.show_difference(file)
+    script = templates.render(
+        "security/seccomp.sh.j2",
+        docker=engine_access.environment(settings),
+        name=settings.name,
+        directory=directory(settings),
+        profiles={kind: file.content for kind, file in changed.items()},
+    )
+    yield StringCommand("sh -s", _stdin=[script])
+
+
+@operation
+def apparmor_loaded(settings: Settings) -> Generator:
+    """Write the AppArmor profiles and load them; on a kernel without AppArmor there are none.
+
+    + settings: the settings of the host
+
+    AppArmor's own service loads /etc/apparmor.d at boot. Profiles that are not wanted any more
+    stay in the kernel until then, for the containers that still run under them.
+    """
+    file = files.File(apparmor.path(settings), apparmor.render(settings))
+    if apparmor_profile(settings, "gateway") is None:
+        if files.found(file.path):
+            yield StringCommand(f"rm -f {quote(file.path)}")
+        else:
+            host.noop("the kernel has no AppArmor, or it is not wanted")
+        return
+    loaded = snapshot.read()["apparmor"].count("(enforce)")
+    if loaded == len(KINDS) and not files.differs(file):
+        host.noop("the AppArmor profiles are as they should be")
+        return
+    files.show_difference(file)
+    script = templates.render("security/apparmor.sh.j2", path=file.path, content=file.content)
+    yield StringCommand("sh -s", _stdin=[script])
+
+
+@deploy("Security profiles")
+def install(settings: Settings) -> None:
+    """Write and load the kernel profiles of the gateway's and the sandboxes' containers."""
+    system_calls(name="Write the system call profiles", settings=settings)
+    apparmor_loaded(name="Load the AppArmor profiles", settings=settings)
