@@ -160,8 +160,9 @@ class _Local(Process):
 
     def stop(self) -> None:
         # Its pipes break; a command that still works on its own ends when it next uses one.
+        # RuntimeError: somebody reads there now, and reads to the end that the other pipe makes.
         for pipe in (self._process.stdin, self._process.stdout):
-            with suppress(OSError):
+            with suppress(OSError, RuntimeError):
                 pipe.close()
 
     def finish(self) -> None:

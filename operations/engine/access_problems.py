@@ -50,8 +50,9 @@ def problems(settings: Settings, answers: dict[str, str]) -> Iterable[Problem]:
     wanted = engine_access.form(settings)
     if there.service and wanted != "host":
         yield Problem(
-            f"the gateway is a service of the host ({engine_access.service_name(settings)}.service), and"
-            f" sandbox.socket is {settings.sandbox.socket}, which wants a container",
+            "the gateway is a service of the host"
+            f" ({engine_access.service_name(settings)}.service), and sandbox.socket is"
+            f" {settings.sandbox.socket}, which wants a container",
             f"set sandbox.socket to host, {OTHER_NAME}",
         )
         return
@@ -71,7 +72,8 @@ def problems(settings: Settings, answers: dict[str, str]) -> Iterable[Problem]:
         if there.own_engine:
             yield Problem(
                 "the deployment runs on its own rootless engine"
-                f" ({engine_access.user_name(settings)}.service), and the settings want it on the host's",
+                f" ({engine_access.user_name(settings)}.service),"
+                " and the settings want it on the host's",
                 "set sandbox.socket to rootless; nothing is moved from one engine to another",
             )
         return

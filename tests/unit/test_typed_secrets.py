@@ -111,7 +111,11 @@ def test_a_setting_is_no_exception(key: str) -> None:
 
 def test_no_page_and_no_summary_tells_anybody_to() -> None:
     """Every line that looks like a command of ours, wherever it is written."""
-    places = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / "toolkit").rglob("*.py")]
+    places = [
+        ROOT / "README.md",
+        *(ROOT / "docs").rglob("*.md"),
+        *(ROOT / "commandline").rglob("*.py"),
+    ]
     places += [*(ROOT / "operations").rglob("*.py"), *(ROOT / "templates").rglob("*.*")]
     commands = re.compile(r"(?:\./claw|openclaw) [^`\n]*")
     checked = 0
