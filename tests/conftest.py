@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from gevent import monkey
+
+# As `./claw` and pyinfra do it, and before anything makes a lock: one that greenlets do not know
+# stops a whole run for good.
+monkey.patch_all()
+
 import os
 from collections import Counter
 from collections.abc import Iterator

@@ -40,6 +40,7 @@ apt_pause() { sleep 1; apt_left=$((apt_left - 1)); }
 # A line for each lock that is held: the file, and by whom. Nothing where there is no perl; apt itself says it then.
 apt_holders() {
   eval "$(apt-config shell apt_lists Dir::State::lists/f apt_archives Dir::Cache::archives/f apt_status Dir::State::status/f)"
+  : "${apt_lists:=/var/lib/apt/lists}" "${apt_archives:=/var/cache/apt/archives}"
   apt_admin=${apt_status:-/var/lib/dpkg/status}
   perl -MFcntl -e '
     for my $file (@ARGV) {
@@ -56,6 +57,6 @@ apt_holders() {
       $command =~ s/ +$//;
       $command = substr($command, 0, 117) . "..." if length $command > 120;
       print "$file is held by ", $pid > 0 ? "process $pid" : "another process", $command ? " ($command)\n" : "\n";
-    }' "${apt_admin%/*}/lock-frontend" "${apt_admin%/*}/lock" "${apt_lists:-/var/lib/apt/lists}/lock" \
-    "${apt_archives:-/var/cache/apt/archives}/lock" 2>/dev/null || :
+    }' "${apt_admin%/*}/lock-frontend" "${apt_admin%/*}/lock" "${apt_lists%/}/lock" \
+    "${apt_archives%/}/lock" 2>/dev/null || :
 }

@@ -57,7 +57,7 @@ def test_image_workspace_and_profile(sandboxed: Deployment):
     finally:
         sandboxed.sh(f"chown {sandboxed.owner} {workspace} && mv {profile}.away {profile}")
     image = said(found, f"the sandbox image {tag(sandboxed)} is not on the engine")
-    assert image["fix"] == f"./claw up {sandboxed.inventory}"
+    assert image["fix"] == f"./claw up {sandboxed.inventory} --limit @local"
     owner = said(
         found, f"{workspace} belongs to uid 0 (root:root), but tools run as the gateway does"
     )
