@@ -29,7 +29,7 @@ _numbers = count(1)
 FINGERPRINT = """
 find / /tmp /run/lock -xdev \\( -path /proc -o -path /sys -o -path /dev -o -path /run/systemd \\
   -o -path '/tmp/runc-process*' -o -path /var/log -o -path /var/lib/{name}/config \\
-  -o -path /var/lib/systemd \\) -prune \\
+  -o -path /var/lib/systemd -o -path '/var/cache/apt/*pkgcache.bin' \\) -prune \\
   -o -type d -printf '%p %y %m %U:%G\\n' -o -printf '%p %y %s %m %U:%G %C@\\n'
 sha256sum /var/lib/{name}/config/openclaw.json 2>/dev/null
 dpkg-query -W
@@ -239,7 +239,8 @@ class Deployment:
     def fingerprint(self) -> set[str]:
         """What is on a lab host: every file with its time of change, packages, running services,
         containers, images. Left out is what changes by itself: logs, what a health check has in
-        /tmp while it runs, and the state that a running gateway writes, but for openclaw.json.
+        /tmp while it runs, what apt keeps of the lists it has read, and the state that a running
+        gateway writes, but for openclaw.json.
         """
         assert self.vps
         return set(self.sh(FINGERPRINT.format(name=self.name)).splitlines())
