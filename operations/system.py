@@ -120,6 +120,7 @@ def system_probe(settings: Settings) -> str:
         project=settings.name,
         service=engine_access.service_name(settings),
         port=settings.gateway.port,
+        candidate=f"{settings.project_directory}/candidate",
     )
 
 
