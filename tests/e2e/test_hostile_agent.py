@@ -35,7 +35,7 @@ for place in . agents ../workspace ../auth sandboxes; do
     cd "$place"
     mkfifo planted-fifo; ln -s {canary}/secret planted-link; ln -s {canary} planted-directory
     ln -s nowhere planted-dangling; ln -s planted-loop planted-loop; truncate -s 4T planted-sparse
-    echo x >'-rf'; echo x >"$(printf 'planted\\n; touch {canary}/run;\\"q')"
+    echo x >'-rf'; echo x >"$(printf 'planted\\n; h=${{HOME%%root}}; touch {below}${{h}}run;\\"q')"
     perl -MIO::Socket::UNIX -e 'IO::Socket::UNIX->new(Local => "planted-socket", Listen => 1)'
   )
 done
@@ -60,7 +60,9 @@ class Agent:
         # Passes the closed parents as the container does: its mounts begin below them.
         self.gateway.sh(f"chmod 711 /var/lib/{self.gateway.name}")
         try:
-            words = shlex.quote(command.format(canary=self.canary))
+            words = shlex.quote(
+                command.format(canary=self.canary, below=self.canary.replace("/", "${h}"))
+            )
             self.gateway.sh(f"cd {state} && {user} sh -euc {words}")
         finally:
             self.gateway.sh(f"chmod 700 /var/lib/{self.gateway.name}")
