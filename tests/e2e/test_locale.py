@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import select
 import subprocess
 from pathlib import Path
 
@@ -50,8 +51,14 @@ def run(job: Job, locales: Path, name: str, *more: str, terminal: bool = False) 
     )
     os.close(theirs)
     said = b""
-    while more_said := read(ours):
-        said += more_said
+    # Not until its end alone: whoever else has the terminal open keeps that away.
+    while True:
+        if select.select([ours], [], [], 0.1)[0]:
+            if not (more_said := read(ours)):
+                break
+            said += more_said
+        elif process.poll() is not None:
+            break
     os.close(ours)
     return process.wait(), said.decode("latin-1" if "latin" in name else "utf-8")
 
