@@ -155,6 +155,13 @@ def owner(settings: Settings, user: int | None = None) -> str:
     return f"{there.subuid + user - 1}:{there.subgid + user - 1}"
 
 
+def moving(settings: Settings) -> str | None:
+    """Return the `uid:gid` of state that the activation is yet to give to the gateway's user; what
+    an engine without root has is never given away so.
+    """
+    return None if own_engine(settings) else container_user.moving(settings, owner(settings))
+
+
 def engine_group(settings: Settings) -> str | None:
     """Return the numeric group of a rootless engine's user; None in the form `socket`."""
     if not own_engine(settings):

@@ -90,12 +90,16 @@ def networks(function: Names) -> Names:
     return function
 
 
+def _made(settings: Settings) -> set[str]:
+    return {name for function in _names for name in function(settings)}
+
+
 @snapshot.probe("uplink")
 def uplink_probe(settings: Settings) -> str:
     return templates.render(
         "network/uplink.sh.j2",
         docker=engine_access.environment(settings),
-        networks=sorted({name for function in _names for name in function(settings)}),
+        networks=sorted(_made(settings)),
     )
 
 
@@ -134,7 +138,7 @@ def uplink_problems(settings: Settings, answers: dict[str, str]) -> Iterable[Pro
             stops=False,
         )
     again = f"cd {quote(settings.project_directory)} && docker compose down; then ./claw up again"
-    for name in {name for function in _names for name in function(settings)} & networks.keys():
+    for name in _made(settings) & networks.keys():
         found = networks[name]
         if (found.mtu or USUAL) > mtu:
             yield Problem(

@@ -22,7 +22,7 @@ from operations import engine_access, project
 from operations.base import preflight, snapshot, templates
 from operations.base.operation import operation
 from operations.base.preflight import Problem
-from operations.gateway import browser_network, network
+from operations.gateway import network
 from operations.images import stage as images
 from operations.system import System
 from toolkit.settings import Settings
@@ -128,14 +128,6 @@ def tags(settings: Settings) -> list[str]:
     return [images.tag(settings), f"{settings.name}:last-good", *sandboxes]
 
 
-def networks(settings: Settings) -> list[str]:
-    """Return the networks that the deployment makes."""
-    own_network = browser_network.network(settings)
-    browsers = [own_network.name] if own_network and own_network.own else []
-    tools = [names.tools_network(settings)] if network.tools_bridge(settings) else []
-    return [network.bridge(settings), *browsers, *tools]
-
-
 @snapshot.probe("occupied")
 def conflicts_probe(settings: Settings) -> str:
     volume = settings.home_volume
@@ -144,7 +136,7 @@ def conflicts_probe(settings: Settings) -> str:
         docker=engine_access.environment(settings),
         compose_file=project.path(settings, project.BASE),
         parts=[f'"{settings.name}', settings.config_directory, "->"],
-        networks=networks(settings),
+        networks=network.own_networks(settings),
         volume=volume if volume and not volume.startswith("/") else None,
         tags=tags(settings),
     )
@@ -228,7 +220,7 @@ def named_problems(settings: Settings, there: There) -> Iterable[Problem]:
         if one.project == settings.name:
             continue
         by = f"the project {shown(one.project)}" if one.project else "somebody else"
-        if one.kind == "network" and one.name in networks(settings):
+        if one.kind == "network" and one.name in network.own_networks(settings):
             yield Problem(
                 f"the network {one.name}, which the gateway needs, was made by {by}",
                 "remove it, or deploy under another name (--set name=NAME)",

@@ -18,7 +18,7 @@ from pyinfra import host
 from pyinfra.api import StringCommand
 from pyinfra.api.deploy import deploy
 
-from operations import container_user, engine_access
+from operations import engine_access
 from operations.base import files, owner, preflight, snapshot
 from operations.base.operation import operation
 from toolkit.settings import Settings
@@ -169,7 +169,7 @@ def created(settings: Settings) -> Generator:
     user = engine_access.owner(settings)
     directories = wanted(settings, user, engine_access.engine_group(settings))
     # What a gateway uses until it is stopped is moved then, by the activation.
-    moving = None if engine_access.own_engine(settings) else container_user.moving(settings, user)
+    moving = engine_access.moving(settings)
     commands = [
         _install(settings, directory)
         for directory in directories

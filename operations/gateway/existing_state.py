@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from operations import container_user, engine_access
+from operations import engine_access
 from operations.base import preflight, snapshot, templates
 from operations.base.preflight import Problem
 from operations.gateway import host_secrets
@@ -152,7 +152,7 @@ def owner_problems(settings: Settings, there: Existing) -> Iterable[Problem]:
     """Say which files in the directories would be neither the gateway's nor given to it."""
     owner = engine_access.owner(settings)
     own = engine_access.own_engine(settings)
-    moving = None if own else container_user.moving(settings, owner)
+    moving = engine_access.moving(settings)
     for number, (directory, key) in enumerate(directories(settings).items()):
         top = there.tops.get(number)
         usable = {owner.partition(":")[0]}

@@ -162,11 +162,12 @@ def units(settings: Settings) -> list[files.File]:
 
 
 @uplink.networks
-def own_networks(settings: Settings) -> Iterable[str]:
+def own_networks(settings: Settings) -> list[str]:
+    """Return the networks that the deployment makes."""
     wanted = browser_network.network(settings)
     browsers = wanted.name if wanted and wanted.own else None
     tools = names.tools_network(settings) if tools_bridge(settings) else None
-    return filter(None, (bridge(settings), browsers, tools))
+    return list(filter(None, (bridge(settings), browsers, tools)))
 
 
 @packages.required
