@@ -20,7 +20,7 @@ from operations import engine_access
 from operations.configuration import agents as roster
 from operations.configuration import tools as tool_lists
 from operations.configuration.agents import Roster
-from operations.security import stage
+from operations.security import stage as security
 from toolkit.settings import Settings
 from toolkit.settings.sandbox import names
 from toolkit.settings.sandbox.model import Sandbox, SandboxAgent, SandboxContainer
@@ -95,8 +95,8 @@ def seccomp_profile(settings: Settings, browser: bool) -> str | None:
     """Return the system call profile's path in the gateway's container, which reads it."""
     if settings.sandbox.seccomp == "engine":
         return None
-    path = stage.seccomp_path(settings, "browser" if browser else "tools")
-    return f"{stage.SECURITY_IN_GATEWAY}/{path.rpartition('/')[2]}"
+    path = security.seccomp_path(settings, "browser" if browser else "tools")
+    return f"{security.SECURITY_IN_GATEWAY}/{path.rpartition('/')[2]}"
 
 
 def _enabled(settings: Settings, there: Mapping[str, Any], agents: Roster) -> dict[str, Any]:
@@ -174,7 +174,7 @@ def _agent(
 def _profiles(settings: Settings, browser: bool) -> dict[str, Any]:
     return {
         "seccompProfile": seccomp_profile(settings, browser),
-        "apparmorProfile": stage.apparmor_profile(settings, "browser" if browser else "tools"),
+        "apparmorProfile": security.apparmor_profile(settings, "browser" if browser else "tools"),
     }
 
 
@@ -257,7 +257,7 @@ def _has_our_marks(settings: Settings, sandbox: object) -> bool:
     docker = _at(sandbox, "docker")
     return docker.get("containerPrefix") == names.container_prefix(settings) or str(
         docker.get("seccompProfile")
-    ).startswith(f"{stage.SECURITY_IN_GATEWAY}/")
+    ).startswith(f"{security.SECURITY_IN_GATEWAY}/")
 
 
 def _named(browser: dict[str, Any], agents: Roster) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from operations.base.operation import operation
 from operations.configuration import sandbox_policy
 from operations.gateway import existing_state, host_secrets, includes, runtime
 from operations.gateway.secrets import TOKEN
-from operations.images import stage
+from operations.images import stage as images
 from toolkit import merging
 from toolkit.settings import Settings
 
@@ -185,7 +185,7 @@ def script(settings: Settings) -> str:
         ownership=runtime.ownership(settings),
         project=settings.project_directory,
         config=settings.config_directory,
-        image=stage.tag(settings),
+        image=images.tag(settings),
         onboard=settings.onboarding.enabled,
         bind=runtime.bind(settings),
         auth_choice=settings.onboarding.auth_choice,

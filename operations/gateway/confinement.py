@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from operations import engine_access
 from operations.gateway import compose
-from operations.security import seccomp, stage
+from operations.security import seccomp
+from operations.security import stage as security
 from toolkit.settings import Settings
 from toolkit.settings.types import memory_bytes, parse_mount
 
@@ -61,7 +62,7 @@ def properties(settings: Settings, there: Places, proof: bool = False) -> list[s
     if settings.sandbox.enabled:
         found += [
             f"BindPaths={_quoted(engine_access.socket(settings))}:/run/docker.sock",
-            f"BindReadOnlyPaths={_quoted(stage.directory(settings))}:{stage.SECURITY_IN_GATEWAY}",
+            f"BindReadOnlyPaths={_quoted(security.directory(settings))}:{security.SECURITY_IN_GATEWAY}",
         ]
     if not proof:
         for mount in map(parse_mount, settings.extra_mounts):

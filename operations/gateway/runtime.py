@@ -24,7 +24,7 @@ from operations import engine_access
 from operations.base import templates
 from operations.base.quoting import Script, joined
 from operations.gateway import compose, service
-from operations.images import stage
+from operations.images import stage as images
 from toolkit.settings import Settings
 from toolkit.settings.contradictions.mounts import AUTH, STATE, workspace_in_gateway
 
@@ -39,7 +39,7 @@ def shell(settings: Settings) -> Script:
         functions = templates.render(
             "compose/gateway.sh.j2",
             name=settings.name,
-            image=stage.tag(settings),
+            image=images.tag(settings),
             project=settings.project_directory,
         )
     return joined(engine_access.environment(settings), functions)

@@ -29,7 +29,7 @@ from operations.gateway.confinement import (
     properties,
     run_arguments,
 )
-from operations.images import stage
+from operations.images import stage as images
 from toolkit.settings import Settings
 from toolkit.settings.types import memory_bytes
 
@@ -84,7 +84,7 @@ def shell(settings: Settings) -> Script:
         wanted=unit_path(settings),
         program=program_path(settings),
         trees=trees(settings),
-        image=stage.tag(settings),
+        image=images.tag(settings),
         port=settings.gateway.port,
         address=settings.gateway.address,
         mounts=[

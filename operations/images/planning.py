@@ -10,7 +10,7 @@ from pyinfra import host, logger
 
 from operations import engine_access
 from operations.base import files, snapshot, templates
-from operations.engine import stage
+from operations.engine import stage as engine
 from operations.images import identity, state
 from operations.images.identity import Base
 from operations.images.sharing import groups
@@ -208,7 +208,7 @@ def reachability_script(settings: Settings, reference: str | None = None) -> str
         addresses.append(f"http://{name}/v2/")  # the engine speaks plain HTTP to loopback
     if name == "docker.io":
         addresses += [f"{mirror.rstrip('/')}/v2/" for mirror in settings.engine.registry_mirrors]
-    given = stage.proxies(settings)
+    given = engine.proxies(settings)
     other = (
         engine_access.own_engine(settings)
         or settings.engine.socket not in engine_access.DEFAULT_SOCKETS

@@ -26,7 +26,7 @@ from operations.images.sandbox import contexts, probes
 from operations.sandbox import comparison, running
 from operations.sandbox import deployed as deployed_form
 from operations.sandbox.proof import scripted_gateway
-from operations.security import stage
+from operations.security import stage as security
 from toolkit.settings import Settings
 from toolkit.settings.contradictions.mounts import state_in_gateway
 from toolkit.settings.sandbox import names
@@ -69,10 +69,10 @@ def script(settings: Settings, deployed: Mapping[str, Any]) -> str:
     sandboxes = _sandboxes(settings, deployed) if settings.sandbox.enabled else {}
     state = state_in_gateway(settings)
     options = list(probes.options(settings))
-    kind: stage.Kind = "browser" if settings.sandbox.browser.enabled else "tools"
+    kind: security.Kind = "browser" if settings.sandbox.browser.enabled else "tools"
     if settings.sandbox.seccomp == "own":
-        options.append(f"--security-opt=seccomp={stage.seccomp_path(settings, kind)}")
-    if apparmor := stage.apparmor_profile(settings, kind):
+        options.append(f"--security-opt=seccomp={security.seccomp_path(settings, kind)}")
+    if apparmor := security.apparmor_profile(settings, kind):
         options.append(f"--security-opt=apparmor={apparmor}")
     return templates.render(
         "sandbox/doctor.sh.j2",

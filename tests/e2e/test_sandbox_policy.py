@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from lab import hosts as lab
-from operations.configuration import sandbox_policy, stage
+from operations.configuration import sandbox_policy
+from operations.configuration import stage as configuration
 from tests.e2e.harness import Deployment
 from toolkit.settings import Settings
 
@@ -93,13 +94,13 @@ def accepted(
 
 def test_the_release_takes_every_knob_keeps_it_and_loses_it_again(gateway: Deployment) -> None:
     on = Settings.model_validate({"gateway": {"uid": 1000}, "sandbox": MAXIMAL})
-    found = accepted(gateway, {}, stage.owned(on))
-    assert list(stage.differences(stage.owned(on, found), found)) == []
+    found = accepted(gateway, {}, configuration.owned(on))
+    assert list(configuration.differences(configuration.owned(on, found), found)) == []
     assert found["agents"]["entries"]["main"]["workspace"] == "/home/node/.openclaw/workspace"
     off = Settings.model_validate(
         {"gateway": {"uid": 1000}, "sandbox": {**MAXIMAL, "enabled": False}}
     )
-    without = accepted(gateway, found, stage.owned(off, found))
+    without = accepted(gateway, found, configuration.owned(off, found))
     assert without["agents"]["defaults"]["sandbox"]["mode"] == "off"
     assert sandbox_policy.configuration(off, without) == {}
     assert "/etc/openclaw-pyinfra" not in json.dumps(without)
@@ -113,7 +114,9 @@ def test_the_release_understands_it_as_it_is_meant(gateway: Deployment) -> None:
         "browser": {"enabled": True},
         "agents": {"family": {"preset": "family-read-only"}},
     }
-    found = stage.owned(Settings.model_validate({"gateway": {"uid": 1000}, "sandbox": sandbox}))
+    found = configuration.owned(
+        Settings.model_validate({"gateway": {"uid": 1000}, "sandbox": sandbox})
+    )
 
     main = accepted(gateway, found, then=_EXPLAINED.format("main"))["sandbox"]
     (workspace,) = main["workspaceMounts"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from operations.engine import stage
+from operations.engine import stage as engine
 from operations.engine.state import OFFICIAL, Engine, plan
 from operations.packages import Packages
 from operations.system import System
@@ -42,7 +42,7 @@ def words(command: Command) -> list[str]:
 def test_bare_host_gets_daemon_json_before_the_engine_starts() -> None:
     fresh = {**CONVERGED, "engine": f"{RUNNING}\nprevious="}
     done = commands(
-        stage.installed, BARE, BARE, fresh, CONVERGED, settings=settings(source="distro")
+        engine.installed, BARE, BARE, fresh, CONVERGED, settings=settings(source="distro")
     )
     assert '"live-restore": true' in done[0].stdin
     assert words(done[1]) == ["docker.io", "docker-cli", "docker-compose", "docker-buildx"]
@@ -53,7 +53,7 @@ def test_bare_host_gets_daemon_json_before_the_engine_starts() -> None:
 def test_engine_that_apt_may_not_start_is_started() -> None:
     stopped = {**CONVERGED, "engine": "installed=\nenabled=enabled\nprevious="}
     done = commands(
-        stage.installed, BARE, BARE, stopped, stopped, settings=settings(source="distro")
+        engine.installed, BARE, BARE, stopped, stopped, settings=settings(source="distro")
     )
     assert [words(command) for command in done[2:]] == [["start"], ["apply", "restart"]]
 
@@ -61,17 +61,17 @@ def test_engine_that_apt_may_not_start_is_started() -> None:
 @pytest.mark.parametrize("source", ["auto", "distro", "existing"])
 def test_converged_host_is_left_alone(source: str) -> None:
     wanted = settings(source=source)
-    assert commands(stage.installed, CONVERGED, settings=wanted) == []
-    assert commands(stage.configured, CONVERGED, settings=wanted) == []
+    assert commands(engine.installed, CONVERGED, settings=wanted) == []
+    assert commands(engine.configured, CONVERGED, settings=wanted) == []
 
 
 def test_configuration_of_a_bare_host_is_no_second_change() -> None:
-    assert commands(stage.configured, BARE, settings=settings()) == []
+    assert commands(engine.configured, BARE, settings=settings()) == []
 
 
 def test_debian_12_takes_compose_and_buildx_from_debian_13() -> None:
     bare = {**BARE, "system": BOOKWORM}
-    done = commands(stage.installed, bare, settings=settings(source="distro"))
+    done = commands(engine.installed, bare, settings=settings(source="distro"))
     assert "Suites: trixie" in done[1].stdin
     assert words(done[2]) == ["docker.io", "docker-compose/trixie", "docker-buildx/trixie"]
 
@@ -84,15 +84,15 @@ def test_compose_v1_of_debian_12_does_not_count() -> None:
 
 def test_pinned_source_leaves_with_debian_12() -> None:
     files = "regular file|644|0:0|aa|/etc/apt/preferences.d/openclaw-trixie"
-    done = commands(stage.trixie_source_removed, {**CONVERGED, "files": files})
+    done = commands(engine.trixie_source_removed, {**CONVERGED, "files": files})
     assert done == ["rm -f /etc/apt/preferences.d/openclaw-trixie"]
     on_bookworm = {"system": BOOKWORM, "files": files}
-    assert commands(stage.trixie_source_removed, on_bookworm) == []
+    assert commands(engine.trixie_source_removed, on_bookworm) == []
 
 
 def test_official_packages_replace_the_distribution_s() -> None:
     there = {**CONVERGED, "packages": f"{TRIXIE_PACKAGES}\ninstalled containerd 1.7.24"}
-    done = commands(stage.installed, there, settings=settings(source="official"))
+    done = commands(engine.installed, there, settings=settings(source="official"))
     assert "https://download.docker.com/linux/debian/gpg" in done[0].stdin
     assert "Signed-By: /etc/apt/keyrings/docker.asc" in done[1].stdin
     assert words(done[2]) == [
@@ -103,7 +103,7 @@ def test_official_packages_replace_the_distribution_s() -> None:
 
 def test_user_s_own_source_of_docker_is_used() -> None:
     there = {**BARE, "engine": "other-source=/etc/apt/sources.list.d/docker.list\ndaemon={}"}
-    done = commands(stage.installed, there, settings=settings(source="official"))
+    done = commands(engine.installed, there, settings=settings(source="official"))
     assert words(done[1]) == list(OFFICIAL)
 
 
@@ -126,7 +126,7 @@ def test_auto(facts: str, packages: str, source: str) -> None:
 def test_engine_at_another_socket_is_never_configured() -> None:
     wanted = settings(socket="/run/user/1000/docker.sock")
     there = {**CONVERGED, "engine": "installed=\nserver=26.1"}
-    assert commands(stage.configured, there, settings=wanted) == []
+    assert commands(engine.configured, there, settings=wanted) == []
     assert plan(wanted, System(), Engine(), Packages({})).source == "existing"
 
 
@@ -138,30 +138,30 @@ def test_kernel_with_apparmor_needs_its_parser() -> None:
 
 def test_reloadable_key_is_reloaded_and_others_restart() -> None:
     mirror = settings(registry_mirrors=["https://mirror.example"])
-    done = commands(stage.configured, CONVERGED, settings=mirror)
+    done = commands(engine.configured, CONVERGED, settings=mirror)
     assert words(done[1]) == ["apply", "reload"]
     bounds = settings(log_max_size="50m")
-    done = commands(stage.configured, CONVERGED, settings=bounds)
+    done = commands(engine.configured, CONVERGED, settings=bounds)
     assert '"max-size": "50m"' in done[0].stdin
     assert words(done[1]) == ["apply", "restart"]
 
 
 def test_unproved_daemon_json_of_a_killed_run_is_not_merged() -> None:
     killed = f'installed=\nserver=26.1\ndaemon=\ndaemon={DAEMON}, "nonsense": 1}}\nprevious='
-    done = commands(stage.configured, {**CONVERGED, "engine": killed}, settings=settings())
+    done = commands(engine.configured, {**CONVERGED, "engine": killed}, settings=settings())
     assert "nonsense" not in done[0].stdin
     assert words(done[1]) == ["apply", "restart"]
 
 
 def test_killed_before_the_restart_is_finished() -> None:
     killed = f"{RUNNING}\nprevious="
-    done = commands(stage.configured, {**CONVERGED, "engine": killed}, settings=settings())
+    done = commands(engine.configured, {**CONVERGED, "engine": killed}, settings=settings())
     assert [words(command) for command in done] == [["apply", "restart"]]
 
 
 def test_only_absent_users_are_added() -> None:
     there = {"engine": "members=alice,bob"}
-    done = commands(stage.users_added, there, users=("bob", "carol"))
+    done = commands(engine.users_added, there, users=("bob", "carol"))
     assert done == ["groupadd -rf docker && usermod -aG docker carol"]
 
 
@@ -170,9 +170,9 @@ PROXIES = {"proxies": {"http-proxy": "http://user:secret@proxy:3128"}}
 
 def test_proxies_go_where_the_engine_reads_them() -> None:
     wanted = settings(source="distro", daemon=PROXIES)
-    new, *_ = commands(stage.installed, BARE, settings=wanted)
+    new, *_ = commands(engine.installed, BARE, settings=wanted)
     assert '"proxies"' in new.stdin and "[Service]" not in new.stdin
-    old, *_ = commands(stage.installed, {**BARE, "system": BOOKWORM}, settings=wanted)
+    old, *_ = commands(engine.installed, {**BARE, "system": BOOKWORM}, settings=wanted)
     assert '"proxies"' not in old.stdin
     assert 'Environment="HTTP_PROXY=http://user:secret@proxy:3128"' in old.stdin
     assert "secret" not in new + old
@@ -180,5 +180,5 @@ def test_proxies_go_where_the_engine_reads_them() -> None:
 
 def test_drop_in_leaves_with_its_setting() -> None:
     drop_in = "regular file|600|0:0|aa|/etc/systemd/system/docker.service.d/openclaw-proxy.conf"
-    done = commands(stage.configured, {**CONVERGED, "files": drop_in}, settings=settings())
+    done = commands(engine.configured, {**CONVERGED, "files": drop_in}, settings=settings())
     assert [words(command) for command in done] == [[], ["apply", "restart"]]

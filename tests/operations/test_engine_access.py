@@ -14,7 +14,8 @@ from pyinfra.context import ctx_host
 
 from operations import engine_access
 from operations.base import snapshot, templates
-from operations.engine import access_problems, rootless, stage
+from operations.engine import access_problems, rootless
+from operations.engine import stage as engine
 from operations.engine.state import Engine, plan
 from operations.gateway import compose, directories
 from operations.packages import Packages
@@ -220,7 +221,7 @@ def test_the_engine_is_started_once() -> None:
     with on(ROOTLESS):
         there = [rootless.configuration(wanted), rootless.unit(wanted, "990")]
     found = "".join(
-        f"regular file|{file.mode}|0:0|{stage.files.digest(file.content)}|{file.path}\n"
+        f"regular file|{file.mode}|0:0|{engine.files.digest(file.content)}|{file.path}\n"
         for file in there
     )
     running = {"access": ROOTLESS, "engine": "server=26.1.5", "files": found}
@@ -238,7 +239,7 @@ def test_without_cgroup_v2_it_needs_no_manager_of_its_user() -> None:
 
 def test_the_hosts_engine_is_left_alone_by_a_rootless_one() -> None:
     wanted = settings("rootless")
-    assert commands(stage.configured, {"access": ROOTLESS, "engine": ""}, settings=wanted) == []
+    assert commands(engine.configured, {"access": ROOTLESS, "engine": ""}, settings=wanted) == []
 
 
 def test_the_hosts_engine_needs_no_other() -> None:
@@ -256,10 +257,10 @@ def test_an_engine_with_root_that_nobody_asked_for_does_not_run(before: str, sto
     system = "id=debian\nrelease=13\ncodename=trixie\nsystemd="
     bare = {"access": "", "engine": "", "packages": before, "system": system}
     after = {**bare, "engine": "installed="}
-    install, stop = commands(stage.installed, bare, after, settings=settings("rootless"))
+    install, stop = commands(engine.installed, bare, after, settings=settings("rootless"))
     assert "rootlesskit" in install
     assert stop == f"systemctl disable --now {stopped}"
-    there = commands(stage.installed, after, settings=settings("rootless"))
+    there = commands(engine.installed, after, settings=settings("rootless"))
     assert not [command for command in there if "disable" in command], "whose engine it is"
 
 

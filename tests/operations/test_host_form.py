@@ -17,7 +17,7 @@ from pyinfra.context import ctx_host
 from operations import activation, engine_access, verification
 from operations.base import files, snapshot
 from operations.configuration import agents as roster
-from operations.configuration import stage
+from operations.configuration import stage as configuration
 from operations.engine import access_problems
 from operations.gateway import compose, host_secrets, runtime, service
 from tests.operations.hosts import FakeHost, commands
@@ -127,7 +127,7 @@ def test_the_engine_finds_state_and_workspace_at_the_gateways_paths() -> None:
     assert "BindPaths=/var/lib/openclaw/workspace" in lines
     assert 'Environment="OPENCLAW_STATE_DIR=/var/lib/openclaw/config"' in lines
     with on():
-        owned = stage.owned(settings())
+        owned = configuration.owned(settings())
     assert owned["agents"]["defaults"]["workspace"] == "/var/lib/openclaw/workspace"
     agents = roster.of(settings(), {})
     added = agents.merged({"second": {}})["entries"]
@@ -137,9 +137,9 @@ def test_the_engine_finds_state_and_workspace_at_the_gateways_paths() -> None:
 
 def test_it_listens_where_it_is_told() -> None:
     with on():
-        assert stage.owned(settings())["gateway"]["bind"] == "loopback"
+        assert configuration.owned(settings())["gateway"]["bind"] == "loopback"
         open_to_all = settings(gateway={"address": "0.0.0.0"})
-        assert stage.owned(open_to_all)["gateway"]["bind"] == "lan"
+        assert configuration.owned(open_to_all)["gateway"]["bind"] == "lan"
     command = "ExecStart=/usr/local/bin/openclaw gateway --bind loopback --port 18789"
     assert command in unit(settings())
 
@@ -201,10 +201,10 @@ def test_openclaw_json_is_merged_by_who_owns_it_in_the_engine() -> None:
     """An engine without root knows none of the host's ids."""
     for socket in ("host", "rootless"):
         with on():
-            script = stage.script(settings(sandbox={"socket": socket}))
+            script = configuration.script(settings(sandbox={"socket": socket}))
         assert "\nuid=1000\n" in script and "uid=$(stat" not in script
     with on():
-        assert "uid=$(stat" in stage.script(Settings())
+        assert "uid=$(stat" in configuration.script(Settings())
 
 
 # Verification

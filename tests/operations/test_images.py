@@ -11,7 +11,8 @@ import pytest
 from pyinfra.context import ctx_host
 
 from operations.base import snapshot, templates
-from operations.images import gateway, identity, planning, stage, state
+from operations.images import gateway, identity, planning, state
+from operations.images import stage as images
 from tests.operations.hosts import Command, FakeHost, at, commands, whole
 from toolkit import lockfile, trees
 from toolkit.lockfile import Lock
@@ -145,7 +146,7 @@ def test_a_tree_that_was_resolved_is_recorded_when_the_image_is_built(own_lock: 
 
 
 def test_the_tag_is_the_deployment_s() -> None:
-    assert stage.tag(Settings()) == "openclaw:local"
+    assert images.tag(Settings()) == "openclaw:local"
     (built,) = build(facts(base_image()), name="second")
     assert "--tag second:local" in built.stdin
     assert "openclaw-pyinfra.deployment=second" in built.stdin
@@ -314,7 +315,7 @@ def test_images_that_nothing_names_are_removed_with_their_base() -> None:
     new = image("i2", f"registry.example/openclaw:2@{OTHER}", id=NEW)
     good = image("i3", "b@c", ("openclaw:last-good",), id=GOOD)
     foreign = image("i4", "b@d", (), id=FOREIGN, deployment="second")
-    (removal,) = commands(stage.pruned, facts(old, new, good, foreign), settings=settings())
+    (removal,) = commands(images.pruned, facts(old, new, good, foreign), settings=settings())
     assert removed(removal) == [
         f"remove {OLD}",
         f"remove_base registry.example/openclaw:1 registry.example/openclaw@{DIGEST}",
@@ -324,33 +325,33 @@ def test_images_that_nothing_names_are_removed_with_their_base() -> None:
 def test_a_base_that_is_still_used_stays() -> None:
     base = f"registry.example/openclaw:1@{DIGEST}"
     there = facts(image("i1", base, (), id=OLD), image("i2", base, id=NEW))
-    (removal,) = commands(stage.pruned, there, settings=settings())
+    (removal,) = commands(images.pruned, there, settings=settings())
     assert removed(removal) == [f"remove {OLD}"]
 
 
 def test_an_image_in_a_container_stays() -> None:
     there = facts(bootstrapped(settings()), image("i1", "a@b", (), id=OLD), f"used {OLD}\n")
-    assert commands(stage.pruned, there, settings=settings()) == []
+    assert commands(images.pruned, there, settings=settings()) == []
 
 
 def test_the_plan_foresees_that_a_new_image_supersedes_the_old_one(default_settings: None) -> None:
     for there, expected in ((facts(bootstrapped(settings())), 0), (facts(image("old", "a@b")), 1)):
         host = FakeHost(there, executing=False)
         with ctx_host.use(host):
-            assert len(list(stage.pruned._inner(settings=settings()))) == expected
+            assert len(list(images.pruned._inner(settings=settings()))) == expected
 
 
 def test_a_release_that_cannot_be_resolved_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nonexistent")
     unknown = settings(gateway={"version": "2031.1.1"})
-    (problem,) = stage.release_problems(unknown, {})
+    (problem,) = images.release_problems(unknown, {})
     assert "gateway.version 2031.1.1 is not in the lock" in problem.what
-    assert list(stage.release_problems(settings(), {})) == []
+    assert list(images.release_problems(settings(), {})) == []
 
 
 def test_a_broken_lock_is_a_problem(own_lock: Path) -> None:
     own_lock.write_text("releases: [")
-    (problem,) = stage.release_problems(settings(), {})
+    (problem,) = images.release_problems(settings(), {})
     assert str(own_lock) in problem.what
 
 
@@ -423,7 +424,7 @@ def test_a_registry_that_a_build_needs_must_answer(
     for said, stops in (("Could not resolve", True), ("certificate verification failed", False)):
         monkeypatch.setattr(snapshot, "run_quietly", lambda host, script, said=said: said)
         with ctx_host.use(FakeHost(NONE)):
-            (problem,) = stage.registry_problems(wanted, NONE)
+            (problem,) = images.registry_problems(wanted, NONE)
         assert registry in problem.what and said in problem.what
         assert problem.stops is stops
 
@@ -439,4 +440,4 @@ def test_a_registry_that_no_build_needs_is_not_asked(monkeypatch: pytest.MonkeyP
     ):
         monkeypatch.setattr(snapshot, "settings_for", lambda host, wanted=wanted: wanted)
         with ctx_host.use(FakeHost(answers)):
-            assert list(stage.registry_problems(wanted, answers)) == []
+            assert list(images.registry_problems(wanted, answers)) == []

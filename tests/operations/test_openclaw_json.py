@@ -10,7 +10,8 @@ import pytest
 from pyinfra.context import ctx_host
 
 from operations.base import snapshot
-from operations.configuration import agents, stage
+from operations.configuration import agents
+from operations.configuration import stage as configuration
 from operations.gateway import secrets
 from operations.gateway.host_secrets import Private, UnreadableFile
 from operations.sandbox import comparison, doctor
@@ -79,7 +80,7 @@ def replaced(there: Any, value: Any) -> Iterable[Any]:
 def read(settings: Settings, text: str) -> None:
     there = Private(None, text.encode()).configuration()
     assert isinstance(there, dict)
-    list(stage.differences(stage.owned(settings, there), there))
+    list(configuration.differences(configuration.owned(settings, there), there))
     secrets.plaintext_token(there)
     agents.of(settings, there)
     proved = scripted_gateway.configuration(there, settings)

@@ -13,7 +13,8 @@ from pyinfra.context import ctx_host
 
 from operations import engine_access
 from operations.base import files, templates
-from operations.security import apparmor, seccomp, stage
+from operations.security import apparmor, seccomp
+from operations.security import stage as security
 from operations.security.stage import KINDS
 from tests.operations.hosts import FakeHost, commands
 from toolkit.settings import Settings
@@ -28,9 +29,9 @@ def settings(**sandbox: Any) -> Settings:
 
 def host(apparmor_answer: str = "", *, without: str = "", **contents: str) -> Answers:
     """A host with every file as it should be, but `contents`, and `without` one."""
-    wanted = {stage.seccomp_path(settings(), kind): seccomp.render(kind) for kind in KINDS}
+    wanted = {security.seccomp_path(settings(), kind): seccomp.render(kind) for kind in KINDS}
     for kind, content in contents.items():
-        wanted[stage.seccomp_path(settings(), kind)] = content  # type: ignore[arg-type]
+        wanted[security.seccomp_path(settings(), kind)] = content  # type: ignore[arg-type]
     if apparmor_answer:
         wanted[apparmor.path(settings())] = apparmor.render(settings())
     found = [
@@ -43,7 +44,7 @@ def host(apparmor_answer: str = "", *, without: str = "", **contents: str) -> An
 
 def test_a_host_without_profiles_gets_them_once_the_engine_has_used_them() -> None:
     (command,) = commands(
-        stage.system_calls, {"files": "", "apparmor": ""}, host(), settings=settings()
+        security.system_calls, {"files": "", "apparmor": ""}, host(), settings=settings()
     )
     script = command.stdin
     for kind in KINDS:
@@ -54,31 +55,31 @@ def test_a_host_without_profiles_gets_them_once_the_engine_has_used_them() -> No
 
 
 def test_only_what_differs_is_tried_and_replaced() -> None:
-    (command,) = commands(stage.system_calls, host(tools="{}\n"), host(), settings=settings())
+    (command,) = commands(security.system_calls, host(tools="{}\n"), host(), settings=settings())
     assert "accept tools" in command.stdin and "accept gateway" not in command.stdin
 
 
 def test_profiles_as_they_should_be_are_left_alone() -> None:
-    assert commands(stage.system_calls, host(), settings=settings()) == []
+    assert commands(security.system_calls, host(), settings=settings()) == []
 
 
 def test_the_engine_s_own_filter_needs_no_files() -> None:
     wanted = settings(seccomp="engine")
-    assert commands(stage.system_calls, {"files": ""}, settings=wanted) == []
+    assert commands(security.system_calls, {"files": ""}, settings=wanted) == []
     with ctx_host.use(known({"apparmor": ""})):
-        assert stage.security_options(wanted, "gateway") == []
+        assert security.security_options(wanted, "gateway") == []
 
 
 def test_apparmor_profiles_are_loaded_where_the_kernel_has_apparmor() -> None:
     bare = host("available", without=apparmor.path(settings()))
-    (command,) = commands(stage.apparmor_loaded, bare, host(LOADED), settings=settings())
+    (command,) = commands(security.apparmor_loaded, bare, host(LOADED), settings=settings())
     assert quote(apparmor.render(settings())) in command.stdin
-    assert commands(stage.apparmor_loaded, host(LOADED), settings=settings()) == []
+    assert commands(security.apparmor_loaded, host(LOADED), settings=settings()) == []
 
 
 def test_profiles_that_a_reboot_lost_are_loaded_again() -> None:
     lost = host("available\nopenclaw-tools (enforce)")
-    assert len(commands(stage.apparmor_loaded, lost, host(LOADED), settings=settings())) == 1
+    assert len(commands(security.apparmor_loaded, lost, host(LOADED), settings=settings())) == 1
 
 
 @pytest.mark.parametrize("answer", ["", "available\nunused", f"{LOADED}\ndisabled"])
@@ -86,17 +87,17 @@ def test_without_apparmor_in_kernel_and_engine_there_is_no_profile_and_no_name_o
     answer: str,
 ) -> None:
     bare = host(answer, without=apparmor.path(settings()))
-    assert commands(stage.apparmor_loaded, bare, settings=settings()) == []
+    assert commands(security.apparmor_loaded, bare, settings=settings()) == []
     with ctx_host.use(known(bare)):
-        assert stage.apparmor_profile(settings(), "tools") is None
+        assert security.apparmor_profile(settings(), "tools") is None
 
 
 def test_profiles_that_are_not_wanted_any_more_are_not_loaded_at_the_next_boot() -> None:
     wanted = settings(apparmor="off")
-    (command,) = commands(stage.apparmor_loaded, host(LOADED), host(), settings=wanted)
+    (command,) = commands(security.apparmor_loaded, host(LOADED), host(), settings=wanted)
     assert command == f"rm -f {apparmor.path(wanted)}"
     with ctx_host.use(known(host(LOADED))):
-        assert not any("apparmor" in one for one in stage.security_options(wanted, "gateway"))
+        assert not any("apparmor" in one for one in security.security_options(wanted, "gateway"))
 
 
 @pytest.mark.parametrize(
@@ -118,7 +119,7 @@ def test_apparmor_that_is_required_must_be_there(
     wanted: dict[str, Any], answer: str, refused: str | None
 ) -> None:
     with ctx_host.use(known(host(answer))):
-        problems = list(stage.apparmor_problems(settings(**wanted), host(answer)))
+        problems = list(security.apparmor_problems(settings(**wanted), host(answer)))
     assert bool(problems) == bool(refused)
     if refused:
         assert f"sandbox.apparmor is required, but {refused}" in problems[0].what
@@ -126,9 +127,9 @@ def test_apparmor_that_is_required_must_be_there(
 
 def test_a_gateway_is_made_again_for_another_profile(monkeypatch: pytest.MonkeyPatch) -> None:
     with ctx_host.use(known(host())):
-        before = stage.digest(settings(), "gateway")
+        before = security.digest(settings(), "gateway")
         monkeypatch.setattr(seccomp, "render", lambda _: "{}\n")
-        assert stage.digest(settings(), "gateway") != before
+        assert security.digest(settings(), "gateway") != before
 
 
 def known(answers: Answers) -> FakeHost:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from operations import engine_access
 from operations.base import templates
 from operations.images.sandbox import contexts
-from operations.security import stage
+from operations.security import stage as security
 from toolkit.settings import Settings
 from toolkit.settings.sandbox.model import CommonImage
 from toolkit.settings.sandbox.names import ImageKind
@@ -45,7 +45,7 @@ def script(settings: Settings, kind: ImageKind) -> str:
     It is part of an image's identity: what was probed for something else is probed again.
     """
     browser = kind == "browser"
-    profile: stage.Kind = "browser" if settings.sandbox.browser.enabled else "tools"
+    profile: security.Kind = "browser" if settings.sandbox.browser.enabled else "tools"
     own = settings.sandbox.seccomp == "own"
     user = engine_access.tools_user(settings).split(":")
     return templates.render(
@@ -57,9 +57,9 @@ def script(settings: Settings, kind: ImageKind) -> str:
         workdir=settings.sandbox.container.workdir,
         workspace=f"{settings.sandbox.container.workdir}:{_WORKSPACE.format(*user)}",
         environment=settings.sandbox.container.environment,
-        seccomp=stage.seccomp_path(settings, profile) if own else None,
-        profiles=stage.digest(settings, profile),
-        apparmor=stage.apparmor_profile(settings, profile),
+        seccomp=security.seccomp_path(settings, profile) if own else None,
+        profiles=security.digest(settings, profile),
+        apparmor=security.apparmor_profile(settings, profile),
         checks={} if browser else checks(settings, kind),
         browser=settings.sandbox.browser if browser else None,
         contract=contexts.CONTRACT,

@@ -31,7 +31,7 @@ from operations.sandbox import comparison
 from operations.sandbox import deployed as deployed_form
 from operations.sandbox.deployed import Deployed
 from operations.sandbox.proof import inside, scripted_gateway
-from operations.security import stage
+from operations.security import stage as security
 from toolkit.settings import Settings
 from toolkit.settings.sandbox import names
 from toolkit.settings.types import memory_bytes
@@ -76,7 +76,7 @@ def proof_probe(settings: Settings) -> str:
         return ""
     lines = [
         f"printf 'record '; cat {quote(record_path(settings))}; echo",
-        f"sha256sum {quote(stage.directory(settings))}/*.json | sed 's/^/profile /'",
+        f"sha256sum {quote(security.directory(settings))}/*.json | sed 's/^/profile /'",
         engine_access.environment(settings),
         "docker version -f 'engine {{.Server.Version}}'",
     ]
@@ -220,9 +220,9 @@ def profile_paths(settings: Settings, sandbox: dict[str, Any]) -> dict[str, str]
     found = {}
     for section in ("docker", "browser"):
         path = (sandbox.get(section) or {}).get("seccompProfile")
-        if path and path.startswith(f"{stage.SECURITY_IN_GATEWAY}/"):
-            name = path.removeprefix(f"{stage.SECURITY_IN_GATEWAY}/")
-            found[f"{stage.directory(settings)}/{name}"] = path
+        if path and path.startswith(f"{security.SECURITY_IN_GATEWAY}/"):
+            name = path.removeprefix(f"{security.SECURITY_IN_GATEWAY}/")
+            found[f"{security.directory(settings)}/{name}"] = path
     return found
 
 
