@@ -1,4 +1,4 @@
-"""What the command line says of itself: its version, and completion for shells."""
+"""What the command line says of itself: its version."""
 
 from __future__ import annotations
 
@@ -7,23 +7,9 @@ import subprocess
 from contextlib import suppress
 
 import click
-from click.shell_completion import get_completion_class
 
-from commandline.options import examples, leave
+from commandline.options import leave
 from commandline.targets import ROOT
-
-COMPLETE = "_CLAW_COMPLETE"
-"""The variable by which click is asked for completions."""
-# A claw that is called by a path is on no PATH; the word as it was typed calls it too.
-_CALLED = {
-    "zsh": (
-        ("zsh_complete claw", "zsh_complete ${~words[1]}"),
-        ("(( ! $+commands[claw] )) && return 1", ""),
-    ),
-    "fish": (
-        ("COMP_CWORD=(commandline -t) claw", "COMP_CWORD=(commandline -t) (commandline -opc)[1]"),
-    ),
-}
 
 
 def version() -> str:
@@ -46,26 +32,3 @@ def show_version(context: click.Context, _: click.Parameter, wanted: bool) -> No
     if wanted and not context.resilient_parsing:
         print(version())
         leave(0)
-
-
-@click.command(epilog=examples('eval "$(./claw completion bash)"', target=False))
-@click.argument("shell", type=click.Choice(("bash", "zsh", "fish")))
-def completion(shell: str) -> None:
-    """Print what makes a shell complete verbs and options.
-
-    \b
-    ~/.bashrc                   eval "$(PATH/claw completion bash)"
-    ~/.zshrc, below compinit    eval "$(PATH/claw completion zsh)"
-    ~/.config/fish/config.fish  PATH/claw completion fish | source
-    """
-    kind = get_completion_class(shell)
-    assert kind is not None
-    group = click.get_current_context().find_root().command
-    script = kind(group, {}, "claw", COMPLETE).source()
-    for old, new in _CALLED.get(shell, ()):
-        script = script.replace(old, new)
-    print(script)
-    leave(0)
-
-
-ALL = (completion,)

@@ -1,165 +1,105 @@
-"""The verbs on hosts that are deployed: what is printed and with which exit code."""
+"""The frame of verbs: a question to all hosts, what is printed of the answers, the exit code."""
 
 from __future__ import annotations
 
 import contextlib
 import json
-import shlex
 import signal
 import sys
 from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NoReturn, TypeVar
 
-import click
 import gevent
-import yaml
+from paramiko import SSHException
+from pyinfra.api.exceptions import PyinfraError
 from pyinfra.api.host import Host
 
-from commandline import typed_secrets
 from commandline.errors import explain
-from commandline.options import (
-    ERRORS,
-    MANY,
-    examples,
-    fail,
-    has_terminal,
-    leave,
-    overrides,
-    target_options,
-)
+from commandline.options import ERRORS, fail, has_terminal, leave, overrides
 from commandline.results import FAILED, INTERRUPTED
 from commandline.run.session import Options, Session
 from commandline.screen.display import Display
 from commandline.screen.given import Given
 from commandline.screen.live_display import LiveDisplay
-from commandline.screen.status_table import status_table
-from commandline.verbs import commands, streaming
-from toolkit.settings import settings_for
-from toolkit.settings.sources.resolve import resolved, sources_in_use
-from toolkit.terminal import Screen
+from operations.gateway.host_secrets import UnreadableFile
+from toolkit.dotenv import DotenvError
 
+T = TypeVar("T")
+OF_A_HOST = (PyinfraError, OSError, EOFError, SSHException, DotenvError, UnreadableFile)
 SILENT_SECONDS = 2.0
 """A verb that takes longer says what it waits for."""
 
 
-@click.command(epilog=examples("./claw status", "./claw status inventories/fleet.yml --json"))
-@target_options
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
-def status(target: str | None, as_json: bool, **options: Any) -> None:
-    """Show what runs: versions, container, image, ports, readiness.
+class VerbError(PyinfraError):
+    """A verb cannot do what it is for on a host; the message does not name the host."""
 
-    Exit code 0 if the gateway of every host is ready, else 1.
+
+@dataclass(frozen=True)
+class Answer:
+    """What a host answered, or why it did not."""
+
+    value: Any = None
+    error: str | None = None
+
+
+Answers = dict[str, Answer]
+"""By the names of the hosts, in the inventory's order."""
+
+
+def run(
+    target: str | None,
+    options: dict[str, Any],
+    question: Callable[[Host], T],
+    what: str,
+    *,
+    show: Callable[[Answers], None],
+    failed: Callable[[T], bool] = lambda value: False,
+    as_json: bool = False,
+    document: Callable[[T], dict[str, Any]] = lambda value: {},
+) -> NoReturn:
+    """Ask all hosts of a target at once, print what they answered, and exit.
+
+    Args:
+        target: what was typed after the verb; `options` is the rest that `target_options` takes.
+        question: asks one host; what it raises is that host's answer.
+        what: shown on standard error, with the hosts, when it takes more than two seconds.
+        show: prints the answers for people; `each` makes one of what prints a single host's.
+        failed: whether an answer means exit code 1, which no answer does anyway.
+        as_json: print one document instead, in which `document` is one host's answer.
     """
-    answers = ask(target, commands.status, "Looking at what runs", **options)
+    with contextlib.redirect_stdout(sys.stderr):  # what a user's own inventory prints
+        answers = ask(opened(target, **options, moving=True), question, what)
     if as_json:
-        hosts = {name: answer.value or {"error": answer.error} for name, answer in answers.items()}
+        hosts = {
+            name: {"error": answer.error} if answer.error else document(answer.value)
+            for name, answer in answers.items()
+        }
         sys.stdout.write(json.dumps({"hosts": hosts}, indent=2) + "\n")
     else:
-        wide = None if sys.stdout.isatty() else 240  # nothing to fold for
-        Screen(width=wide).print(status_table(answers))
-    leave(FAILED if any(not (one.value or {}).get("ready") for one in answers.values()) else 0)
+        show(answers)
+    wrong = any(answer.error or failed(answer.value) for answer in answers.values())
+    leave(FAILED if wrong else 0)
 
 
-@click.command(epilog=examples("./claw token root@203.0.113.7"))
-@target_options
-def token(target: str | None, **options: Any) -> None:
-    """Print the gateway's token.
+def each(show: Callable[[str, Any], None]) -> Callable[[Answers], None]:
+    """Return what prints host by host: by `show(name, value)`, or why there is no answer."""
 
-    With several hosts: HOST, a tab, TOKEN.
-    """
-    answers = ask(target, commands.token, "Reading the token", **options)
+    def shown(answers: Answers) -> None:
+        for name, answer in answers.items():
+            if answer.error:
+                print_errors({name: answer})
+            else:
+                show(name, answer.value)
+
+    return shown
+
+
+def print_errors(answers: Answers) -> None:
+    """Print what hosts could not answer."""
     for name, answer in answers.items():
-        if answer.value:
-            print(f"{name}\t{answer.value}" if len(answers) > 1 else answer.value)
-    streaming.report_errors(answers)
-
-
-@click.command(
-    epilog=examples("./claw logs -f", "./claw logs inventories/fleet.yml --limit claw1 --tail 20")
-)
-@target_options
-@click.option("-f", "--follow", is_flag=True, help="Go on with what comes (Ctrl-C ends it).")
-@click.option(
-    "--tail",
-    type=click.IntRange(min=0, max=MANY),
-    default=100,
-    metavar="LINES",
-    help="How much of the past (default 100).",
-)
-def logs(target: str | None, follow: bool, tail: int, **options: Any) -> None:
-    """Print the gateway's log."""
-
-    given = Given.of(target, options)
-
-    def command(host: Host) -> str:
-        return commands.log_command(settings_for(host), follow, tail, _made_by(given, host))
-
-    streaming.run(opened(target, **options), command, "Reading the gateway's log", hang_up=follow)
-
-
-@click.command(
-    "cli",
-    epilog=examples(
-        "./claw cli -- devices list",
-        "./claw cli root@203.0.113.7 -- channels add --channel telegram --use-env",
-    ),
-)
-@target_options
-def openclaw_cli(target: str | None, **options: Any) -> None:
-    """Run OpenClaw's own CLI: ./claw cli [TARGET] -- ARGS.
-
-    An argument that gives a secret is refused: everybody who sees processes would read it.
-    """
-    given = Given.of(target, options)
-    arguments = _after_dashes(given)
-    if not arguments:
-        example = given.command("cli", "-- devices list")
-        raise click.UsageError(f"say what to run after --, for example: {example}")
-    terminal = has_terminal()
-
-    def command(host: Host) -> str:
-        return commands.cli_command(settings_for(host), arguments, terminal, _made_by(given, host))
-
-    streaming.run(opened(target, **options), command, f"openclaw {shlex.join(arguments)}", terminal)
-
-
-@click.command(epilog=examples("./claw onboard root@203.0.113.7"))
-@target_options
-def onboard(target: str | None, **options: Any) -> None:
-    """Run OpenClaw's set-up wizard on one host.
-
-    Needs a terminal. What stands behind -- goes to the wizard.
-    """
-    given = Given.of(target, options)
-    if not has_terminal():
-        up = given.command("up")
-        raise click.UsageError(f"the wizard needs a terminal; {up} sets up without questions")
-    arguments = _after_dashes(given)
-
-    def command(host: Host) -> str:
-        return commands.onboard_command(settings_for(host), arguments, _made_by(given, host))
-
-    streaming.run(opened(target, **options), command, "openclaw onboard", terminal=True)
-
-
-@click.command(epilog=examples("./claw settings inventories/fleet.yml --limit claw1"))
-@target_options
-@click.option("--json", "as_json", is_flag=True, help="As JSON instead of YAML.")
-def settings(target: str | None, as_json: bool, **options: Any) -> None:
-    """Print all settings of every host.
-
-    As they are after all sources; secrets are hidden.
-    """
-    session = opened(target, **options)
-    document = {host.name: resolved(settings_for(host)) for host in session.hosts}
-    sources = sources_in_use(session.hosts[0])
-    if as_json:
-        sys.stdout.write(json.dumps(document, indent=2) + "\n")
-    else:
-        sys.stdout.write(yaml.safe_dump(document, sort_keys=False, allow_unicode=True))
-    if sources:
-        ERRORS.print(f"From the environment: {', '.join(sources)}")
-    leave(0)
+        if answer.error:
+            ERRORS.print(f"{name}: {answer.error}", style="red")
 
 
 def opened(
@@ -194,53 +134,36 @@ def opened(
     return session
 
 
-def ask(
-    target: str | None, question: Callable[[Host], Any], what: str, **options: Any
-) -> dict[str, commands.Answer]:
-    """Return every host's answer to a question; nothing goes to standard output.
+def ask(session: Session, question: Callable[[Host], Any], what: str) -> Answers:
+    """Connect to the hosts of an opened session and ask all at once.
 
-    `what` is shown on standard error when it takes more than two seconds, with the hosts.
+    `what` is shown while they are waited for.
     """
-    with contextlib.redirect_stdout(sys.stderr):
-        return commands.ask(opened(target, **options, moving=True), question, what)
+    with session.display:
+        return _asked(session, question, what)
+
+
+def _asked(session: Session, question: Callable[[Host], Any], what: str) -> Answers:
+    with session.display.phase("Connecting"):
+        session.connect()
+    answers = {name: Answer(error=reason) for name, reason in session.unreachable.items()}
+
+    def one(host: Host) -> Answer:
+        try:
+            return Answer(question(host))
+        except OF_A_HOST as error:
+            said = str(error).removeprefix(f"{host.name}: ") or type(error).__name__
+            return Answer(error=session.options.given.completed(said, host.name))
+        except Exception as error:
+            return Answer(error=explain(error))
+
+    with session.display.phase(what):
+        found = session.on_each(session.active, one)
+    answers |= {host.name: answer for host, answer in found.items()}
+    session.close()
+    return {host.name: answers[host.name] for host in session.hosts}
 
 
 def _interrupted(display: Display) -> None:
     display.__exit__()
     leave(INTERRUPTED)
-
-
-def report(
-    answers: dict[str, commands.Answer],
-    as_json: bool,
-    document: Callable[[Any], dict[str, Any]],
-    show: Callable[[str, Any], None],
-) -> None:
-    """Print what each host answered, as one JSON document or by `show(name, value)`; errors too."""
-    if as_json:
-        hosts = {
-            name: {"error": answer.error} if answer.error else document(answer.value)
-            for name, answer in answers.items()
-        }
-        sys.stdout.write(json.dumps({"hosts": hosts}, indent=2) + "\n")
-        return
-    for name, answer in answers.items():
-        if answer.error:
-            ERRORS.print(f"{name}: {answer.error}", style="red")
-        else:
-            show(name, answer.value)
-
-
-def _after_dashes(given: Given) -> tuple[str, ...]:
-    arguments: tuple[str, ...] = click.get_current_context().obj or ()
-    if typed := typed_secrets.found(arguments):
-        fail(f"{typed}: {given.completed(typed_secrets.ADVICE)}")
-    return arguments
-
-
-def _made_by(given: Given, host: Host) -> str:
-    """Return the command that makes a deployment on a host that has none."""
-    return given.for_host("up", host.name)
-
-
-ALL = (status, token, logs, openclaw_cli, onboard, settings)

@@ -2,41 +2,39 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
-import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import click
 
-from commandline import about, asking, errors, targets
+from commandline import about, errors
 from commandline.command_group import INSTEAD, Verbs
 from commandline.errors import explain
-from commandline.options import (
-    ERRORS,
-    MANY,
-    examples,
-    fail,
-    leave,
-    overrides,
-    rollout_options,
-    target_options,
-)
-from commandline.results import FAILED, INTERRUPTED, RunResult
-from commandline.run.runner import Runner
-from commandline.run.session import Options
-from commandline.screen.display import Display
-from commandline.screen.given import Given
-from commandline.screen.live_display import LiveDisplay
-from commandline.screen.reports import Report
-from commandline.verbs import init, inventory, lab, profiles, trust, verify
+from commandline.options import examples, fail, leave
+from commandline.results import FAILED, INTERRUPTED
+from commandline.verbs.cli import openclaw_cli
+from commandline.verbs.completion import COMPLETE, completion
+from commandline.verbs.doctor import doctor
+from commandline.verbs.init import init
+from commandline.verbs.inventory import inventory
+from commandline.verbs.lab import lab
+from commandline.verbs.logs import logs
+from commandline.verbs.onboard import onboard
+from commandline.verbs.profiles import profiles
+from commandline.verbs.sandboxes import sandboxes
+from commandline.verbs.settings import settings
+from commandline.verbs.status import status
+from commandline.verbs.test import test
+from commandline.verbs.token import token
+from commandline.verbs.trust import trust
+from commandline.verbs.up import up
+from commandline.verbs.verify import verify
 from toolkit import terminal
 
-ROOT = targets.ROOT
-DEPLOY = str(ROOT / "deploy.py")
-NOBODY_TO_ASK = "Changes are pending, and nobody can be asked. To make them: {0} -y; to look: --dry"
+VERBS = (
+    *(up, status, verify, doctor, sandboxes, profiles, logs, token, openclaw_cli, onboard),
+    *(settings, inventory, init, trust, lab, test, completion),
+)
 
 
 def main() -> None:
@@ -54,7 +52,7 @@ def main() -> None:
         code = cli.main(
             arguments,
             prog_name="./claw",
-            complete_var=about.COMPLETE,
+            complete_var=COMPLETE,
             obj=after,
             standalone_mode=False,
         )
@@ -96,141 +94,6 @@ def cli() -> None:
     """
 
 
-@cli.command(
-    epilog=examples(
-        "./claw up root@203.0.113.7", "./claw up inventories/fleet.yml --limit web --dry --diff"
-    )
-)
-@target_options
-@click.option("-y", "--yes", is_flag=True, help="Do not ask before changing anything.")
-@click.option("--dry", is_flag=True, help="Only show what would change (exit code 2 if anything).")
-@click.option("--diff", is_flag=True, help="Show how files would change (never secrets).")
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
-@click.option(
-    "--wait-lock",
-    type=click.IntRange(min=0, max=MANY),
-    default=0,
-    metavar="SECONDS",
-    help="Wait that long for another run on the same host (default: stop at once).",
-)
-@rollout_options
-@click.option(
-    "--timeline",
-    type=click.Path(dir_okay=False, path_type=Path),
-    metavar="FILE",
-    help="Write the timeline of the run (HTML) there.",
-)
-@click.option("--deploy", default=DEPLOY, hidden=True)
-def up(
-    target: str | None,
-    assignments: tuple[str, ...],
-    limit: tuple[str, ...],
-    exclude: tuple[str, ...],
-    verbose: int,
-    yes: bool,
-    dry: bool,
-    diff: bool,
-    as_json: bool,
-    wait_lock: int,
-    timeline: Path | None,
-    deploy: str,
-    **rollout: Any,
-) -> None:
-    """Provision hosts: engine, images, gateway. Run it again and it changes nothing.
-
-    Shows what would change and asks before it does; without a terminal it changes nothing unless -y
-    is given.
-
-    \b
-    Exit codes: 0 done or nothing to do, 1 failed, 2 changes pending (--dry),
-    130 interrupted.
-    """
-    stdout = terminal.Screen(soft_wrap=True)
-    console = ERRORS if as_json else stdout
-    flags = _flags(yes, dry, diff, wait_lock, deploy, rollout)
-    given = Given(target, assignments, limit, exclude, flags)
-    report = Report(console, ERRORS, given)
-    ask = not yes and terminal.can_ask()
-
-    def confirm(result: RunResult) -> bool:
-        if not as_json:
-            report.plan(result)
-        if yes:
-            return True
-        if not ask:
-            ERRORS.print(NOBODY_TO_ASK.format(given.command("up")), style="bold red")
-        return ask and _confirmed()
-
-    display = (LiveDisplay if console.is_terminal and verbose >= 0 else Display)(console, verbose)
-    with contextlib.redirect_stdout(sys.stderr if as_json else sys.stdout):
-        options = Options(
-            target, overrides(assignments), limit, exclude, verbose, diff, ask, rollout, given
-        )
-        file = Path(deploy).resolve()
-        runner = Runner(file, options, display, dry, confirm, wait_lock, timeline)
-        result = runner.run()
-    report.given = given.about(result.hosts)
-    if as_json:
-        sys.stdout.write(json.dumps(result.document(), indent=2) + "\n")
-    elif result.error is not None or result.declined or result.interrupted is not None:
-        pass  # what is said below is all
-    elif dry:
-        report.plan(result)
-    else:
-        report.summary(result, runner.session.hosts)
-    if result.declined:
-        ERRORS.print("Nothing was changed.")
-    elif result.interrupted is not None:
-        report.interruption(result)
-    report.failures(result)
-    if not as_json:
-        report.timeline(result)
-    leave(result.exit_code)
-
-
-@cli.command(
-    context_settings={"ignore_unknown_options": True},
-    epilog=examples("./claw test tests/unit", target=False),
-)
-@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-def test(arguments: tuple[str, ...]) -> None:
-    """Run the tests of the toolkit; arguments go to pytest.
-
-    The first time, some 70 MB of Python packages are installed for them.
-    """
-    command = [sys.executable, "-m", "pytest", *arguments]
-    try:
-        leave(subprocess.run(command, cwd=ROOT, check=False).returncode)
-    except KeyboardInterrupt:
-        leave(INTERRUPTED)
-
-
-def _flags(
-    yes: bool, dry: bool, diff: bool, wait_lock: int, deploy: str, rollout: dict[str, Any]
-) -> tuple[str, ...]:
-    """Return the options of `up` that decide what a run does, as they were typed."""
-    flags = [flag for flag, given in (("-y", yes), ("--dry", dry), ("--diff", diff)) if given]
-    values = {"wait_lock": wait_lock or None, **rollout}
-    values["deploy"] = None if deploy == DEPLOY else deploy
-    for name, value in values.items():
-        if value is not None:
-            flags += [f"--{name.replace('_', '-')}", str(value)]
-    return tuple(flags)
-
-
-def _confirmed() -> bool:
-    return terminal.ask("Make these changes? [y/N] ").strip().lower() in ("y", "yes")
-
-
-for command in (
-    *asking.ALL,
-    *verify.ALL,
-    *profiles.ALL,
-    *trust.ALL,
-    *lab.ALL,
-    *inventory.ALL,
-    *init.ALL,
-    *about.ALL,
-):
+for command in VERBS:
     cli.add_command(command)
 cli.instead = INSTEAD

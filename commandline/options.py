@@ -79,6 +79,11 @@ def target_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return folded
 
 
+json_option = click.option(
+    "--json", "as_json", is_flag=True, help="One JSON document on standard output."
+)
+
+
 def rollout_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add what decides in which steps a fleet is changed; without them the inventory does."""
     count = click.IntRange(min=0, max=MANY)

@@ -17,7 +17,8 @@ import yaml
 from pyinfra.api.host import Host
 
 from commandline import asking, targets
-from commandline.options import examples, fail, leave, target_options
+from commandline.asking import Answers
+from commandline.options import examples, fail, target_options
 from commandline.screen.given import Given
 from commandline.verbs.inventory import SECRET
 from operations import record
@@ -48,7 +49,14 @@ def init(target: str | None, output: Path, **options: Any) -> None:
     default are left out, but for the release. A host without a deployment gets its connection
     alone.
     """
-    answers = asking.ask(target, deployed, "Reading what is deployed", **options)
+
+    def write(answers: Answers) -> None:
+        _write(answers, output)
+
+    asking.run(target, options, deployed, "Reading what is deployed", show=write)
+
+
+def _write(answers: Answers, output: Path) -> None:
     for name, answer in answers.items():
         if answer.error:
             fail(f"{name}: {answer.error}")
@@ -65,7 +73,6 @@ def init(target: str | None, output: Path, **options: Any) -> None:
     except OSError as error:
         fail(f"{output} cannot be written: {error.strerror}")
     print(f"Written: {output}\nNext: {Given(str(output)).command('up', '--dry')}")
-    leave(0)
 
 
 def deployed(host: Host) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -146,6 +153,3 @@ def connection(host: Host) -> dict[str, Any]:
         for key, value in data.items()
         if value is not None and not any(word in key for word in SECRET)
     }
-
-
-ALL = (init,)

@@ -15,13 +15,14 @@ from rich.text import Text
 from rich.tree import Tree
 
 from commandline import asking
-from commandline.options import examples, leave, target_options
+from commandline.options import examples, json_option, leave, target_options
+from commandline.screen import tables
 from commandline.targets import LOCAL
 from toolkit.settings import Settings, settings_for
 from toolkit.settings.sources.layers import connector_types
 from toolkit.settings.sources.machines import resolved as resolved_by_ssh
 from toolkit.settings.sources.resolve import HIDDEN, layers_of, leaves, resolved
-from toolkit.terminal import Screen, said
+from toolkit.terminal import said
 
 SECRET = ("password", "kwargs", "_env")
 _SHOWN_ALREADY = ("ssh_hostname", "ssh_user", "ssh_port", "ssh_key")
@@ -29,7 +30,7 @@ _SHOWN_ALREADY = ("ssh_hostname", "ssh_user", "ssh_port", "ssh_key")
 
 @click.command(epilog=examples("./claw inventory inventories/fleet.yml"))
 @target_options
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
+@json_option
 def inventory(target: str | None, as_json: bool, **options: Any) -> None:
     """Show groups, hosts, and what was given for them.
 
@@ -41,8 +42,7 @@ def inventory(target: str | None, as_json: bool, **options: Any) -> None:
     if as_json:
         sys.stdout.write(json.dumps(document(hosts), indent=2) + "\n")
     else:
-        wide = None if sys.stdout.isatty() else 200
-        Screen(width=wide).print(tree(hosts, target))
+        tables.screen(200).print(tree(hosts, target))
     leave(0)
 
 
@@ -150,6 +150,3 @@ def _add(branch: Tree, host: Host, shown: set[str]) -> None:
 def _words(value: Any) -> str:
     text = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=1000)
     return text.removesuffix("\n").removesuffix("\n...")
-
-
-ALL = (inventory,)

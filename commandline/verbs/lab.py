@@ -12,9 +12,9 @@ from rich.table import Table
 
 from commandline.command_group import Verbs
 from commandline.options import examples, fail, leave
+from commandline.screen import tables
 from lab import breaks, fleet
 from lab import hosts as lab_hosts
-from toolkit.terminal import Screen
 
 INVENTORY = "inventories/lab.yml"
 WHAT = click.Choice(tuple(breaks.BREAKS))
@@ -113,7 +113,7 @@ def _show(members: list[fleet.Member]) -> None:
             state = ", ".join(broken) or "running"
         login = lab_hosts.shell_command(one.name)
         table.add_row(one.name, one.suite, one.address, state, login)
-    Screen(width=None if sys.stdout.isatty() else 240).print(table)
+    tables.screen(240).print(table)
 
 
 @contextmanager
@@ -125,6 +125,3 @@ def _errors() -> Iterator[None]:
     except subprocess.CalledProcessError as error:
         said = (error.stderr or "what it said is above").strip()
         fail(f"{error.cmd[0]} failed ({error.returncode}): {said}")
-
-
-ALL = (lab,)

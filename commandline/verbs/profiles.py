@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import textwrap
 from dataclasses import asdict, dataclass
 from typing import Any, get_args
@@ -14,8 +13,8 @@ from pyinfra.context import ctx_host
 from rich.table import Table
 
 from commandline import asking
-from commandline.options import examples, leave, target_options
-from commandline.results import FAILED
+from commandline.options import examples, json_option, target_options
+from commandline.screen import tables
 from operations import engine_access
 from operations.base import snapshot, templates
 from operations.images import stage as images
@@ -24,7 +23,7 @@ from operations.security import seccomp
 from operations.security import stage as security
 from toolkit.settings import Settings, settings_for
 from toolkit.settings.sandbox import names
-from toolkit.terminal import Screen, said
+from toolkit.terminal import said
 
 ORDINARY = "Docker's default"
 MEASURE_SECONDS = 900
@@ -46,7 +45,7 @@ class Measured:
 
 @click.command(epilog=examples("./claw profiles root@203.0.113.7"))
 @target_options
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
+@json_option
 def profiles(target: str | None, as_json: bool, **options: Any) -> None:
     """Measure what the containers may do.
 
@@ -54,15 +53,21 @@ def profiles(target: str | None, as_json: bool, **options: Any) -> None:
 
     Starts one container of each kind for some seconds, in which every system call is tried.
     """
-    answers = asking.ask(target, measured, "Measuring what containers may do", **options)
-    console = Screen(width=None if sys.stdout.isatty() else 160)
+    asking.run(
+        target,
+        options,
+        measured,
+        "Measuring what containers may do",
+        show=asking.each(_show),
+        as_json=as_json,
+        document=asdict,
+    )
 
-    def show(name: str, there: Measured) -> None:
-        console.print(table(name, there))
-        console.print("\n".join(differences(there)))
 
-    asking.report(answers, as_json, asdict, show)
-    leave(FAILED if any(answer.error for answer in answers.values()) else 0)
+def _show(name: str, there: Measured) -> None:
+    console = tables.screen(160)
+    console.print(table(name, there))
+    console.print("\n".join(differences(there)))
 
 
 def measured(host: Host) -> Measured:
@@ -124,6 +129,3 @@ def differences(there: Measured) -> list[str]:
             text = f"{kind}: {len(calls)} {what} than {ORDINARY}: {shown}"
             lines += textwrap.wrap(text, 100, subsequent_indent="    ")
     return lines
-
-
-ALL = (profiles,)

@@ -156,6 +156,3 @@ def _digest(keys: Keys) -> str:
 
 def _error(text: str) -> None:
     ERRORS.print(text, style="bold red")
-
-
-ALL = (trust,)

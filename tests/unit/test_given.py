@@ -18,7 +18,7 @@ from commandline.run.planning import Planning
 from commandline.run.session import Options
 from commandline.screen.given import Given
 from commandline.screen.reports import Report
-from commandline.verbs import commands
+from commandline.verbs import cli, logs, onboard, up
 from operations.base.preflight import PreflightError, Problem
 from toolkit.settings import Settings
 from toolkit.terminal import Screen
@@ -84,7 +84,7 @@ def test_up_repeats_what_decides_its_run(monkeypatch: pytest.MonkeyPatch) -> Non
         given.append(arguments[2])
         raise Stop
 
-    monkeypatch.setattr(main, "Report", report)
+    monkeypatch.setattr(up, "Report", report)
     with pytest.raises(Stop):
         main.cli.main(["up", *words], standalone_mode=False)
     printed = shlex.split(given[0].command("up"))
@@ -122,11 +122,11 @@ def test_a_problem_before_the_run_names_the_whole_command() -> None:
 
 
 def test_a_host_without_a_deployment_names_the_command_that_makes_one() -> None:
-    up = Given("f.yml", ("name=x",)).for_host("up", "a")
+    makes_it = Given("f.yml", ("name=x",)).for_host("up", "a")
     for command in (
-        commands.cli_command(Settings(), ("devices", "list"), False, up),
-        commands.onboard_command(Settings(), (), up),
-        commands.log_command(Settings(), False, 5, up),
+        cli.cli_command(Settings(), ("devices", "list"), False, makes_it),
+        onboard.onboard_command(Settings(), (), makes_it),
+        logs.log_command(Settings(), False, 5, makes_it),
     ):
         assert "./claw up f.yml --limit a --set name=x makes it" in command
 
@@ -134,8 +134,8 @@ def test_a_host_without_a_deployment_names_the_command_that_makes_one() -> None:
 def test_no_other_module_spells_a_command_of_ours() -> None:
     """A text that is printed goes through `Given`, or it is help."""
     spelled = re.compile(r"\./claw (up|token|status|sandboxes|verify|doctor|logs|onboard|trust)\b")
-    # Completed by `commands`, `verbs.ask` and the log handler, or the name of a file that is new.
-    allowed = {"commands.py", "typed_secrets.py", "environment.py", "reports.py"}
+    # Completed by `asking` and the log handler, or the name of a file that is new.
+    allowed = {"token.py", "typed_secrets.py", "environment.py", "reports.py"}
     allowed |= {"command_group.py", "lab.py"}
     for path in sorted(
         path for name in ("commandline", "toolkit") for path in (ROOT / name).rglob("*.py")

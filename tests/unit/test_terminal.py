@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from commandline import asking
+from commandline import asking, streaming
+from commandline.asking import Answer
 from commandline.results import HostResult, OperationResult, RunResult
 from commandline.run import audit
 from commandline.screen import reports, timeline
@@ -26,11 +27,8 @@ from commandline.screen.given import Given
 from commandline.screen.live_display import LiveDisplay
 from commandline.screen.outcome import outcome_table
 from commandline.screen.reports import Report
-from commandline.screen.status_table import status_table
-from commandline.verbs import commands, streaming, verify
-from commandline.verbs.commands import Answer
+from commandline.verbs import doctor, profiles, sandboxes, status, token, verify
 from commandline.verbs.profiles import Measured
-from commandline.verbs.profiles import table as profiles_table
 from operations import verification
 from operations.base.check import Check
 from operations.base.preflight import Problem
@@ -150,14 +148,14 @@ WRITERS: dict[str, Any] = {
     "timeline": lambda report: report.timeline(a_run()),
 }
 TABLES: dict[str, Any] = {
-    "status": lambda: status_table({HOSTILE: Answer(STATUS)}),
-    "status of several": lambda: status_table(
+    "status": lambda: status.table({HOSTILE: Answer(STATUS)}),
+    "status of several": lambda: status.table(
         {HOSTILE: Answer(STATUS), "b": Answer(error=HOSTILE)}
     ),
     "checks": lambda: verify.table(HOSTILE, CHECKS),
-    "sandboxes": lambda: verify.sandbox_table(HOSTILE, [SANDBOX]),
+    "sandboxes": lambda: sandboxes.table(HOSTILE, [SANDBOX]),
     "outcome": lambda: outcome_table(a_run()),
-    "profiles": lambda: profiles_table(HOSTILE, Measured(HOSTILE, {HOSTILE: CONTAINER})),
+    "profiles": lambda: profiles.table(HOSTILE, Measured(HOSTILE, {HOSTILE: CONTAINER})),
     "progress": lambda: progress_table({HOSTILE: HostLine(HOSTILE, "✗")}, "", 4000, 20),
     "a string": lambda: HOSTILE,
 }
@@ -230,14 +228,13 @@ def test_every_verb_prints_answers_and_errors_as_text(monkeypatch: pytest.Monkey
     for name, stream in streams.items():
         monkeypatch.setattr(sys, name, Guard(stream))
     monkeypatch.setattr(asking, "leave", lambda code: None)
-    monkeypatch.setattr(verify, "leave", lambda code: None)
-    monkeypatch.setattr(streaming, "leave", lambda code: None)
+    monkeypatch.setattr(asking, "opened", lambda *_, **__: None)
     values = {
         verify.verify: [Check(HOSTILE, "ok", HOSTILE)],
-        verify.doctor: [Problem(HOSTILE, HOSTILE)],
-        verify.sandboxes: [SANDBOX],
-        asking.status: STATUS,
-        asking.token: HOSTILE,
+        doctor.doctor: [Problem(HOSTILE, HOSTILE)],
+        sandboxes.sandboxes: [SANDBOX],
+        status.status: STATUS,
+        token.token: HOSTILE,
     }
     for verb, value in values.items():
         monkeypatch.setattr(
@@ -245,7 +242,7 @@ def test_every_verb_prints_answers_and_errors_as_text(monkeypatch: pytest.Monkey
             "ask",
             lambda *_, value=value, **__: {HOSTILE: Answer(value), "b": Answer(error=HOSTILE)},
         )
-        for as_json in ([], ["--json"]) if verb is not asking.token else ([],):
+        for as_json in ([], ["--json"]) if verb is not token.token else ([],):
             before = {name: stream.tell() for name, stream in streams.items()}
             verb.main(as_json, standalone_mode=False)
             new = "".join(one.getvalue()[before[name] :] for name, one in streams.items())
@@ -324,8 +321,8 @@ def test_a_command_on_this_machine_is_text_on_a_terminal(monkeypatch: pytest.Mon
     monkeypatch.setattr(stream, "isatty", lambda: True)
     for name in ("stdout", "stderr"):
         monkeypatch.setattr(sys, name, Guard(stream))
-    monkeypatch.setattr(commands, "as_root", lambda command: command)
-    code = commands.show(
+    monkeypatch.setattr(streaming, "as_root", lambda command: command)
+    code = streaming.show(
         SimpleNamespace(),  # type: ignore[arg-type]
         "printf '\\033]52;c;eA==\\007 one\\r\\n'; printf '\\302\\233two' >&2; exit 3",
     )
@@ -368,7 +365,8 @@ def test_only_one_console_is_made():
                 assert path.name in (
                     "outcome.py",
                     "fleet.py",
-                    "status_table.py",
+                    "tables.py",
+                    "status.py",
                     "inventory.py",
                 )
 

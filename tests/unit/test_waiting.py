@@ -15,7 +15,6 @@ from commandline import asking
 from commandline.run.session import Options, Session
 from commandline.screen.display import Display
 from commandline.screen.live_display import LiveDisplay
-from commandline.verbs import commands
 from operations.base.waits import waiting
 from toolkit.terminal import Screen
 
@@ -38,7 +37,7 @@ def test_the_host_and_its_step_are_named_while_it_is_asked(kind: type[Display]) 
             until(lambda: "an agent's turn" in out.getvalue())
         return "done"
 
-    (answer,) = commands.ask(session, question, "Verifying").values()
+    (answer,) = asking.ask(session, question, "Verifying").values()
     assert answer.value == "done"
     said = out.getvalue()
     assert "Verifying" in said
@@ -49,7 +48,7 @@ def test_what_answers_at_once_is_not_spoken_of() -> None:
     out = io.StringIO()
     session = Session(Options(), Display(Screen(file=out), announce_after=60))
     session.open()
-    commands.ask(session, lambda host: "done", "Verifying")
+    asking.ask(session, lambda host: "done", "Verifying")
     assert out.getvalue() == ""
 
 
