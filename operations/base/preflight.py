@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from weakref import WeakKeyDictionary, WeakSet
 
 import gevent
 from gevent.event import AsyncResult
@@ -68,8 +69,8 @@ Ask = Callable[[Settings], str]
 Keep = Callable[[Settings, str, dict[str, str]], object]
 _checks: list[Check] = []
 _apart: list[tuple[Ask, Keep]] = []
-_results: dict[int, AsyncResult] = {}
-_isolated: set[int] = set()
+_results: WeakKeyDictionary[State, AsyncResult] = WeakKeyDictionary()
+_isolated: WeakSet[State] = WeakSet()
 
 
 def check(function: Check) -> Check:
@@ -89,7 +90,7 @@ def ask_apart(ask: Ask, keep: Keep) -> None:
 
 def isolate(state: State) -> None:
     """Have `run` raise only for the hosts that have problems, whom the caller then leaves out."""
-    _isolated.add(id(state))
+    _isolated.add(state)
 
 
 def run() -> Settings:
@@ -101,14 +102,14 @@ def run() -> Settings:
     """
     settings = settings_for(current_host)
     state: State = current_host.state
-    if id(state) not in _results:
-        result = _results[id(state)] = AsyncResult()
+    if state not in _results:
+        result = _results[state] = AsyncResult()
         try:
             result.set(_problems_of_all(state))
         except Exception as error:
             result.set_exception(error)
-    problems = _results[id(state)].get() or {}
-    if id(state) in _isolated:
+    problems = _results[state].get() or {}
+    if state in _isolated:
         problems = {name: found for name, found in problems.items() if name == current_host.name}
     if problems:
         raise PreflightError(problems)
@@ -117,7 +118,7 @@ def run() -> Settings:
 
 def passed(host: Host) -> bool:
     """Return whether a host has been checked and has no problem that stops it."""
-    result = _results.get(id(host.state))
+    result = _results.get(host.state)
     return result is not None and result.successful() and host.name not in (result.value or {})
 
 
