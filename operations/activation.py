@@ -19,7 +19,7 @@ from pyinfra.api.deploy import deploy
 from pyinfra.api.host import Host
 
 from operations import engine_access
-from operations.base import files, snapshot, templates
+from operations.base import files, notes, snapshot, templates
 from operations.base.operation import operation
 from operations.configuration import stage as configuration
 from operations.gateway import runtime
@@ -27,11 +27,9 @@ from operations.images import stage as images
 from toolkit.settings import Settings
 
 LABEL = "openclaw-pyinfra.project"
-CHANGED = "openclaw_changed"
 INPUTS_CHANGED = "its compose inputs changed"
 INTERRUPTED = "an earlier run was interrupted"
 CANDIDATE = "candidate"
-"""Key of `host.connector_data`, set once this run has changed what the gateway runs or reads."""
 RELOAD_SECONDS = 15
 """OpenClaw takes up a changed openclaw.json within 2 s on an idle machine."""
 STATE_SECONDS = 1800
@@ -151,7 +149,7 @@ def activated(settings: Settings) -> Generator:
         host.noop("the gateway runs what it should")
         return
     yield _run(settings, "activate")
-    host.connector_data[CHANGED] = [*host.connector_data.get(CHANGED, []), *found]
+    notes.of(host).changed += found
 
 
 @operation
@@ -167,7 +165,7 @@ def recovered(settings: Settings) -> Generator:
         host.noop("no swap was interrupted")
         return
     yield _run(settings, "recover")
-    host.connector_data[CHANGED] = [INTERRUPTED]
+    notes.of(host).changed = [INTERRUPTED]
 
 
 @deploy("Recovery")

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Generator, Iterable, Mapping
-from dataclasses import dataclass
 from shlex import quote
 from typing import Any
 
@@ -18,13 +17,12 @@ from pyinfra import host
 from pyinfra.api.deploy import deploy
 from pyinfra.api.host import Host
 
-from operations.base import files, preflight, snapshot
+from operations.base import files, notes, preflight, snapshot
+from operations.base.notes import Change
 from operations.base.operation import operation
 from toolkit.settings import Settings
 from toolkit.settings.sources.resolve import layers_of, leaves, resolved
 
-CHANGES = "openclaw_settings_changes"
-"""Key of `host.connector_data`: the settings that differ from those of the last deploy."""
 MAX_BYTES = 256 * 1024
 STRONGEST_FIRST: dict[str, tuple[Any, ...]] = {
     "sandbox.enabled": (True, False),
@@ -45,32 +43,23 @@ _WITH_ENTRIES = (
 """Mappings of the user's own keys: an entry that is not there any more is a change."""
 
 
-@dataclass(frozen=True)
-class Change:
-    """A setting by dotted key, its value at the last deploy and now; None: it was not there."""
+def lowers_release(change: Change) -> bool:
+    """Return whether a change goes from a release of OpenClaw to an earlier one."""
+    before, after = change.before, change.after
+    if change.key != "gateway.version" or not (isinstance(before, str) and isinstance(after, str)):
+        return False
+    return _release(after) < _release(before)
 
-    key: str
-    before: Any
-    after: Any
 
-    @property
-    def lowers_release(self) -> bool:
-        """Whether it goes from a release of OpenClaw to an earlier one."""
-        values = (self.before, self.after)
-        if self.key != "gateway.version" or not all(isinstance(one, str) for one in values):
-            return False
-        return _release(self.after) < _release(self.before)
-
-    @property
-    def protects_less(self) -> bool:
-        """Whether the value of now is weaker than that of before."""
-        if self.key == "sandbox.preset":
-            return self.before is not None and self.after is None
-        if self.key == "sandbox.tools.deny":
-            return isinstance(self.before, list) and not set(self.before) <= set(self.after or ())
-        order = STRONGEST_FIRST.get(self.key, ())
-        known = self.before in order and self.after in order
-        return known and order.index(self.after) > order.index(self.before)
+def protects_less(change: Change) -> bool:
+    """Return whether the value of now is weaker than that of before."""
+    before, after = change.before, change.after
+    if change.key == "sandbox.preset":
+        return before is not None and after is None
+    if change.key == "sandbox.tools.deny":
+        return isinstance(before, list) and not set(before) <= set(after or ())
+    order = STRONGEST_FIRST.get(change.key, ())
+    return before in order and after in order and order.index(after) > order.index(before)
 
 
 def path(settings: Settings) -> str:
@@ -121,7 +110,7 @@ def settings_probe(settings: Settings) -> str:
 def weakened(settings: Settings, answers: dict[str, str]) -> Iterable[preflight.Problem]:
     """What protects is switched off by name only, and so is the way to an earlier release."""
     found = changes(settings, answers.get("settings", ""))
-    host.connector_data[CHANGES] = found
+    notes.of(host).settings = found
     origins = layers_of(host).origins
     preset = any(change.key == "sandbox.preset" for change in found) and (
         ("sandbox", "preset") in origins
@@ -133,9 +122,9 @@ def weakened(settings: Settings, answers: dict[str, str]) -> Iterable[preflight.
         was, now = (
             json.dumps(value, ensure_ascii=False) for value in (change.before, change.after)
         )
-        if change.lowers_release:
+        if lowers_release(change):
             what = "an earlier release, which cannot read the state of a later one"
-        elif change.protects_less:
+        elif protects_less(change):
             what = "which protects less"
         else:
             continue

@@ -4,7 +4,7 @@ On a host where nothing changed, what the snapshot knows is enough. After a chan
 also asked from outside and from inside, and unless only its compose files changed, OpenClaw's own
 judges are heard (`config validate`, `security audit --deep`, `doctor`; docs: gateway/security).
 Where agents have sandboxes of which the host has no proof as they are now, an agent takes a turn
-in one. The results are left in `host.connector_data[RESULTS]` for the summary.
+in one. The results are left in the host's notes for the summary.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pyinfra.api import StringCommand
 from pyinfra.api.deploy import deploy
 
 from operations import activation, engine_access
-from operations.base import snapshot, templates
+from operations.base import notes, snapshot, templates
 from operations.base.check import Check, Outcome, counting
 from operations.base.operation import operation
 from operations.base.waits import waiting
@@ -30,7 +30,6 @@ from operations.sandbox.proof import proof
 from toolkit.settings import Settings
 from toolkit.settings.types import memory_bytes
 
-RESULTS, PROVED = "openclaw_verification", "openclaw_proved"
 JUDGES_SECONDS = 900
 """OpenClaw's command line takes 5 s of CPU to start, minutes on a slow or busy machine."""
 FATAL = frozenset({"closed", "token"})
@@ -135,8 +134,8 @@ def due(settings: Settings) -> bool:
     """
     if activation.running().status != "running" or not settings.sandbox.enabled:
         return False
-    host.connector_data[PROVED] = proof.proved(settings)
-    return host.connector_data[PROVED] is None
+    found = notes.of(host).proved = proof.proved(settings)
+    return found is None
 
 
 def fatal(check: Check) -> bool:
@@ -154,11 +153,11 @@ def verified(settings: Settings) -> Generator:
     if not host.state.is_executing:
         host.noop("verified after the run")
         return
-    changed = host.connector_data.get(activation.CHANGED)
+    changed = notes.of(host).changed
     # The judges take seconds each, and what they judge is not in the compose files.
     judges = changed != [activation.INPUTS_CHANGED]
     checks = look(settings, ask=bool(changed), judges=judges, prove=False)
-    host.connector_data[RESULTS] = checks
+    notes.of(host).checks = checks
     if wrong := [f"{check.label}: {check.detail}" for check in checks if fatal(check)]:
         said = "\n".join(wrong)
         yield StringCommand(f"echo {quote(said)} >&2; exit 1")

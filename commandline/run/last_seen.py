@@ -12,7 +12,7 @@ from commandline.results import RunResult
 from commandline.run.planning import OF_A_HOST
 from commandline.run.session import Session
 from operations import activation
-from operations.base import connection, snapshot
+from operations.base import connection, notes, snapshot
 from toolkit.settings import settings_for
 
 LOOK_SECONDS = 30
@@ -36,7 +36,7 @@ def note_forwarding(session: Session, result: RunResult) -> None:
     if len(session.hosts) == 1 and not result.dry:
         for host in session.active:
             port = settings_for(host).gateway.port
-            host.connector_data[connection.FORWARDS] = connection.forwards(host, port)
+            notes.of(host).forwards = connection.forwards(host, port)
 
 
 def _look(session: Session, host: Host) -> None:

@@ -15,8 +15,8 @@ from pyinfra_cli.util import exec_file
 from commandline.errors import cause, explain
 from commandline.results import RunResult
 from commandline.run.session import Session
-from operations import record, verification
-from operations.base import preflight
+from operations import verification
+from operations.base import notes, preflight
 from operations.base.preflight import PreflightError
 from toolkit.settings import SettingsError, settings_for
 
@@ -57,7 +57,7 @@ class Planning:
         for host in session.active:
             self.result.hosts[host.name].settings = [
                 {"key": change.key, "from": change.before, "to": change.after}
-                for change in host.connector_data.get(record.CHANGES, ())
+                for change in notes.of(host).settings
             ]
         order = session.state.get_op_order() if session.active else []
         for host in session.active:

@@ -26,7 +26,8 @@ from commandline.run.planning import Planning
 from commandline.run.session import Interrupted, Options, Session, timed
 from commandline.screen import timeline
 from commandline.screen.display import Display, clean
-from operations import activation, verification
+from operations import activation
+from operations.base import notes
 from toolkit.settings.rollout import Rollout
 
 INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -135,8 +136,8 @@ class Runner:
             with timed(self.result.phases, "execute"):
                 self.execution.change(locked)
             for host in batch:
-                checks = host.connector_data.get(verification.RESULTS, ())
-                self.result.hosts[host.name].checks = [asdict(check) for check in checks]
+                checks = [asdict(check) for check in notes.of(host).checks]
+                self.result.hosts[host.name].checks = checks
             failed += [host.name for host in batch if self.result.hosts[host.name].failed]
             if self.result.interrupted is not None:
                 return

@@ -16,11 +16,8 @@ from commandline.results import HostResult, RunResult, split_name
 from commandline.screen.given import Given
 from commandline.screen.outcome import outcome_table
 from commandline.screen.words import count, duration
-from operations import verification
-from operations.base import connection
+from operations.base import notes
 from operations.base.check import Check
-from operations.engine import access_problems
-from operations.sandbox import running
 from toolkit.settings import Settings, settings_for
 from toolkit.terminal import said
 
@@ -150,15 +147,13 @@ class Report:
         wide = None if self.console.is_terminal else 240  # nothing to fold for
         self.console.print(outcome_table(result), width=wide)
         for host in hosts:
-            checks = host.connector_data.get(verification.RESULTS, ())
-            bad = any(check.outcome != "ok" for check in checks)
-            _, warnings = host.connector_data.get(access_problems.SUMMARY, (None, ()))
-            stale = host.connector_data.get(running.NAMED, ())
-            if not (bad or warnings or stale):
+            found = notes.of(host)
+            bad = any(check.outcome != "ok" for check in found.checks)
+            if not (bad or found.warnings or found.stale):
                 continue
             self._line(host.name, "bold")
-            self._warnings(warnings)
-            self._bad(checks)
+            self._warnings(found.warnings)
+            self._bad(found.checks)
             self._sandboxes(host)
         self._line(f"Status      {self.command('status')}")
         self._line(f"Token       {self.command('token')}")
@@ -170,10 +165,10 @@ class Report:
 
     def _engine(self, host: Host) -> None:
         """Print how a gateway with sandboxes reaches its engine, and what that lets it do."""
-        form, warnings = host.connector_data.get(access_problems.SUMMARY, (None, ()))
-        if form:
-            self._line(f"  Engine      {form}")
-        self._warnings(warnings)
+        found = notes.of(host)
+        if found.form:
+            self._line(f"  Engine      {found.form}")
+        self._warnings(found.warnings)
 
     def _warnings(self, warnings: Iterable[str]) -> None:
         for warning in warnings:
@@ -181,12 +176,12 @@ class Report:
 
     def _verification(self, host: Host) -> None:
         """Print what the verification stage found, if something changed and it looked."""
-        checks = host.connector_data.get(verification.RESULTS)
-        if not checks:
-            if proved := host.connector_data.get(verification.PROVED):
-                self._line(f"  Sandbox     {proved.detail}", "green")
+        found = notes.of(host)
+        if not found.checks:
+            if found.proved:
+                self._line(f"  Sandbox     {found.proved.detail}", "green")
             return
-        passed = [check for check in checks if check.outcome == "ok"]
+        passed = [check for check in found.checks if check.outcome == "ok"]
         words = [
             f"{one.name} ({one.detail})" if one.name == "sandbox" else one.label
             for one in passed
@@ -195,7 +190,7 @@ class Report:
         groups = Counter(one.group for one in passed if one.group)
         words += [f"{group} ({count} checks)" for group, count in groups.items()]
         self._line(f"  Verified    {', '.join(words)}", "green")
-        self._bad(checks)
+        self._bad(found.checks)
 
     def _bad(self, checks: Iterable[Check]) -> None:
         for check in checks:
@@ -206,12 +201,13 @@ class Report:
 
     def _sandboxes(self, host: Host) -> None:
         """Print which stale sandboxes were left alone, and what recreates them."""
-        for one in host.connector_data.get(running.NAMED, ()):
+        stale = notes.of(host).stale
+        for one in stale:
             self._line(
                 f"  Stale       {one.name} ({one.agent}, in use): {'; '.join(one.reasons)}",
                 "yellow",
             )
-        if host.connector_data.get(running.NAMED):
+        if stale:
             self._line(f"              {self.command('sandboxes', '--recreate')}")
 
     def _next_steps(self, host: Host, settings: Settings) -> None:
@@ -234,7 +230,7 @@ class Report:
 
     def _tunnel(self, host: Host, port: int) -> None:
         """Print the tunnel to the gateway; where sshd refuses it, what allows it."""
-        if host.connector_data.get(connection.FORWARDS, True):
+        if notes.of(host).forwards:
             tunnel = ["ssh", "-N", "-L", f"{port}:127.0.0.1:{port}", *targets.ssh_options(host)]
             self._line(f"  Tunnel      {shlex.join(tunnel)}")
             return

@@ -16,8 +16,6 @@ BUSY_SECONDS = 300
 """How long a server may refuse a session because others of ours are open (`MaxSessions`)."""
 FORWARD_SECONDS = 10
 """How long a server may take to say whether it forwards a port."""
-FORWARDS = "openclaw_forwards"
-"""Where what `forwards` said of a host is kept, in its `connector_data`."""
 _PREPARED = "openclaw_prepared"
 
 

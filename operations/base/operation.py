@@ -11,12 +11,10 @@ from pyinfra.api import StringCommand
 from pyinfra.api import operation as pyinfra_operation
 from pyinfra.api.operation import PyinfraOperation
 
-from operations.base import snapshot
+from operations.base import notes, snapshot
 from toolkit.output import COMMAND_SECONDS
 
 P = ParamSpec("P")
-BEGUN = "openclaw_begun"
-"""Key of `host.connector_data`: the host has begun to be changed."""
 
 
 def operation(function: Callable[P, Generator]) -> PyinfraOperation[P]:
@@ -30,7 +28,7 @@ def operation(function: Callable[P, Generator]) -> PyinfraOperation[P]:
     @wraps(function)
     def commands(*args: P.args, **kwargs: P.kwargs) -> Generator:
         if host.state.is_executing:
-            host.connector_data[BEGUN] = True
+            notes.of(host).begun = True
         for command in function(*args, **kwargs):
             if isinstance(command, StringCommand):
                 command.connector_arguments.setdefault("_timeout", COMMAND_SECONDS)

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pyinfra import host
 
 from operations import container_user, engine_access
-from operations.base import preflight
+from operations.base import notes, preflight
 from operations.base.preflight import Problem
 from operations.engine_access import Access
 from toolkit.settings import Settings
@@ -25,8 +25,6 @@ SAME_UID = (
     "the container's user, uid {uid}, is {account} on this host: whatever runs as {account} there"
     " can read the gateway's token and credentials from /proc"
 )
-SUMMARY = "openclaw_access"
-"""Key of `host.connector_data`: the form with its reason, and the warnings, for the summary."""
 OTHER_NAME = "or deploy under another name: nothing is moved from one form to another"
 
 
@@ -106,7 +104,7 @@ def said_of_it(settings: Settings, answers: dict[str, str]) -> Iterable[Problem]
         return
     said = f"{engine_access.form(settings)}: {engine_access.reason(settings)}"
     found = tuple(warnings(settings))
-    if settings.sandbox.enabled or found:
-        host.connector_data[SUMMARY] = (said if settings.sandbox.enabled else None, found)
+    there = notes.of(host)
+    there.form, there.warnings = said if settings.sandbox.enabled else None, found
     for warning in found:
         yield Problem(warning, said, stops=False)

@@ -21,7 +21,8 @@ from pyinfra.api.deploy import deploy
 from pyinfra.api.exceptions import PyinfraError
 
 from operations import activation, engine_access
-from operations.base import snapshot
+from operations.base import notes, snapshot
+from operations.base.notes import StaleSandbox
 from operations.base.operation import operation
 from operations.base.waits import waiting
 from operations.configuration import stage as configuration
@@ -39,8 +40,6 @@ IN_USE_SECONDS = 300
 """OpenClaw's own window: it leaves a sandbox alone that was used more recently."""
 COMMANDS_SECONDS = 900
 """What OpenClaw's command line may take for some calls, on a slow or busy machine."""
-NAMED = "openclaw_stale_sandboxes"
-"""Key of `host.connector_data`: the stale sandboxes that were left because they are in use."""
 _IDLE = "openclaw_idle_sandboxes"
 _IMAGE_CHANGES = "the image is about to be built anew"
 # What the engine or OpenClaw decides, and not the policy.
@@ -121,7 +120,9 @@ def recreated(settings: Settings) -> Generator:
     What is in use stays, and the summary names it.
     """
     found = stale(settings)
-    host.connector_data[NAMED] = [one for one in found if one.in_use]
+    notes.of(host).stale = [
+        StaleSandbox(one.name, one.agent, one.reasons) for one in found if one.in_use
+    ]
     idle = [one for one in found if not one.in_use]
     if not idle:
         host.noop("no idle sandbox is of an earlier image or policy")

@@ -16,7 +16,7 @@ from paramiko import common
 from commandline.screen import reports
 from commandline.screen.given import Given
 from commandline.screen.reports import Report
-from operations.base import connection
+from operations.base import connection, notes
 from toolkit.settings import Settings
 from toolkit.terminal import Screen
 
@@ -72,8 +72,8 @@ def test_nothing_is_known_without_ssh() -> None:
 
 @pytest.mark.parametrize("forwards", [True, False])
 def test_the_summary_prints_a_tunnel_only_where_it_can_work(forwards: bool) -> None:
-    data = {connection.FORWARDS: forwards}
-    host: Any = SimpleNamespace(name="203.0.113.7", data={}, connector_data=data, connector=None)
+    host: Any = SimpleNamespace(name="203.0.113.7", data={}, connector_data={}, connector=None)
+    notes.of(host).forwards = forwards
     out = io.StringIO()
     report = Report(Screen(file=out, width=200), Screen(file=out), Given("203.0.113.7"))
     report._next_steps(host, Settings())

@@ -15,7 +15,7 @@ from pyinfra.context import ctx_host
 
 from operations import activation, verification
 from operations.activation import Running
-from operations.base import snapshot
+from operations.base import notes, snapshot
 from operations.configuration import stage as configuration
 from operations.gateway import compose
 from operations.images import stage as images
@@ -337,14 +337,14 @@ def test_a_judge_that_says_nothing_is_not_taken_for_approval() -> None:
 
 def test_a_gateway_open_to_strangers_fails_the_run(host_with, monkeypatch) -> None:
     answers = host_with(owned())
-    host = FakeHost(answers)
-    host.connector_data[activation.CHANGED] = True
+    host: Any = FakeHost(answers)
+    notes.of(host).changed = ["its image changed"]
     monkeypatch.setattr(snapshot, "settings_for", lambda _: settings())
     monkeypatch.setattr(snapshot, "read_quietly", lambda *_: "closed failed 10.0.0.1 answers\n")
     with ctx_host.use(host):
         (command,) = verification.verified._inner(settings=settings())
     assert "10.0.0.1 answers" in command.get_raw_value()
-    assert {check.name for check in host.connector_data[verification.RESULTS]} >= {
+    assert {check.name for check in notes.of(host).checks} >= {
         "hardening",
         "readyz",
         "closed",

@@ -13,6 +13,7 @@ from pyinfra.context import ctx_host
 
 from commandline.verbs import init
 from operations import record
+from operations.base.notes import Change
 from toolkit.settings import Settings, settings_for
 from toolkit.settings.sources.yaml_inventory import load_yaml_inventory
 
@@ -73,9 +74,9 @@ def test_changes_are_from_and_to_and_hold_no_secret() -> None:
 
 
 def test_a_release_goes_down_by_number_and_not_by_letter() -> None:
-    assert record.Change("gateway.version", "2026.10.1", "2026.9.6").lowers_release
-    assert not record.Change("gateway.version", "2026.9.6", "2026.10.1").lowers_release
-    assert not record.Change("gateway.version", "2026.9.6", None).lowers_release
+    assert record.lowers_release(Change("gateway.version", "2026.10.1", "2026.9.6"))
+    assert not record.lowers_release(Change("gateway.version", "2026.9.6", "2026.10.1"))
+    assert not record.lowers_release(Change("gateway.version", "2026.9.6", None))
 
 
 def test_init_writes_an_inventory_that_means_the_same(tmp_path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from operations.base import snapshot
+from operations.base import notes, snapshot
 from operations.gateway import host_secrets
 from operations.images.sandbox import stage as sandbox_images
 from operations.sandbox import running
@@ -125,7 +125,7 @@ def test_a_rebuild_of_the_image_is_foreseen(used, monkeypatch: pytest.MonkeyPatc
 
 def test_what_stays_is_kept_for_the_summary(used, monkeypatch: pytest.MonkeyPatch):
     used(5)
-    made: list[FakeHost] = []
+    made: list[Any] = []
     original = FakeHost.__init__
 
     def noted(self: FakeHost, *args: Any, **kwargs: Any) -> None:
@@ -134,5 +134,5 @@ def test_what_stays_is_kept_for_the_summary(used, monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(FakeHost, "__init__", noted)
     recreated(sandbox(HostConfig={"ReadonlyRootfs": False}))
-    (left,) = made[0].connector_data[running.NAMED]
+    (left,) = notes.of(made[0]).stale
     assert left.reasons == ("read-only root is no, not yes",)

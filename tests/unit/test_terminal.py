@@ -29,11 +29,10 @@ from commandline.screen.outcome import outcome_table
 from commandline.screen.reports import Report
 from commandline.verbs import doctor, profiles, sandboxes, status, token, verify
 from commandline.verbs.profiles import Measured
-from operations import verification
+from operations.base import notes
 from operations.base.check import Check
+from operations.base.notes import StaleSandbox
 from operations.base.preflight import Problem
-from operations.engine import access_problems
-from operations.sandbox import running
 from operations.sandbox.running import Sandbox
 from toolkit import terminal
 from toolkit.settings import Settings
@@ -128,12 +127,11 @@ def summary(report: Report) -> None:
     host: Any = SimpleNamespace(
         name=HOSTILE,
         data={},
-        connector_data={
-            verification.RESULTS: CHECKS,
-            access_problems.SUMMARY: (HOSTILE, (HOSTILE,)),
-            running.NAMED: (SANDBOX,),
-        },
+        connector_data={},
     )
+    found = notes.of(host)
+    found.checks, found.form, found.warnings = CHECKS, HOSTILE, (HOSTILE,)
+    found.stale = [StaleSandbox(HOSTILE, HOSTILE, (HOSTILE,))]
     other: Any = SimpleNamespace(name="b", data={}, connector_data={})
     done = RunResult(hosts={HOSTILE: HostResult(operations=a_run().hosts[HOSTILE].operations)})
     report.summary(done, [host])

@@ -25,8 +25,7 @@ from pyinfra.api.host import Host
 from pyinfra.context import ctx_host
 
 from operations import system
-from operations.base import preflight
-from operations.base.operation import BEGUN
+from operations.base import notes, preflight
 from operations.images.sharing import lookup as stored
 from operations.images.sharing import pipe
 from operations.images.state import Image
@@ -299,4 +298,4 @@ def _alive(host: Host) -> bool:
 
 
 def _coming(host: Host) -> bool:
-    return bool(host.connector_data.get(BEGUN))
+    return notes.of(host).begun
