@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import gevent
 import pytest
 from pyinfra.context import ctx_host
 
@@ -91,7 +92,7 @@ def streamed(engine: Path, monkeypatch: pytest.MonkeyPatch, hostile: str | None)
     for module in (transfer, stream):
         monkeypatch.setattr(module, "settings_for", lambda _: settings, raising=False)
     host.state.print_output = False
-    with ctx_host.use(host):
+    with ctx_host.use(host), gevent.Timeout(120):
         receive = transfer.Receive(settings, group, giver, "", "gateway image")
         assert receive.execute(host.state, host, {})  # type: ignore[arg-type]
     return group

@@ -187,6 +187,8 @@ def part_of(length: int) -> Part:
         (1000, gzip.compress(bytes(999))),
         (0, gzip.compress(b"x")),
         (10, b"\x1f\x8b\x08\x08" + bytes(6) + b"a name without an end" * 1_000_000),
+        # Blocks that hold nothing, of which a member may have any number.
+        (10, gzip.compress(b"")[:10] + b"\0\0\0\xff\xff" * 1_000_000),
     ],
 )
 def test_what_is_not_as_long_as_was_said_is_refused_before_it_fills_the_disk(
@@ -198,6 +200,14 @@ def test_what_is_not_as_long_as_was_said_is_refused_before_it_fills_the_disk(
         for start in range(0, len(given), 1 << 16):
             splitter.feed(given[start : start + (1 << 16)])
     assert part.size < 100_000
+
+
+def test_what_a_part_takes_is_limited_whoever_writes_it() -> None:
+    part = part_of(10_000)
+    part.write(bytes(11_000))
+    with pytest.raises(ChannelError, match="more came than a layer of 10000 bytes needs"):
+        part.write(bytes(100))
+    assert part.size == 11_000
 
 
 def test_a_length_that_no_layer_has_and_a_disk_without_room_are_refused(
