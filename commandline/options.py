@@ -13,8 +13,7 @@ from click.shell_completion import CompletionItem
 
 from commandline import errors, targets, typed_secrets
 from commandline.results import FAILED
-from toolkit import terminal
-from toolkit.settings.validators import SECRET_NAME
+from toolkit import secret_names, terminal
 from toolkit.terminal import Screen
 
 ERRORS = Screen(stderr=True, soft_wrap=True)
@@ -119,7 +118,7 @@ def has_terminal() -> bool:
 
 def overrides(pairs: tuple[str, ...]) -> dict[str, Any]:
     for key, _, value in (pair.partition("=") for pair in pairs):
-        if value and value[0] not in "{[" and SECRET_NAME.search(key):
+        if value and value[0] not in "{[" and secret_names.plainly(key):
             fail(f"--set {key}: {typed_secrets.IN_THE_INVENTORY}")
     try:
         return targets.parse_assignments(pairs)

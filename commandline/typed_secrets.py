@@ -7,6 +7,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from toolkit import secret_names
+
 _WHY = "a secret on a command line is read by everybody who sees processes or a shell's history"
 IN_THE_INVENTORY = (
     f"{_WHY}; give it in the inventory, by reference where that is taken (env, file, command); "
@@ -16,16 +18,6 @@ ADVICE = (
     f"{_WHY}; nothing was sent. Give it by reference, and take it from there: credentials: "
     "{NAME: {file: FILE}} in the settings, ./claw up, then the command with --use-env or a "
     "SecretRef; or run the command without it on a terminal, where it asks"
-)
-# `--token X` and `--token=X`, but not `--token-file X`, `--gateway-token-ref-env NAME`.
-_OPTION = re.compile(
-    r"--(?:[a-z0-9-]*-)?(?:token|password|passwd|passphrase|secret|credentials?|api-?key|"
-    r"(?:private|access|secret|signing|auth|app)-?key)(?:=(.*))?",
-    re.IGNORECASE | re.DOTALL,
-)
-_KEY = re.compile(
-    r"(?:^|[.\[\]\"'_-])[a-z0-9]*(?:token|password|passphrase|secret|api_?key|private_?key)\"?\]?$",
-    re.IGNORECASE,
 )
 # What providers and channels make, wherever it stands.
 _KNOWN = re.compile(
@@ -41,7 +33,7 @@ def found(arguments: Sequence[str]) -> str | None:
     """Return the argument that gives a secret, without the secret; None if there is none."""
     for number, word in enumerate(arguments):
         following = arguments[number + 1] if number + 1 < len(arguments) else ""
-        if option := _OPTION.fullmatch(word):
+        if option := secret_names.OPTION.fullmatch(word):
             value = following if option[1] is None else option[1]
             if value and not value.startswith("-"):
                 return word.partition("=")[0]
@@ -58,4 +50,4 @@ def _set(arguments: Sequence[str]) -> str | None:
         return None
     key, value = words[2:4]
     literal = not _REFERENCE.match(value) and value not in ("null", "true", "false")
-    return f"config set {key}" if _KEY.search(key) and literal else None
+    return f"config set {key}" if secret_names.CONFIGURED.search(key) and literal else None

@@ -24,6 +24,7 @@ from operations.base.operation import operation
 from operations.configuration import stage as configuration
 from operations.gateway import runtime
 from operations.images import stage as images
+from toolkit import secret_names
 from toolkit.settings import Settings
 
 LABEL = "openclaw-pyinfra.project"
@@ -203,6 +204,7 @@ def script(settings: Settings) -> str:
         image=images.tag(settings),
         url=url(settings),
         timeout=settings.gateway.ready_timeout,
+        secret_parts=secret_names.LOGGED,
         secrets=sorted(settings.credentials),
         reload_seconds=RELOAD_SECONDS,
         state_seconds=STATE_SECONDS,

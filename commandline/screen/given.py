@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from commandline.targets import FAILED
+from toolkit import secret_names
 from toolkit.settings.sources.function_inventory import REFERENCE
-from toolkit.settings.validators import SECRET_NAME
 
 _VERBS = ("cli", "doctor", "init", "logs", "onboard", "sandboxes", "token", "trust", "up", "verify")
 _COMMAND = re.compile(rf"\./claw ({'|'.join(_VERBS)})\b")
@@ -76,5 +76,4 @@ class Given:
 
 def _shown(pair: str) -> str:
     key, _, value = pair.partition("=")
-    secret = SECRET_NAME.search(key) or "environment." in key or "arguments." in key
-    return f"{key}=..." if secret or value.startswith(("{", "[")) else pair
+    return f"{key}=..." if secret_names.assigned(key) or value.startswith(("{", "[")) else pair

@@ -20,12 +20,12 @@ from commandline import asking, targets
 from commandline.asking import Answers
 from commandline.options import examples, fail, target_options
 from commandline.screen.given import Given
-from commandline.verbs.inventory import SECRET
 from operations import record
+from toolkit import secret_names
 from toolkit.settings import Settings
 from toolkit.settings.contradictions import general
 from toolkit.settings.sources.layers import connector_types
-from toolkit.settings.sources.resolve import HIDDEN, leaves, resolved
+from toolkit.settings.sources.resolve import leaves, resolved
 
 HEADER = """\
 # OpenClaw hosts, as they were deployed on {when}; written by ./claw init.
@@ -121,7 +121,7 @@ def chosen(deployed: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     for path, value in leaves(deployed):
         if path != ("gateway", "version") and path in default and default[path] == value:
             continue
-        if HIDDEN in str(value) or _of_this_machine(path):
+        if secret_names.HIDDEN in str(value) or _of_this_machine(path):
             hidden.append(".".join(path[:2] if path[0] == "credentials" else path))
             continue
         place = result
@@ -151,5 +151,5 @@ def connection(host: Host) -> dict[str, Any]:
     return {
         key: value
         for key, value in data.items()
-        if value is not None and not any(word in key for word in SECRET)
+        if value is not None and not secret_names.of_connection(key)
     }

@@ -18,13 +18,13 @@ from commandline import asking
 from commandline.options import examples, json_option, leave, target_options
 from commandline.screen import tables
 from commandline.targets import LOCAL
+from toolkit import secret_names
 from toolkit.settings import Settings, settings_for
 from toolkit.settings.sources.layers import connector_types
 from toolkit.settings.sources.machines import resolved as resolved_by_ssh
-from toolkit.settings.sources.resolve import HIDDEN, layers_of, leaves, resolved
+from toolkit.settings.sources.resolve import layers_of, leaves, resolved
 from toolkit.terminal import said
 
-SECRET = ("password", "kwargs", "_env")
 _SHOWN_ALREADY = ("ssh_hostname", "ssh_user", "ssh_port", "ssh_key")
 
 
@@ -114,7 +114,7 @@ def _others(host: Host) -> dict[str, Any]:
     arguments = sorted({key for key in host.data.dict() if key.startswith("_")})
     found = {name: host.data.get(name) for name in (*names, *arguments)}
     return {
-        name: HIDDEN if any(word in name for word in SECRET) else value
+        name: secret_names.HIDDEN if secret_names.of_connection(name) else value
         for name, value in found.items()
         if value is not None
     }

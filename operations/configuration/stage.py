@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import ipaddress
 import json
-import re
 from collections.abc import Generator, Iterable, Mapping
 from typing import Any
 
@@ -25,13 +24,9 @@ from operations.configuration import sandbox_policy
 from operations.gateway import existing_state, host_secrets, includes, runtime
 from operations.gateway.secrets import TOKEN
 from operations.images import stage as images
-from toolkit import merging
+from toolkit import merging, secret_names
 from toolkit.settings import Settings
 
-_SECRET_KEY = re.compile(
-    r"token|key|secret|passw|credential|auth|cookie|headers?$|^env$|^vars$|url$|^args$",
-    re.IGNORECASE,
-)
 _ABSENT = object()
 MERGE_SECONDS = 900
 """How long OpenClaw may take for it: what it reads can be without an end."""
@@ -220,8 +215,8 @@ def _shown(dotted: str, value: object) -> str:
     if _is_reference(value):
         return f"{value['source']}:{value['id']}"  # type: ignore[index]
     scalar = value is None or isinstance(value, bool | int | float)
-    if not scalar and any(_SECRET_KEY.search(part) for part in dotted.split(".")[1:]):
-        return "(hidden)"
+    if not scalar and secret_names.perhaps(dotted.split(".")[1:]):
+        return secret_names.HIDDEN
     if isinstance(value, dict):
         return "{...}"
     return json.dumps(value, ensure_ascii=False)

@@ -10,6 +10,7 @@ import pytest
 
 from operations.base.templates import render
 from operations.gateway import runtime
+from toolkit import secret_names
 from toolkit.settings import Settings
 
 
@@ -29,6 +30,7 @@ def masked(variables: list[str], log: str) -> str:
         image="openclaw:local",
         url="http://127.0.0.1:1",
         timeout=1,
+        secret_parts=secret_names.LOGGED,
         secrets=["PLAIN_NAME"],
         reload_seconds=1,
         state_seconds=1,
@@ -82,3 +84,8 @@ def test_a_line_without_an_end_costs_no_time_and_shows_no_part_of_a_value() -> N
     assert shown == "(hidden)\n"
     shown = masked([f"X_KEY={'s3cr' * 100}"], "x" * 8100 + "s3cr" * 100 + "\n")
     assert shown == "x" * 8100 + "(hidden)\n"
+
+
+@pytest.mark.parametrize("part", secret_names.LOGGED)
+def test_a_part_of_a_name_is_enough(part: str) -> None:
+    assert masked([f"my_{part.lower()}_2=word"], "a word\n") == f"a {secret_names.HIDDEN}\n"

@@ -13,9 +13,6 @@ from typing import Any
 from urllib.parse import urlsplit
 from zoneinfo import available_timezones
 
-SECRET_NAME = re.compile(r"(token|secret|password|passwd|credential|api[_-]?key)s?$", re.IGNORECASE)
-"""The names of variables and keys whose values are probably secret."""
-
 
 def plain_text(value: str) -> str:
     if not all(character.isprintable() for character in value):

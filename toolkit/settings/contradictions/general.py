@@ -9,11 +9,11 @@ import ipaddress
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from toolkit import secret_names
 from toolkit.settings.contradictions import mounts, sandbox
 from toolkit.settings.contradictions.mounts import STATE, Inconsistency
 from toolkit.settings.model import Settings
 from toolkit.settings.types import memory_bytes
-from toolkit.settings.validators import SECRET_NAME
 
 OWNED_CONFIGURATION = {
     "gateway.mode": "always local",
@@ -61,11 +61,11 @@ def problems(settings: Settings) -> Iterator[Inconsistency]:
 def warnings(settings: Settings) -> Iterator[str]:
     """Yield `KEY: what to think about` for what is allowed and yet rarely meant."""
     for name, value in settings.gateway.environment.items():
-        if value and SECRET_NAME.search(name):
+        if value and secret_names.plainly(name):
             yield f"gateway.environment.{name}: looks like a secret; set it under `credentials`"
     for key, value in leaves(settings.openclaw):
         name = key.rpartition(".")[2]
-        if isinstance(value, str) and value and SECRET_NAME.search(name):
+        if isinstance(value, str) and value and secret_names.plainly(name):
             yield (
                 f"openclaw.{key}: looks like a secret; set it under `credentials` and refer to it:"
                 " {source: env, provider: default, id: NAME}"

@@ -5,12 +5,12 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Iterator
 
+from toolkit import secret_names
 from toolkit.settings.contradictions.mounts import Inconsistency, inside
 from toolkit.settings.model import Settings
 from toolkit.settings.sandbox.types import parse_tmpfs
 from toolkit.settings.sandbox.view import View
 from toolkit.settings.types import parse_mount
-from toolkit.settings.validators import SECRET_NAME
 
 # OpenClaw's own list (docs: gateway/sandboxing/multiple-folders-for-one-agent), and the engine's.
 _BLOCKED = (
@@ -70,7 +70,7 @@ def warnings(settings: Settings, view: View) -> Iterator[Inconsistency]:
     if view.mode == "off":
         return
     for name, value in view.container.environment.items():
-        if value and SECRET_NAME.search(name):
+        if value and secret_names.plainly(name):
             yield Inconsistency(
                 (view.key(f"container.environment.{name}"),),
                 "looks like a secret, which every command of an agent could read",

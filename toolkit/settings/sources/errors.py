@@ -13,21 +13,13 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pyinfra.api.exceptions import PyinfraError
 
+from toolkit import secret_names
 from toolkit.settings.contradictions import general
 from toolkit.settings.model import Settings
 from toolkit.settings.sources import describe
 from toolkit.settings.sources.layers import Merged, pyinfra_types
 
 Location = tuple[str | int, ...]
-
-# Values below these are never shown: they may hold secrets.
-_HIDDEN = (
-    ("build", "arguments"),
-    ("credentials",),
-    ("images", "registry", "password"),
-    ("engine", "daemon"),
-    ("openclaw",),
-)
 
 
 @dataclass(frozen=True)
@@ -86,9 +78,8 @@ def dotted(location: Iterable[str | int]) -> str:
 
 def given(value: Any, location: Location = ()) -> str:
     """Return `value` as it may be shown: no secrets, one line."""
-    hidden = any(location[: len(path)] == path for path in _HIDDEN)
-    if hidden or "environment" in location:
-        return f"{kind(value)} (hidden)"
+    if secret_names.within(location):
+        return f"{kind(value)} {secret_names.HIDDEN}"
     if isinstance(value, str):
         shown = repr(re.sub(r"//[^/\s]*@", "//***@", value))
         return shown if len(shown) <= 120 else f"{shown[:100]}... ({len(value)} characters)"

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import os
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from pyinfra import logger
 from pyinfra.api.host import Host
 from pyinfra.api.inventory import Inventory
 
+from toolkit import secret_names
 from toolkit.settings.contradictions import general
 from toolkit.settings.model import Settings
 from toolkit.settings.sources import environment, machines
@@ -33,7 +33,6 @@ from toolkit.settings.sources.layers import (
     override_layer,
     pyinfra_types,
 )
-from toolkit.settings.validators import SECRET_NAME
 
 __all__ = [
     "SettingsError",
@@ -44,9 +43,6 @@ __all__ = [
     "validate_inventory",
     "warnings_for",
 ]
-
-HIDDEN = "(hidden)"
-_LOGIN = re.compile(r"(://)[^/@\s]+@")
 
 
 @dataclass(frozen=True)
@@ -103,14 +99,14 @@ def resolved(settings: Settings) -> dict[str, Any]:
     for name in ("project", "config", "workspace", "auth"):
         data["directories"][name] = getattr(settings, f"{name}_directory")
     for values in (data["gateway"]["environment"], data["build"]["arguments"]):
-        values.update(dict.fromkeys(values, HIDDEN))
+        values.update(dict.fromkeys(values, secret_names.HIDDEN))
     references = [*data["credentials"].values(), data["images"]["registry"]["password"]]
     for reference in filter(None, references):
         for key, value in list(reference.items()):
             if value is None:
                 del reference[key]
             elif key == "command":
-                reference[key] = HIDDEN
+                reference[key] = secret_names.HIDDEN
     data["openclaw"] = _hide(data["openclaw"])
     agents = settings.sandbox.agents.items()
     sandbox = data["sandbox"]
@@ -119,7 +115,7 @@ def resolved(settings: Settings) -> dict[str, Any]:
     }
     for section in (sandbox, *sandbox["agents"].values()):
         values = section.get("container", {}).get("environment", {})
-        values.update(dict.fromkeys(values, HIDDEN))
+        values.update(dict.fromkeys(values, secret_names.HIDDEN))
     data["engine"]["daemon"] = _hide(data["engine"]["daemon"])
     shown: dict[str, Any] = _without_logins(data)
     return shown
@@ -131,7 +127,7 @@ def _without_logins(value: Any) -> Any:
         return {key: _without_logins(item) for key, item in value.items()}
     if isinstance(value, list):
         return [_without_logins(item) for item in value]
-    return _LOGIN.sub(f"\\1{HIDDEN}@", value) if isinstance(value, str) else value
+    return secret_names.without_login(value) if isinstance(value, str) else value
 
 
 def leaves(
@@ -264,6 +260,6 @@ def _hide(value: Any, name: str = "") -> Any:
         return {key: _hide(item, key) for key, item in value.items()}
     if isinstance(value, list):
         return [_hide(item, name) for item in value]
-    if isinstance(value, str) and SECRET_NAME.search(name):
-        return HIDDEN
+    if isinstance(value, str) and secret_names.plainly(name):
+        return secret_names.HIDDEN
     return value
