@@ -16,7 +16,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from toolkit import lockfile, npm, trees
-from toolkit.lockfile import Binary, LockError, Npm, Release
+from toolkit.lockfile import Binary, Lock, LockError, Npm, Release
 from toolkit.npm import ReleaseError
 
 NPM_MAJOR = "11"
@@ -47,6 +47,11 @@ TOOLS = {
 
 _ASKING = threading.Lock()
 _answers: dict[str, Release | ReleaseError] = {}
+
+
+def of(version: str, known: Lock) -> Release:
+    """Return a release: as the lock has it, or as npm says that it is now, see `resolve`."""
+    return known.releases.get(version) or resolve(version)
 
 
 def resolve(version: str) -> Release:

@@ -256,8 +256,8 @@ def _plans(settings: Settings, there: Image | None) -> Iterable[Plan]:
         yield Plan(base, identity.image_context(settings))
     else:
         version = settings.gateway.version
-        unresolved = None if version in known.releases else releases.resolve(version)
-        release = unresolved or known.releases[version]
+        release = releases.of(version, known)
+        unresolved = None if version in known.releases else release
         bases = []
         if settings.base_images != "bootstrap":
             bases.append(adopted(identity.node_base(settings, release, known), there))

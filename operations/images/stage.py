@@ -48,7 +48,7 @@ def release_problems(settings: Settings, answers: dict[str, str]) -> Iterable[Pr
         version = settings.gateway.version
         if settings.gateway.source == "npm":
             with waiting(f"npm, asked on this machine about OpenClaw {version}"):
-                trees.of(version, known.releases.get(version) or releases.resolve(version))
+                trees.of(version, releases.of(version, known))
     except ReleaseError as error:
         yield Problem(error.what, error.fix)
     except LockError as error:

@@ -193,7 +193,7 @@ def base_references(settings: Settings) -> Iterable[str]:
             yield identity.image_base(settings, known).pinned
         elif gateway.source == "npm" and settings.base_images != "bootstrap":
             with waiting(f"npm, asked on this machine about OpenClaw {gateway.version}"):
-                release = known.releases.get(gateway.version) or releases.resolve(gateway.version)
+                release = releases.of(gateway.version, known)
             yield identity.node_base(settings, release, known).pinned
     except LockError:  # the preflight reports it
         pass

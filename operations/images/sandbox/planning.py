@@ -170,7 +170,7 @@ def release_of(settings: Settings, known: lockfile.Lock) -> lockfile.Release:
     """
     gateway = settings.gateway
     version = gateway.version if gateway.source == "npm" else Gateway().version
-    return known.releases.get(version) or releases.resolve(version)
+    return releases.of(version, known)
 
 
 def _known(base: Base, there: Image | None, digests: Digests) -> Base:
