@@ -3,10 +3,11 @@
 
     .venv/bin/python bench/fleet.py again [--host NAME] [--sizes 1,4,8,16] [--delays 0,40]
     .venv/bin/python bench/fleet.py first [--sizes 1,4,8]
+    .venv/bin/python bench/fleet.py give [--sizes 1,8]
 
 `again`: no-change runs on a converged host under up to 16 names; `first`: first deploys of bare
-hosts. Prints Markdown; what it makes it removes, unless told to keep it. Interrupted (Ctrl-C), it
-prints what it has.
+hosts; `give`: an image of 1.5 GB from one host to others. Prints Markdown; what it makes it
+removes, unless told to keep it. Interrupted (Ctrl-C), it prints what it has.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from bench import again, first, tables, times, ways
+from bench import again, first, giving, tables, times, ways
 from lab import hosts as lab
 from lab.engine import Engine
 from tests.e2e.harness import Deployment
@@ -40,13 +41,16 @@ def main() -> int:
     one.add_argument("--ansible-delayed", type=int, default=1, help="with a delay: up to N hosts")
     two = verbs.add_parser("first", help="first deploys")
     two.add_argument("--sizes", type=numbers, default=[1, 4, 8], help="hosts, each bare and real")
-    for verb in (one, two):
+    three = verbs.add_parser("give", help="an image for other hosts, by each way")
+    three.add_argument("--sizes", type=numbers, default=[1, 8], help="hosts that receive it")
+    three.add_argument("--rounds", type=int, default=3)
+    for verb in (one, two, three):
         verb.add_argument("--suite", choices=lab.SUITES, default="bookworm")
     options = parser.parse_args()
     engine = Engine()
     try:
         with tempfile.TemporaryDirectory() as directory:
-            work = {"again": look_again, "first": deploy_first}[options.verb]
+            work = {"again": look_again, "first": deploy_first, "give": give}[options.verb]
             return work(options, Path(directory))
     finally:
         engine.close()
@@ -94,6 +98,11 @@ def deploy_first(options: argparse.Namespace, directory: Path) -> int:
     if found:
         print(first.table(found))
     return stopped
+
+
+def give(options: argparse.Namespace, directory: Path) -> int:
+    print(giving.table(giving.measure(options.sizes, options.rounds, options.suite, directory)))
+    return 0
 
 
 def numbers(text: str) -> list[int]:

@@ -1,167 +1,172 @@
-"""The gateway's image: made from npm, from a registry image, or from a git checkout."""
+"""What the gateway's image is made from: npm, a registry's image, or a git checkout."""
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from dataclasses import replace
+import re
+from collections.abc import Iterable
 
-from pyinfra import host
-from pyinfra.api import StringCommand
-
-from operations import packages
-from operations.base.operation import operation
-from operations.images import identity, scripts, state
+from operations.base import templates
+from operations.base.waits import waiting
+from operations.images import identity
 from operations.images.identity import Base
-from operations.images.planning import Plan, available, bootstrapped_base, plan
-from operations.images.sharing import groups, transfer
+from toolkit import releases, trees
+from toolkit.lockfile import Lock, Release
 from toolkit.settings import Settings
+from toolkit.settings.sandbox import names
 
-MMDEBSTRAP, GIT = "mmdebstrap", "git"
-LABEL = "gateway image"
+FOLDER = "gateway"
+"""Of the build context, in the project's `images`."""
+RUNTIME_PACKAGES = (
+    "ca-certificates",
+    "curl",
+    "git",
+    "hostname",
+    "lsof",
+    "openssl",
+    "procps",
+    "python3",
+    "tini",
+    "tzdata",
+)
+TREE = "package-lock.json"
+"""The release's dependency tree, in the build context."""
+INSTALL_SCRIPTS = ("openclaw",)
+"""npm packages whose install scripts run: OpenClaw's own is what completes its package. What
+others have is not needed: their native modules come built (docs/images.md)."""
+SCRIPTS = (
+    *identity.STEPS,
+    "browser.sh",
+    "docker.sh",
+    "docker-loopback.sh",
+    "healthcheck.mjs",
+    "loopback.mjs",
+)
 
 
-@packages.known
-def tools(settings: Settings) -> tuple[str, ...]:
-    return (MMDEBSTRAP, GIT)
-
-
-@operation
-def base_made(settings: Settings) -> Generator:
-    """Make the Debian base image on the host, if a build needs it and it is not there.
-
-    + settings: the settings of the host
+def tag(settings: Settings) -> str:
+    """Return the tag under which the gateway's image runs; `openclaw:local` by default, as in
+    OpenClaw's documentation.
     """
-    base = bootstrapped_base(settings)
-    if base is None:
-        host.noop("no image has to be built on it, or it is there")
-    else:
-        yield from bootstrap(settings, base)
+    return f"{settings.name}:local"
 
 
-def bootstrap(settings: Settings, base: Base) -> Generator:
-    """Yield the commands that make the Debian base image."""
-    if MMDEBSTRAP not in packages.current().versions:
-        yield packages.install_command([MMDEBSTRAP])
-    yield scripts.run(
-        "bootstrap.sh.j2",
-        settings,
-        directory=f"{settings.project_directory}/images",
-        suite=identity.SUITE,
-        packages=identity.BASE_PACKAGES,
-        dpkg_options=identity.BASE_DPKG_OPTIONS,
-        tag=identity.BOOTSTRAPPED,
-        labels={identity.INPUTS: base.digest},
-        trust=settings.trust_host_cas,
-    )
+def checkout(settings: Settings) -> str:
+    """Return where a git checkout is on the host."""
+    return f"{settings.project_directory}/images/{FOLDER}/source"
 
 
-@operation
-def built(settings: Settings) -> Generator:
-    """Build the gateway's image, if the host has not the one that the settings and the lock want,
-    and no other host of the run is to give it.
+def source(settings: Settings) -> str:
+    return settings.gateway.source
 
-    + settings: the settings of the host
 
-    The tag moves only when the build is complete. What was resolved on the way (a release, the
-    digest of an image, the commit of a branch) is written to the lock beside the inventory.
+def bases(settings: Settings, known: Lock) -> Iterable[Base]:
+    """Yield what the image may be built on.
+
+    Raises:
+        LockError: the release cannot be resolved.
     """
-    tag = identity.tag(settings)
-    if image := there(settings):
-        groups.note(tag, image)
-        host.noop("the image is what the settings and the lock want")
-    elif transfer.builds(tag):
-        yield from transfer.built([tag], lambda: make(settings), lambda _: there(settings))
+    gateway = settings.gateway
+    if gateway.source == "git":
+        yield _repository(settings, known)
+    elif gateway.source == "image":
+        yield identity.registry_base(gateway.image or "", known)
     else:
-        host.noop("another host of this run has it or builds it")
+        if settings.base_images != "bootstrap":
+            node = release(settings, known).node.version
+            reference = f"{settings.registry}/node:{node}-{identity.SUITE}-slim"
+            yield identity.registry_base(reference, known)
+        if settings.base_images != "registry":
+            yield identity.bootstrapped_base()
 
 
-@operation
-def received(settings: Settings) -> Generator:
-    """Bring the gateway's image from the host of the run that builds it or has it.
+def context(settings: Settings, base: Base, known: Lock) -> dict[str, str]:
+    """Return the build context: file names and contents; none of a git checkout.
 
-    + settings: the settings of the host
-
-    Where that host fails, another one gives it, or it is built here.
+    Raises:
+        LockError: the release's dependency tree is neither recorded nor can it be resolved.
     """
-    tag = identity.tag(settings)
-    if not groups.group(tag):
-        host.noop("no other host of this run wants it")
-    elif there(settings) or (not host.state.is_executing and transfer.builds(tag)):
-        host.noop("the image is there, or built here")
-    else:
-        yield from transfer.received(
-            settings, tag, lambda: _made(settings), lambda _: there(settings), LABEL
-        )
-
-
-def there(settings: Settings) -> str | None:
-    """Return the id of the host's image, if it is as the settings and the lock want it."""
-    image = state.current().tagged(identity.tag(settings))
-    return image.id if image and plan(settings).current else None
-
-
-def _made(settings: Settings) -> Generator:
-    """Yield the commands that build the image on a host that was to receive it."""
-    base = plan(settings).base
-    if base.bootstrapped and not available(base):
-        yield from bootstrap(settings, base)
-    yield from make(settings)
-
-
-def make(settings: Settings) -> Generator:
-    """Yield the commands that build the image."""
-    wanted = plan(settings)
     if settings.gateway.source == "git":
-        yield from _checkout(settings, wanted.base)
-        wanted = plan(settings)
-    elif not wanted.base.bootstrapped:
-        base = wanted.base
-        digest = yield from scripts.pulled(settings, base)
-        wanted = replace(wanted, base=replace(base, digest=digest))
-    if settings.gateway.source == "npm":
-        scripts.record_release(settings.gateway.version, wanted)
-    yield build_command(settings, wanted)
+        return {}
+    if settings.gateway.source == "image":
+        return _image_context(settings)
+    return npm_context(settings, release(settings, known), base)
 
 
-def build_command(settings: Settings, wanted: Plan) -> StringCommand:
-    """Return the command that builds a plan whose base is known."""
-    from_git = settings.gateway.source == "git"
-    script = scripts.build(
-        settings,
-        wanted,
-        label=LABEL,
-        name="gateway",
-        context=state.checkout(settings) if from_git else state.directory(settings),
-        tag=identity.tag(settings),
-        labels={},
-        debian=wanted.base.bootstrapped,
-        toolkits=not from_git,
+def arguments(settings: Settings, base: Base) -> dict[str, str]:
+    """Return the build arguments of OpenClaw's own Dockerfile, which is in a git checkout.
+
+    Their names are those of its documentation (install/docker); both names of the apt list, for
+    releases of either age.
+    """
+    gateway = settings.gateway
+    if gateway.source != "git":
+        return {}
+    packages = " ".join(gateway.apt_packages)
+    known = {
+        "GIT_COMMIT": base.digest or "",
+        "OPENCLAW_DOCKER_APT_PACKAGES": packages,
+        "OPENCLAW_IMAGE_APT_PACKAGES": packages,
+        "OPENCLAW_IMAGE_PIP_PACKAGES": " ".join(gateway.pip_packages),
+        "OPENCLAW_INSTALL_BROWSER": "1" if gateway.install_browser else "",
+        "OPENCLAW_INSTALL_DOCKER_CLI": "1" if settings.sandbox.enabled else "",
+    }
+    given = {name: value for name, value in known.items() if value}
+    return {**given, **settings.build.arguments}
+
+
+def release(settings: Settings, known: Lock) -> Release:
+    """Return the release that is installed from npm.
+
+    Raises:
+        ReleaseError: it cannot be resolved.
+    """
+    version = settings.gateway.version
+    with waiting(f"npm, asked on this machine about OpenClaw {version}"):
+        return releases.of(version, known)
+
+
+def npm_context(settings: Settings, release: Release, base: Base) -> dict[str, str]:
+    """Return the build context of a release from npm.
+
+    Raises:
+        LockError: the release's dependency tree is neither recorded nor can it be resolved.
+    """
+    gateway = settings.gateway
+    dockerfile = templates.render(
+        "images/gateway/Dockerfile.j2",
+        version=gateway.version,
+        release=release,
+        install_scripts=INSTALL_SCRIPTS,
+        bootstrap=base.bootstrapped,
+        base_name=base.reference,
+        packages=RUNTIME_PACKAGES,
+        apt_packages=gateway.apt_packages,
+        pip_packages=gateway.pip_packages,
+        install_browser=gateway.install_browser,
+        docker=settings.sandbox.enabled,
+        browser="browser" in names.kinds(settings),
     )
-    return StringCommand("sh -s", _stdin=[script])
+    tree = trees.of(gateway.version, release)
+    return {**identity.context(FOLDER, dockerfile, SCRIPTS), TREE: tree}
 
 
-def _checkout(settings: Settings, base: Base) -> Generator:
-    if GIT not in packages.current().versions:
-        yield packages.install_command([GIT])
-    if base.digest is None or state.current().commit != base.digest:
-        gateway = settings.gateway
-        yield scripts.run(
-            "checkout.sh.j2",
-            settings,
-            directory=state.checkout(settings),
-            repository=gateway.repository,
-            protocol=_protocol(gateway.repository or ""),
-            shown=base.reference.partition("#")[0],
-            ref=gateway.ref,
-            commit=base.digest,
-            wanted=[name for name in (base.digest, gateway.ref) if name],
-        )
-    commit = state.current().commit
-    if commit and base.reference.partition("#")[2] != commit:
-        scripts.record(repositories={base.reference: commit})
+def _image_context(settings: Settings) -> dict[str, str]:
+    """Return the build context that gives a registry image the toolkit's labels, and the docker
+    client where sandboxes need it.
+    """
+    dockerfile = templates.render(
+        "images/gateway/image.Dockerfile.j2",
+        docker=settings.sandbox.enabled,
+        browser="browser" in names.kinds(settings),
+    )
+    return identity.context(FOLDER, dockerfile, SCRIPTS)
 
 
-def _protocol(repository: str) -> str:
-    """Return git's name for the protocol of a repository."""
-    scheme, separator, _ = repository.partition("://")
-    return scheme if separator else "file" if repository.startswith("/") else "ssh"
+def _repository(settings: Settings, known: Lock) -> Base:
+    """Return the git checkout as a base; its digest is a commit."""
+    gateway = settings.gateway
+    reference = re.sub(r"://[^/@]*@", "://", f"{gateway.repository}#{gateway.ref}")
+    commit = known.repositories.get(reference)
+    if re.fullmatch(r"[0-9a-f]{40}", gateway.ref):
+        commit = gateway.ref
+    return Base(reference, commit, local=True)

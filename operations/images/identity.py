@@ -1,7 +1,4 @@
-"""What an image is made from, and the digest of it: the same digest means the same image.
-
-Pure: from the settings and the lock to build contexts, tags, labels and digests.
-"""
+"""The digest of what an image is made from: the same digest means the same image."""
 
 from __future__ import annotations
 
@@ -13,10 +10,8 @@ from typing import Any
 
 from operations import packages
 from operations.base import templates
-from toolkit import trees
-from toolkit.lockfile import Lock, Release
+from toolkit.lockfile import Lock
 from toolkit.settings import Settings
-from toolkit.settings.sandbox import names
 
 LABEL = "openclaw-pyinfra"
 INPUTS, BASE, DEPLOYMENT = f"{LABEL}.inputs", f"{LABEL}.base", f"{LABEL}.deployment"
@@ -36,41 +31,17 @@ BASE_DPKG_OPTIONS = (  # what Debian's own slim images leave out
     "path-exclude=/usr/share/doc/*",
     "path-include=/usr/share/doc/*/copyright",
 )
-RUNTIME_PACKAGES = (
-    "ca-certificates",
-    "curl",
-    "git",
-    "hostname",
-    "lsof",
-    "openssl",
-    "procps",
-    "python3",
-    "tini",
-    "tzdata",
-)
 STEPS = ("packages.sh", "npm.sh", "pip.sh", "tree.mjs")
 """Scripts that the steps of any image run."""
-TREE = "package-lock.json"
-"""The release's dependency tree, in the build context."""
-INSTALL_SCRIPTS = ("openclaw",)
-"""npm packages whose install scripts run: OpenClaw's own is what completes its package. What
-others have is not needed: their native modules come built (docs/images.md)."""
-SCRIPTS = (
-    *STEPS,
-    "browser.sh",
-    "docker.sh",
-    "docker-loopback.sh",
-    "healthcheck.mjs",
-    "loopback.mjs",
-)
 
 
 @dataclass(frozen=True)
 class Base:
     """A base image: its reference, and what identifies its content (None: not resolved yet).
 
-    `digest` is a registry's digest, or the digest of the inputs of an image made on the host:
-    the `bootstrapped` Debian, or a `local` one.
+    `digest` is a registry's digest, or the digest of the inputs of an image made on the host: the
+    `bootstrapped` Debian, or one of ours. What is `local` is on the host: the commit of a git
+    checkout, a Dockerfile by its digest, one of our images.
     """
 
     reference: str
@@ -79,22 +50,20 @@ class Base:
     local: bool = False
 
     @property
+    def pulled(self) -> bool:
+        """Whether it comes from a registry."""
+        return not (self.bootstrapped or self.local)
+
+    @property
     def pinned(self) -> str:
         """What `docker build` takes: the reference by its digest, or the local tag."""
-        if self.bootstrapped or self.local or not self.digest:
+        if not self.pulled or not self.digest:
             return self.reference
         return f"{repository(self.reference)}@{self.digest}"
 
     @property
     def label(self) -> str:
         return f"{self.reference}@{self.digest}"
-
-
-def tag(settings: Settings) -> str:
-    """Return the tag under which the gateway's image runs; `openclaw:local` by default, as in
-    OpenClaw's documentation.
-    """
-    return f"{settings.name}:local"
 
 
 def repository(reference: str) -> str:
@@ -104,84 +73,15 @@ def repository(reference: str) -> str:
     return head + slash + last.partition(":")[0]
 
 
-def given_digest(reference: str) -> str | None:
-    """Return the digest that a reference names itself."""
-    return reference.partition("@")[2] or None
+def registry_base(reference: str, known: Lock) -> Base:
+    """Return a registry image: its digest is the reference's own, or the lock's."""
+    return Base(reference, reference.partition("@")[2] or known.images.get(reference))
 
 
 def bootstrapped_base() -> Base:
     """Return the Debian base image that is made on the host."""
     inputs = [SUITE, BASE_PACKAGES, BASE_DPKG_OPTIONS]
     return Base(BOOTSTRAPPED, digest(inputs), bootstrapped=True)
-
-
-def node_base(settings: Settings, release: Release, lock: Lock) -> Base:
-    """Return the registry's Node image for a release, as far as its digest is known."""
-    reference = f"{settings.registry}/node:{release.node.version}-{SUITE}-slim"
-    return Base(reference, lock.images.get(reference))
-
-
-def image_base(settings: Settings, lock: Lock) -> Base:
-    """Return the registry image that `gateway.image` names."""
-    reference = settings.gateway.image or ""
-    return Base(reference, given_digest(reference) or lock.images.get(reference))
-
-
-def npm_context(settings: Settings, release: Release, base: Base) -> dict[str, str]:
-    """Return the build context of the gateway from npm: file names and contents.
-
-    Raises:
-        LockError: the release's dependency tree is neither recorded nor can it be resolved.
-    """
-    gateway = settings.gateway
-    dockerfile = templates.render(
-        "images/gateway/Dockerfile.j2",
-        version=gateway.version,
-        release=release,
-        install_scripts=INSTALL_SCRIPTS,
-        bootstrap=base.bootstrapped,
-        base_name=base.reference,
-        packages=RUNTIME_PACKAGES,
-        apt_packages=gateway.apt_packages,
-        pip_packages=gateway.pip_packages,
-        install_browser=gateway.install_browser,
-        docker=settings.sandbox.enabled,
-        browser="browser" in names.kinds(settings),
-    )
-    tree = trees.of(gateway.version, release)
-    return {**context("gateway", dockerfile, SCRIPTS), TREE: tree}
-
-
-def image_context(settings: Settings) -> dict[str, str]:
-    """Return the build context that gives a registry image the toolkit's labels, and the docker
-    client where sandboxes need it.
-    """
-    dockerfile = templates.render(
-        "images/gateway/image.Dockerfile.j2",
-        docker=settings.sandbox.enabled,
-        browser="browser" in names.kinds(settings),
-    )
-    return context("gateway", dockerfile, SCRIPTS)
-
-
-def git_arguments(settings: Settings, commit: str) -> dict[str, str]:
-    """Return the build arguments of OpenClaw's own Dockerfile.
-
-    Their names are those of its documentation (install/docker); both names of the apt list, for
-    releases of either age.
-    """
-    gateway = settings.gateway
-    packages = " ".join(gateway.apt_packages)
-    arguments = {
-        "GIT_COMMIT": commit,
-        "OPENCLAW_DOCKER_APT_PACKAGES": packages,
-        "OPENCLAW_IMAGE_APT_PACKAGES": packages,
-        "OPENCLAW_IMAGE_PIP_PACKAGES": " ".join(gateway.pip_packages),
-        "OPENCLAW_INSTALL_BROWSER": "1" if gateway.install_browser else "",
-        "OPENCLAW_INSTALL_DOCKER_CLI": "1" if settings.sandbox.enabled else "",
-    }
-    given = {name: value for name, value in arguments.items() if value}
-    return {**given, **settings.build.arguments}
 
 
 def inputs(context: dict[str, str], base: Base, arguments: dict[str, str] | None = None) -> str:

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from shlex import quote
 from typing import Any
 
 from operations import engine_access
 from operations.base import snapshot
-from operations.base.waits import waiting
-from operations.images import identity
+from operations.images import definitions, gateway, identity
 from operations.images.identity import Base
-from toolkit import lockfile, patterns, releases
-from toolkit.lockfile import LockError
+from toolkit import patterns
 from toolkit.patterns import MismatchError, matched, matches, shown
 from toolkit.settings import Settings
 
@@ -87,15 +85,15 @@ class Images:
         """Return the image that has a tag."""
         return next((image for image in self.images if name in image.tags), None)
 
-    def superseded(self, deployment: str, *, sandbox: bool = False) -> tuple[Image, ...]:
-        """Return the gateway's images of a deployment, or those of its sandboxes, that neither a
-        tag nor a container names any more.
+    def superseded(self, deployment: str, kinds: Collection[str]) -> tuple[Image, ...]:
+        """Return the images of a deployment, of some kinds, that neither a tag nor a container
+        names any more.
         """
         return tuple(
             image
             for image in self.images
             if image.deployment == deployment
-            and bool(image.kind) is sandbox
+            and image.kind in kinds
             and not image.tags
             and image.id not in self.used
         )
@@ -127,16 +125,6 @@ def _strings(text: str) -> list[str]:
     return found
 
 
-References = Callable[[Settings], Iterable[str]]
-_references: list[References] = []
-
-
-def registry_images(function: References) -> References:
-    """Register a function that names registry images whose digests the snapshot must hold."""
-    _references.append(function)
-    return function
-
-
 def removal(there: Images, old: Iterable[Image]) -> dict[str, Any]:
     """Return what `prune.sh.j2` removes with images: their ids, and the registry images that they
     were made from, where no other image is.
@@ -157,7 +145,7 @@ def images_probe(settings: Settings) -> str:
     columns = ["{{.Id}}", "{{json .RepoTags}}"]
     columns += [f'{{{{index .Config.Labels "{label}"}}}}' for label in labels]
     lines = [
-        f"git -C {quote(checkout(settings))} rev-parse HEAD | sed 's/^/commit /'",
+        f"git -C {quote(gateway.checkout(settings))} rev-parse HEAD | sed 's/^/commit /'",
         engine_access.environment(settings),
         '[ -S "${DOCKER_HOST#unix://}" ] || exit 0',
         f"found=$(docker image ls --quiet --no-trunc --filter label={identity.INPUTS})",
@@ -172,7 +160,7 @@ def images_probe(settings: Settings) -> str:
         "  [ -z \"$ids\" ] || docker inspect --format 'used {{.Image}}' $ids",
         "fi",
     ]
-    for reference in sorted({name for function in _references for name in function(settings)}):
+    for reference in sorted(definitions.pulled(settings)):
         form = f"pulled {reference} {{{{json .RepoDigests}}}}"
         lines.append(f"docker image inspect --format {quote(form)} {quote(reference)}")
     return "\n".join(lines)
@@ -183,27 +171,10 @@ def current() -> Images:
     return Images.parse(snapshot.read().get("images", ""))
 
 
-@registry_images
-def base_references(settings: Settings) -> Iterable[str]:
-    """Yield the reference of the registry image that the gateway may be built on."""
-    gateway = settings.gateway
-    try:
-        known = lockfile.read()
-        if gateway.source == "image":
-            yield identity.image_base(settings, known).pinned
-        elif gateway.source == "npm" and settings.base_images != "bootstrap":
-            with waiting(f"npm, asked on this machine about OpenClaw {gateway.version}"):
-                release = releases.of(gateway.version, known)
-            yield identity.node_base(settings, release, known).pinned
-    except LockError:  # the preflight reports it
-        pass
-
-
-def checkout(settings: Settings) -> str:
-    """Return where a git checkout is on the host."""
-    return f"{directory(settings)}/source"
-
-
-def directory(settings: Settings) -> str:
-    """Return the gateway's directory for build contexts on the host."""
-    return f"{settings.project_directory}/images/gateway"
+def available(base: Base) -> bool:
+    """Return whether the current host's engine has a base image, of the right content."""
+    known = current()
+    if base.bootstrapped:
+        image = known.tagged(base.reference)
+        return image is not None and image.inputs == base.digest
+    return base.digest in known.pulled

@@ -94,7 +94,7 @@ def all_of(settings: Settings) -> list[Sandbox]:
     if not mine:
         return []
     policy = _policy(settings)
-    changing = {names.tag(settings, kind) for kind in images.pending(settings)}
+    changing = images.pending(settings)
     around = comparison.Surroundings(images=ids, profiles=_profiles())
     return [_sandbox(one, policy, around, changing) for one in mine]
 

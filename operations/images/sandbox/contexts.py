@@ -1,6 +1,9 @@
-"""What the sandbox images are made of: build contexts from the settings and the lock."""
+"""What the sandbox images are made from: bases and build contexts."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
 
 from operations import engine_access
 from operations.base import templates
@@ -9,6 +12,8 @@ from operations.images.identity import Base
 from toolkit import releases
 from toolkit.lockfile import Lock, Release
 from toolkit.settings import Settings
+from toolkit.settings.model import Gateway
+from toolkit.settings.sandbox import names
 from toolkit.settings.sandbox.model import CommonImage, SandboxImage
 from toolkit.settings.sandbox.names import SUITE, ImageKind
 
@@ -37,26 +42,43 @@ def image(settings: Settings, kind: ImageKind) -> SandboxImage:
     return chosen
 
 
-def debian_base(settings: Settings, known: Lock) -> Base:
-    """Return the registry's Debian image, as far as its digest is known."""
-    reference = f"{settings.registry}/debian:{SUITE}"
-    return Base(reference, known.images.get(reference))
+def source(settings: Settings, kind: ImageKind) -> str:
+    return image(settings, kind).source
 
 
-def registry_base(reference: str, known: Lock) -> Base:
-    """Return a registry image of the user's own."""
-    return Base(reference, identity.given_digest(reference) or known.images.get(reference))
+def bases(settings: Settings, known: Lock, kind: ImageKind) -> Iterable[Base]:
+    """Yield what an image may be built on; the common one is built on the minimal one.
 
-
-def dockerfile_base(text: str) -> Base:
-    """Return what a Dockerfile of the user's own is built on: itself, by its content."""
-    return Base("Dockerfile", identity.digest(text), local=True)
-
-
-def built(settings: Settings, kind: ImageKind, base: Base, release: Release, known: Lock) -> dict:
-    """Return the build context of one of the toolkit's own images."""
+    Raises:
+        OSError, UnicodeDecodeError: a Dockerfile of the user's own cannot be read.
+    """
     chosen = image(settings, kind)
-    more = _common(chosen, release, known) if isinstance(chosen, CommonImage) else {}
+    if chosen.source == "image":
+        yield identity.registry_base(chosen.image or "", known)
+    elif chosen.source == "dockerfile":
+        yield Base("Dockerfile", identity.digest(_own(chosen)), local=True)
+    elif kind == "common":
+        yield Base(names.tag(settings, "minimal"), None, local=True)
+    else:
+        if settings.base_images != "bootstrap":
+            yield identity.registry_base(f"{settings.registry}/debian:{SUITE}", known)
+        if settings.base_images != "registry":
+            yield identity.bootstrapped_base()
+
+
+def context(settings: Settings, base: Base, known: Lock, kind: ImageKind) -> dict[str, str]:
+    """Return a build context: file names and contents.
+
+    Raises:
+        OSError, UnicodeDecodeError: a Dockerfile of the user's own cannot be read.
+        LockError: the release that the common image is for cannot be resolved.
+    """
+    chosen = image(settings, kind)
+    if chosen.source == "image":
+        return {"Dockerfile": _AS_IT_IS}
+    if chosen.source == "dockerfile":
+        return {"Dockerfile": _own(chosen)}
+    more = _common(settings, chosen, known) if isinstance(chosen, CommonImage) else {}
     dockerfile = templates.render(
         f"images/sandbox/{kind}.Dockerfile.j2",
         base_name=base.reference,
@@ -68,18 +90,27 @@ def built(settings: Settings, kind: ImageKind, base: Base, release: Release, kno
     return identity.context("sandbox", dockerfile, FILES[kind])
 
 
-def as_it_is() -> dict[str, str]:
-    """Return the build context that gives a registry image the toolkit's labels."""
-    return {"Dockerfile": _AS_IT_IS}
+def _own(chosen: SandboxImage) -> str:
+    """Return a Dockerfile of the control machine."""
+    text = Path(chosen.dockerfile or "").read_text(encoding="utf-8")
+    return text if text.endswith("\n") else f"{text}\n"
 
 
-def _common(chosen: CommonImage, release: Release, known: Lock) -> dict:
+def _release(settings: Settings, known: Lock) -> Release:
+    """Return the release whose Node the common image has: the gateway's, where the toolkit knows
+    it, else that of the toolkit's default release.
+    """
+    gateway = settings.gateway
+    return releases.of(gateway.version if gateway.source == "npm" else Gateway().version, known)
+
+
+def _common(settings: Settings, chosen: CommonImage, known: Lock) -> dict:
     packages = [
         name for switch, names in PACKAGES.items() if getattr(chosen, switch) for name in names
     ]
     tools = {"pnpm": chosen.pnpm, "bun": chosen.bun}
     return {
-        "release": release,
+        "release": _release(settings, known),
         "packages": packages,
         "fetched": [
             (name, releases.TOOLS[name], known.tools[name])

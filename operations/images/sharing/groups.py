@@ -13,7 +13,7 @@ what was built in this run (`registry`). Then a host that is alone is a group, t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -191,19 +191,12 @@ class Wish:
 
 
 Wishes = Callable[[Settings], Wish | None]
-_wishes: list[Wishes] = []
 
 
-def shared(function: Wishes) -> Wishes:
-    """Register a function that says which image the current host wants, if any; after those of
-    the images it depends on.
-    """
-    _wishes.append(function)
-    return function
-
-
-def arrange() -> None:
+def arrange(wishes: Iterable[Wishes]) -> None:
     """Group the hosts of the run, once; to be called when all have been checked.
+
+    + wishes: say which image the current host wants, if any; one after the other, for all hosts
 
     A host that is alone, or whose settings say so, has no group and builds for itself.
     """
@@ -222,7 +215,7 @@ def arrange() -> None:
         sharing = [one for one in hosts if settings_for(one).images.share]
         alone = len(sharing) == 1 and not settings_for(sharing[0]).images.registry.address
         finder = stored.Finder()
-        for function in () if alone else _wishes:
+        for function in () if alone else wishes:
             _arrange(sharing, function, finder)
 
 
