@@ -57,16 +57,18 @@ def registry_problems(settings: Settings, answers: dict[str, str]) -> Iterable[P
     """Ask the registries that a build must ask; with `base_images: auto` it need not ask any."""
     asked = set()
     for image in definitions.wanted(settings):
+        own = image.source(settings) == "image"
+        if not own and settings.base_images != "registry":
+            continue
         try:
             wanted = planning.plan(settings, image)
         except UNREADABLE:
             continue
-        base, own = wanted.base, image.source(settings) == "image"
-        if wanted.current or not base.pulled or state.available(base) or base.reference in asked:
-            continue
-        if own or settings.base_images != "auto":
+        base = wanted.base
+        if base.pulled and not (wanted.current or state.available(base)):
+            if base.reference not in asked:
+                yield from _silent(settings, image, base.reference, own)
             asked.add(base.reference)
-            yield from _silent(settings, image, base.reference, own)
 
 
 def _silent(settings: Settings, image: Definition, reference: str, own: bool) -> Iterable[Problem]:

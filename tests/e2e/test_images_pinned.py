@@ -29,15 +29,15 @@ RELEASE: dict[str, Any] = {
 INNER: dict[str, Any] = {"name": "inner", "version": "1.0.0", "scripts": {"postinstall": WHO}}
 NATIVE = [{"name": f"inner-{os}", "version": "1.0.0", "os": [os]} for os in ("linux", "win32")]
 WITHOUT_CACHE = """
-from operations.images import identity
-made = identity.npm_context
+from operations.images import gateway
+made = gateway.npm_context
 cache = "--mount=type=cache,id=openclaw-npm,"
 
 def context(*arguments):
     files = made(*arguments)
     return {name: text.replace(cache, "--mount=type=tmpfs,") for name, text in files.items()}
 
-identity.npm_context = context
+gateway.npm_context = context
 """
 
 

@@ -16,7 +16,7 @@ import pytest
 
 from operations.base import templates
 from operations.engine.apt_sources import FINGERPRINT
-from operations.images import gateway, state
+from operations.images import building, definitions, gateway, pipeline
 from tests.operations.hosts import commands
 from toolkit import lockfile
 from toolkit.settings import Settings
@@ -187,8 +187,8 @@ def test_a_checkout_does_not_go_on_over_plain_http(
         {"gateway": {"source": "git", "repository": redirecting.url, "ref": "main"}}
     )
     there = {"images": "", "packages": "installed git 2.39"}
-    checkout = commands(gateway.built, there, settings=wanted)[0].stdin
-    script = checkout.replace(state.checkout(wanted), str(tmp_path / "source"))
+    built = commands(pipeline.built, there, settings=wanted, images=[definitions.GATEWAY])
+    script = built[0].stdin.replace(gateway.checkout(wanted), str(tmp_path / "source"))
     environment = {**PLAIN, "GIT_SSL_CAINFO": redirecting.certificate}
     done = subprocess.run(
         ["sh", "-s"], input=script, env=environment, capture_output=True, text=True
@@ -209,7 +209,7 @@ def test_a_checkout_does_not_go_on_over_plain_http(
     ],
 )
 def test_a_checkout_may_use_the_repository_s_protocol(repository: str, protocol: str) -> None:
-    assert gateway._protocol(repository) == protocol
+    assert building._protocol(repository) == protocol
 
 
 def test_the_fingerprint_is_forty_digits() -> None:

@@ -25,8 +25,9 @@ import operations.security.stage
 import operations.system  # noqa: F401
 from operations.base import snapshot
 from operations.gateway import host_secrets, runtime, service
-from operations.images import planning, scripts
+from operations.images import building, definitions, scripts
 from operations.images.identity import Base
+from operations.images.planning import Plan
 from tests.operations.hosts import FakeHost
 from toolkit.settings import Settings
 
@@ -175,16 +176,9 @@ def test_an_archive_with_holes_is_not_compressed(tmp_path: Path) -> None:
 def test_an_image_is_not_pulled_loaded_or_built(engine: Path) -> None:
     log = engine.parent / "log"
     base = Base("debian:12", IMAGE)
-    built = scripts.build(
-        Settings(),
-        planning.Plan(base),
-        label="an image",
-        name="x",
-        context=".",
-        tag="x:1",
-        labels={},
-        debian=False,
-    ).replace("/opt/openclaw/images/x.log", str(log))
+    plans = {definitions.GATEWAY: Plan(base)}
+    (built,) = building.command(Settings(), plans).connector_arguments["_stdin"]
+    built = built.replace("/opt/openclaw/images/gateway.log", str(log))
     received = {"image": IMAGE, "inputs": "0" * 64, "tag": "x:1", "probe": ""}
     pulled = {**received, "repository": "r.example/x", "digest": IMAGE, "authorization": "e30="}
     for script in (

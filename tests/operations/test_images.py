@@ -11,7 +11,16 @@ import pytest
 from pyinfra.context import ctx_host
 
 from operations.base import snapshot, templates
-from operations.images import gateway, identity, planning, state
+from operations.images import (
+    definitions,
+    gateway,
+    identity,
+    pipeline,
+    planning,
+    preflight,
+    reachability,
+    state,
+)
 from operations.images import stage as images
 from tests.operations.hosts import Command, FakeHost, at, commands, whole
 from toolkit import lockfile, trees
@@ -19,6 +28,7 @@ from toolkit.lockfile import Lock
 from toolkit.settings import Settings
 
 NONE: dict[str, str] = {"images": "", "packages": ""}
+GATEWAY = images.IMAGES
 NODE = "docker.io/library/node:24.21.0-bookworm-slim"
 DIGEST, OTHER = "sha256:" + "1" * 64, "sha256:" + "2" * 64
 FOREIGN, GOOD, NEW, OLD = whole("foreign"), whole("good"), whole("new"), whole("old")
@@ -50,14 +60,14 @@ def bootstrapped(settings: Settings) -> str:
     """The gateway's image as a bootstrapped build leaves it."""
     base = identity.bootstrapped_base()
     release = lockfile.read().releases[settings.gateway.version]
-    context = identity.npm_context(settings, release, base)
+    context = gateway.npm_context(settings, release, base)
     return image(identity.inputs(context, base), base.label)
 
 
 def from_registry(settings: Settings, digest: str) -> str:
     base = identity.Base(NODE, digest)
     release = lockfile.read().releases[settings.gateway.version]
-    context = identity.npm_context(settings, release, base)
+    context = gateway.npm_context(settings, release, base)
     return image(identity.inputs(context, base), base.label)
 
 
@@ -71,11 +81,11 @@ def settings(**values: Any) -> Settings:
 
 
 def build(there: dict[str, str], *later: dict[str, str], **values: Any) -> list[Command]:
-    return commands(gateway.built, there, *later, settings=settings(**values))
+    return commands(pipeline.built, there, *later, settings=settings(**values), images=GATEWAY)
 
 
 def test_on_a_bare_host_the_base_is_made_with_its_tool_and_then_the_image() -> None:
-    tool, base = commands(gateway.base_made, NONE, settings=settings())
+    tool, base = commands(pipeline.base_made, NONE, settings=settings())
     assert tool == "sh -s -- mmdebstrap"
     assert "--variant=minbase" in base.stdin and "bookworm" in base.stdin
     (built,) = build(facts(base_image()))
@@ -85,7 +95,7 @@ def test_on_a_bare_host_the_base_is_made_with_its_tool_and_then_the_image() -> N
 def test_an_image_of_the_same_inputs_is_not_built_again() -> None:
     there = facts(bootstrapped(settings()))
     assert build(there) == []
-    assert commands(gateway.base_made, there, settings=settings()) == []
+    assert commands(pipeline.base_made, there, settings=settings()) == []
 
 
 @pytest.mark.parametrize(
@@ -99,7 +109,7 @@ def test_an_image_of_the_same_inputs_is_not_built_again() -> None:
 def test_what_the_image_holds_is_part_of_its_inputs(changed: dict[str, Any]) -> None:
     there = facts(bootstrapped(settings()), base_image())
     assert len(build(there, **changed)) == 1
-    assert commands(gateway.base_made, there, settings=settings(**changed)) == []
+    assert commands(pipeline.base_made, there, settings=settings(**changed)) == []
 
 
 @pytest.mark.parametrize(
@@ -214,8 +224,8 @@ def test_auto_asks_the_registry_once(
     monkeypatch.setattr(snapshot, "run_quietly", ask)
     auto = settings(base_images="auto")
     with ctx_host.use(FakeHost(NONE)):
-        assert planning.plan(auto).base.bootstrapped == (chosen == "bootstrap")
-        assert planning.plan(auto).base.bootstrapped == (chosen == "bootstrap")
+        assert planning.plan(auto, definitions.GATEWAY).base.bootstrapped == (chosen == "bootstrap")
+        assert planning.plan(auto, definitions.GATEWAY).base.bootstrapped == (chosen == "bootstrap")
     assert len(asked) == 1 and "https://registry-1.docker.io/v2/" in asked[0]
 
 
@@ -236,14 +246,14 @@ def test_loopback_registries_are_also_asked_over_http() -> None:
     for name, plain in (("127.0.0.1:5000", True), ("registry.example", False)):
         wanted = settings(registry=f"{name}/library")
         with at(wanted, **NONE):
-            script = planning.reachability_script(wanted)
+            script = reachability.reachability_script(wanted)
         assert (there.format(name) in script) is plain
 
 
 def test_mirrors_of_docker_hub_count_as_reachable() -> None:
     mirrored = settings(engine={"registry_mirrors": ["https://mirror.example"]})
     with at(mirrored, **NONE):
-        assert "https://mirror.example/v2/" in planning.reachability_script(mirrored)
+        assert "https://mirror.example/v2/" in reachability.reachability_script(mirrored)
 
 
 def test_a_registry_image_is_pulled_and_labelled(own_lock: Path) -> None:
@@ -295,7 +305,8 @@ def test_openclaws_own_build_arguments_and_the_users() -> None:
         },
         "build": {"arguments": {"OPENCLAW_EXTENSIONS": "a b"}},
     }
-    assert identity.git_arguments(settings(**values), COMMIT) == {
+    base = identity.Base("", COMMIT)
+    assert gateway.arguments(settings(**values), base) == {
         "GIT_COMMIT": COMMIT,
         "OPENCLAW_DOCKER_APT_PACKAGES": "jq git",
         "OPENCLAW_IMAGE_APT_PACKAGES": "jq git",
@@ -315,7 +326,9 @@ def test_images_that_nothing_names_are_removed_with_their_base() -> None:
     new = image("i2", f"registry.example/openclaw:2@{OTHER}", id=NEW)
     good = image("i3", "b@c", ("openclaw:last-good",), id=GOOD)
     foreign = image("i4", "b@d", (), id=FOREIGN, deployment="second")
-    (removal,) = commands(images.pruned, facts(old, new, good, foreign), settings=settings())
+    (removal,) = commands(
+        pipeline.pruned, facts(old, new, good, foreign), settings=settings(), images=GATEWAY
+    )
     assert removed(removal) == [
         f"remove {OLD}",
         f"remove_base registry.example/openclaw:1 registry.example/openclaw@{DIGEST}",
@@ -325,33 +338,35 @@ def test_images_that_nothing_names_are_removed_with_their_base() -> None:
 def test_a_base_that_is_still_used_stays() -> None:
     base = f"registry.example/openclaw:1@{DIGEST}"
     there = facts(image("i1", base, (), id=OLD), image("i2", base, id=NEW))
-    (removal,) = commands(images.pruned, there, settings=settings())
+    (removal,) = commands(pipeline.pruned, there, settings=settings(), images=GATEWAY)
     assert removed(removal) == [f"remove {OLD}"]
 
 
 def test_an_image_in_a_container_stays() -> None:
     there = facts(bootstrapped(settings()), image("i1", "a@b", (), id=OLD), f"used {OLD}\n")
-    assert commands(images.pruned, there, settings=settings()) == []
+    assert commands(pipeline.pruned, there, settings=settings(), images=GATEWAY) == []
 
 
 def test_the_plan_foresees_that_a_new_image_supersedes_the_old_one(default_settings: None) -> None:
     for there, expected in ((facts(bootstrapped(settings())), 0), (facts(image("old", "a@b")), 1)):
         host = FakeHost(there, executing=False)
         with ctx_host.use(host):
-            assert len(list(images.pruned._inner(settings=settings()))) == expected
+            assert (
+                len(list(pipeline.pruned._inner(settings=settings(), images=GATEWAY))) == expected
+            )
 
 
 def test_a_release_that_cannot_be_resolved_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nonexistent")
     unknown = settings(gateway={"version": "2031.1.1"})
-    (problem,) = images.release_problems(unknown, {})
+    (problem,) = preflight.release_problems(unknown, {})
     assert "gateway.version 2031.1.1 is not in the lock" in problem.what
-    assert list(images.release_problems(settings(), {})) == []
+    assert list(preflight.release_problems(settings(), {})) == []
 
 
 def test_a_broken_lock_is_a_problem(own_lock: Path) -> None:
     own_lock.write_text("releases: [")
-    (problem,) = images.release_problems(settings(), {})
+    (problem,) = preflight.release_problems(settings(), {})
     assert str(own_lock) in problem.what
 
 
@@ -424,7 +439,7 @@ def test_a_registry_that_a_build_needs_must_answer(
     for said, stops in (("Could not resolve", True), ("certificate verification failed", False)):
         monkeypatch.setattr(snapshot, "run_quietly", lambda host, script, said=said: said)
         with ctx_host.use(FakeHost(NONE)):
-            (problem,) = images.registry_problems(wanted, NONE)
+            (problem,) = preflight.registry_problems(wanted, NONE)
         assert registry in problem.what and said in problem.what
         assert problem.stops is stops
 
@@ -440,4 +455,4 @@ def test_a_registry_that_no_build_needs_is_not_asked(monkeypatch: pytest.MonkeyP
     ):
         monkeypatch.setattr(snapshot, "settings_for", lambda host, wanted=wanted: wanted)
         with ctx_host.use(FakeHost(answers)):
-            assert list(images.registry_problems(wanted, answers)) == []
+            assert list(preflight.registry_problems(wanted, answers)) == []

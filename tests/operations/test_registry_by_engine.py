@@ -11,8 +11,7 @@ from pyinfra.context import ctx_host
 
 from operations.base import snapshot
 from operations.engine import stage as engine
-from operations.images import planning
-from operations.images import stage as images
+from operations.images import preflight, reachability
 from tests.operations.hosts import FakeHost, at
 from toolkit.settings import Settings
 
@@ -48,7 +47,7 @@ def ask(
     """What the host says whose engine has this environment; None: its process is not known."""
     wanted = settings or Settings()
     with at(wanted, **NONE):
-        script = str(planning.reachability_script(wanted, "registry.example/x"))
+        script = str(reachability.reachability_script(wanted, "registry.example/x"))
     programs = folder / "bin"
     programs.mkdir()
     for name, text in {
@@ -94,11 +93,11 @@ def ask(
 
 def test_a_proxy_that_the_engine_does_not_have_does_not_count(tmp_path: Path) -> None:
     said = ask(tmp_path, PROXY, environ="", apt=PROXY)
-    assert said == f"Could not connect to nobody; {planning.OTHER_PROXY}"
+    assert said == f"Could not connect to nobody; {reachability.OTHER_PROXY}"
 
 
 def test_nor_does_the_logins(tmp_path: Path) -> None:
-    assert planning.OTHER_PROXY in ask(tmp_path, PROXY, environ="", login=PROXY)
+    assert reachability.OTHER_PROXY in ask(tmp_path, PROXY, environ="", login=PROXY)
 
 
 def test_an_engines_proxy_counts_that_apt_does_not_have(tmp_path: Path) -> None:
@@ -122,7 +121,7 @@ def test_what_daemon_json_will_say_goes_before_what_the_process_has(tmp_path: Pa
 def test_neither_reaches_it_is_said_with_the_engines_proxy(tmp_path: Path) -> None:
     said = ask(tmp_path, "no", environ=f"https_proxy={PROXY}", apt="http://apt:3142")
     assert said.endswith("(by the engine's proxy http://proxy:3128)")
-    assert planning.OTHER_PROXY not in said
+    assert reachability.OTHER_PROXY not in said
 
 
 @pytest.mark.parametrize(
@@ -148,11 +147,11 @@ def test_the_problem_says_how_the_engine_gets_its_proxy(monkeypatch: pytest.Monk
     wanted = Settings.model_validate({"base_images": "registry"})
     monkeypatch.setattr(snapshot, "settings_for", lambda host: wanted)
     monkeypatch.setattr(
-        snapshot, "run_quietly", lambda *_: f"Could not resolve; {planning.OTHER_PROXY}"
+        snapshot, "run_quietly", lambda *_: f"Could not resolve; {reachability.OTHER_PROXY}"
     )
     with ctx_host.use(FakeHost(NONE)):
-        (problem,) = images.registry_problems(wanted, NONE)
-    assert planning.OTHER_PROXY in problem.what and problem.stops
+        (problem,) = preflight.registry_problems(wanted, NONE)
+    assert reachability.OTHER_PROXY in problem.what and problem.stops
     assert "engine.daemon to {proxies: {http-proxy: URL" in problem.fix
 
 

@@ -11,8 +11,10 @@ from pyinfra.context import ctx_host
 
 from operations.base import snapshot
 from operations.gateway import compose, network
-from operations.images import identity
+from operations.images import gateway
+from operations.images.identity import Base
 from tests.operations.hosts import FakeHost
+from toolkit.lockfile import Lock
 from toolkit.settings import Settings
 
 Project = Callable[..., dict[str, Any]]
@@ -59,5 +61,5 @@ def test_the_docker_client_opens_ports_only_where_there_are_browsers(enabled: bo
     settings = Settings.model_validate(
         {"gateway": {"source": "image", "image": "r.example/x:1"}, "sandbox": sandbox}
     )
-    dockerfile = identity.image_context(settings)["Dockerfile"]
+    dockerfile = gateway.context(settings, Base("r.example/x:1", None), Lock())["Dockerfile"]
     assert ("docker-loopback.sh /out/usr/local/bin/docker" in dockerfile) is enabled

@@ -12,9 +12,10 @@ import pytest
 from pyinfra.context import ctx_host
 
 from operations.base import snapshot
-from operations.images import gateway, identity
-from operations.images import stage as gateway_images
-from operations.images.sandbox import contexts, planning, probes
+from operations.images import definitions, identity, pipeline, planning, preflight
+from operations.images.definitions import OF_SANDBOXES
+from operations.images.planning import Plan
+from operations.images.sandbox import contexts, probes
 from operations.images.sandbox import stage as images
 from operations.security import stage as security
 from tests.operations.hosts import Command, FakeHost, commands, whole
@@ -49,8 +50,7 @@ def line(name: str, tags: list[str], inputs: str, base: str, kind: str = "sandbo
 
 def as_wanted(wanted: Settings, *kinds: ImageKind) -> dict[str, str]:
     """A host whose sandbox images (all, or those named) are as the settings want them."""
-    with ctx_host.use(FakeHost(NONE)):
-        plans = planning.plans(wanted)
+    plans = planned(wanted)
     lines = [
         line(whole(kind), [names.tag(wanted, kind)], plan.inputs, plan.base.label)
         for kind, plan in plans.items()
@@ -59,8 +59,15 @@ def as_wanted(wanted: Settings, *kinds: ImageKind) -> dict[str, str]:
     return {"images": "".join(lines), "packages": ""}
 
 
+def planned(wanted: Settings) -> dict[ImageKind, Plan]:
+    with ctx_host.use(FakeHost(NONE)):
+        images = {names.tag(wanted, kind): kind for kind in names.kinds(wanted)}
+        plans = planning.plans(wanted, definitions.wanted(wanted, OF_SANDBOXES))
+        return {images[image.tag(wanted)]: plan for image, plan in plans.items()}
+
+
 def built(there: dict[str, str], wanted: Settings, *later: dict[str, str]) -> list[Command]:
-    return commands(images.built, there, *later, settings=wanted)
+    return commands(pipeline.built, there, *later, settings=wanted, images=OF_SANDBOXES)
 
 
 def tags(command: Command) -> list[str]:
@@ -70,21 +77,25 @@ def tags(command: Command) -> list[str]:
 
 
 def dockerfile(wanted: Settings, kind: ImageKind) -> str:
-    with ctx_host.use(FakeHost(NONE)):
-        return planning.plans(wanted)[kind].context["Dockerfile"]
+    return planned(wanted)[kind].context["Dockerfile"]
 
 
 def test_without_sandboxes_nothing_is_built_nor_removed() -> None:
     off = settings({"enabled": False})
     old = line(OLD, [], "i", "b@c")
     assert built({"images": old, "packages": ""}, off) == []
-    assert commands(images.pruned, {"images": old, "packages": ""}, settings=off) == []
-    assert planning.directories(off) == []
+    assert (
+        commands(
+            pipeline.pruned, {"images": old, "packages": ""}, settings=off, images=OF_SANDBOXES
+        )
+        == []
+    )
+    assert definitions.wanted(off, OF_SANDBOXES) == ()
 
 
 def test_a_bare_host_makes_the_base_once_and_all_images_in_one_command() -> None:
     wanted = settings(ALL)
-    _, base = commands(gateway.base_made, NONE, settings=wanted)
+    _, base = commands(pipeline.base_made, NONE, settings=wanted)
     assert "mmdebstrap" in base.stdin
     (command,) = built(NONE, wanted)
     assert tags(command) == [
@@ -102,7 +113,7 @@ def test_a_bare_host_makes_the_base_once_and_all_images_in_one_command() -> None
 def test_images_that_were_built_and_probed_are_left_alone() -> None:
     wanted = settings(ALL)
     assert built(as_wanted(wanted), wanted) == []
-    assert commands(images.pruned, as_wanted(wanted), settings=wanted) == []
+    assert commands(pipeline.pruned, as_wanted(wanted), settings=wanted, images=OF_SANDBOXES) == []
 
 
 def test_only_what_is_missing_is_built() -> None:
@@ -131,7 +142,7 @@ def test_a_tag_moves_only_after_the_probe() -> None:
     ],
 )
 def test_what_an_image_holds_and_what_it_is_probed_for_are_its_identity(
-    sandbox: dict[str, Any], rebuilt: list[str]
+    sandbox: dict[str, Any], rebuilt: list[ImageKind]
 ) -> None:
     there = as_wanted(settings(ALL))
     merged: dict[str, Any] = json.loads(json.dumps(ALL))
@@ -141,7 +152,7 @@ def test_what_an_image_holds_and_what_it_is_probed_for_are_its_identity(
             below[key] = {**below[key], **value} if isinstance(below.get(key), dict) else value
     wanted = settings(merged)
     with ctx_host.use(FakeHost(there)):
-        assert list(images.pending(wanted)) == rebuilt
+        assert images.pending(wanted) == {names.tag(wanted, kind) for kind in rebuilt}
 
 
 def test_a_registrys_debian_is_pulled_once_pinned_and_recorded(own_lock: Path) -> None:
@@ -189,7 +200,8 @@ def test_a_dockerfile_that_is_not_there_is_a_problem(tmp_path: Path) -> None:
     absent = str(tmp_path / "absent")
     wanted = settings({"images": {"minimal": {"source": "dockerfile", "dockerfile": absent}}})
     with ctx_host.use(FakeHost(NONE)):
-        (problem,) = images.image_problems(wanted, NONE)
+        (problem,) = preflight.dockerfile_problems(wanted, NONE)
+        assert list(preflight.registry_problems(wanted, NONE)) == []
     assert f"sandbox.images.minimal.dockerfile: given {absent}" in problem.what
 
 
@@ -197,12 +209,13 @@ def test_a_registry_that_does_not_answer_is_a_problem(monkeypatch: pytest.Monkey
     monkeypatch.setattr(snapshot, "run_quietly", lambda host, script: "Could not resolve")
     image = {"source": "image", "image": "registry.example/tools:1"}
     for wanted, name in (
-        (settings(base_images="registry"), "docker.io"),
+        (settings(base_images="registry"), "docker.io (image docker.io/library/debian"),
         (settings({"images": {"minimal": image}}), "registry.example"),
     ):
         with ctx_host.use(FakeHost(NONE)):
-            (problem,) = images.image_problems(wanted, NONE)
+            *of_gateway, problem = preflight.registry_problems(wanted, NONE)
         assert name in problem.what and problem.stops
+        assert len(of_gateway) == (wanted.base_images == "registry")
 
 
 @pytest.mark.parametrize(
@@ -283,14 +296,14 @@ def test_superseded_images_go_once_no_container_uses_them() -> None:
     foreign = f"image {FOREIGN}|[]|i2|b@c|second|sandbox\n"
     of_gateway = line(GATEWAY, [], "i3", "b@c", kind="")
     facts = {"images": there + old + foreign + of_gateway, "packages": ""}
-    (removal,) = commands(images.pruned, facts, settings=wanted)
+    (removal,) = commands(pipeline.pruned, facts, settings=wanted, images=OF_SANDBOXES)
     body = removal.stdin.partition("\nmain() {")[2]
     assert f"remove {OLD}" in body and "tools@" in body
     assert "foreign" not in body and "gateway" not in body
     used = {"images": facts["images"] + f"used {OLD}\n", "packages": ""}
-    assert commands(images.pruned, used, settings=wanted) == []
+    assert commands(pipeline.pruned, used, settings=wanted, images=OF_SANDBOXES) == []
     # The gateway's own removal leaves the sandboxes' images to this one.
-    (removal,) = commands(gateway_images.pruned, facts, settings=wanted)
+    (removal,) = commands(pipeline.pruned, facts, settings=wanted, images=[definitions.GATEWAY])
     assert f"remove {GATEWAY}" in removal.stdin and OLD not in removal.stdin
 
 
@@ -300,13 +313,15 @@ def test_the_plan_foresees_what_a_new_image_supersedes() -> None:
     for used, expected in (("", 1), (f"used {OLD}\n", 0)):
         facts = {"images": line(OLD, [tag], "other", "b@c") + used, "packages": ""}
         with ctx_host.use(FakeHost(facts, executing=False)):
-            assert len(list(images.pruned._inner(settings=wanted))) == expected
+            assert (
+                len(list(pipeline.pruned._inner(settings=wanted, images=OF_SANDBOXES))) == expected
+            )
 
 
 def test_every_file_of_a_build_context_is_managed() -> None:
     wanted = settings(ALL)
     with ctx_host.use(FakeHost(NONE)):
-        files = planning.context_files(wanted)
-    assert {file.path for file in files} <= set(planning.paths(wanted))
+        files = planning.context_files(wanted, definitions.IMAGES)
+    assert {file.path for file in files} <= set(definitions.paths(wanted))
     assert all(identity.digest(file.content) for file in files)
     assert contexts.CONTRACT in dockerfile(wanted, "browser")

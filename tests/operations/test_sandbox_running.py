@@ -61,7 +61,7 @@ def answers(*sandboxes: dict[str, Any], gateway: str = "running") -> dict[str, s
 @pytest.fixture(autouse=True)
 def deployed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(host_secrets, "read", lambda _: host_secrets.Private(None, b"{}"))
-    monkeypatch.setattr(sandbox_images, "pending", lambda _: ())
+    monkeypatch.setattr(sandbox_images, "pending", lambda _: set())
 
 
 @pytest.fixture
@@ -119,7 +119,7 @@ def test_other_deployments_and_the_proofs_are_none_of_ours(used):
 
 def test_a_rebuild_of_the_image_is_foreseen(used, monkeypatch: pytest.MonkeyPatch):
     used(1000)
-    monkeypatch.setattr(sandbox_images, "pending", lambda _: ("minimal",))
+    monkeypatch.setattr(sandbox_images, "pending", lambda _: {"openclaw-sandbox:bookworm-slim"})
     assert len(recreated(sandbox())) == 1
 
 

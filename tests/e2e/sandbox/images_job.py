@@ -10,13 +10,13 @@ from tests.e2e.images_job import Job
 DEPLOY = """
 from operations.base import files, preflight
 from operations.security import stage as security
-from operations.images import gateway
+from operations.images import pipeline
 from operations.images.sandbox import stage as images
 
 settings = preflight.run()
 files.directories(name="Directories", paths=[f"{settings.project_directory}/images"])
 security.install(settings)
-gateway.base_made(name="Make the Debian base image", settings=settings)
+pipeline.base_made(name="Make the Debian base image", settings=settings)
 images.build(settings)
 images.prune(settings)
 """
