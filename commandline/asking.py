@@ -128,7 +128,8 @@ def opened(
     session = Session(options, display)
     gevent.signal_handler(signal.SIGINT, _interrupted, display)
     try:
-        session.open()
+        with display:
+            session.open()
     except Exception as error:
         fail(explain(error))
     return session

@@ -96,7 +96,8 @@ class Session:
         ctx_state.set(self.state)
         config = Config(DIFF=self.options.diff)
         ctx_config.set(config)
-        inventory = targets.load_inventory(self.options.target, self.options.overrides)
+        with self.display.phase("Reading the inventory"):  # a function, or another tool, makes it
+            inventory = targets.load_inventory(self.options.target, self.options.overrides)
         ctx_inventory.set(inventory)
         self.rollout = rollout_for(inventory, self.options.rollout)
         config.PARALLEL = self.rollout.parallel or 0  # 0: what pyinfra thinks fit

@@ -11,7 +11,7 @@ import pytest
 from pyinfra.api.host import Host
 from pyinfra.context import ctx_host
 
-from commandline import asking
+from commandline import asking, targets
 from commandline.run.session import Options, Session
 from commandline.screen.display import Display
 from commandline.screen.live_display import LiveDisplay
@@ -30,7 +30,8 @@ def test_the_host_and_its_step_are_named_while_it_is_asked(kind: type[Display]) 
     out = io.StringIO()
     console = Screen(file=out, width=200, force_terminal=kind is LiveDisplay)
     session = Session(Options(), kind(console, announce_after=0.0))
-    session.open()
+    with session.display:
+        session.open()
 
     def question(host: Host) -> str:
         with ctx_host.use(host), waiting("an agent's turn"):
@@ -42,6 +43,26 @@ def test_the_host_and_its_step_are_named_while_it_is_asked(kind: type[Display]) 
     said = out.getvalue()
     assert "Verifying" in said
     assert "@local (an agent's turn)" in said
+
+
+@pytest.mark.parametrize("kind", [Display, LiveDisplay])
+def test_an_inventory_that_takes_its_time_is_spoken_of(
+    kind: type[Display], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A function that asks a cloud, or @terraform."""
+    out = io.StringIO()
+    console = Screen(file=out, width=200, force_terminal=kind is LiveDisplay)
+    load = targets.load_inventory
+
+    def slow(*arguments: Any) -> Any:
+        until(lambda: "Reading the inventory" in out.getvalue())
+        return load(*arguments)
+
+    monkeypatch.setattr(targets, "load_inventory", slow)
+    monkeypatch.setattr(asking, "ERRORS", console)
+    monkeypatch.setattr(asking, "SILENT_SECONDS", 0.0)
+    session = asking.opened(None, (), (), (), 0, moving=kind is LiveDisplay)
+    assert [host.name for host in session.hosts] == ["@local"]
 
 
 def test_what_answers_at_once_is_not_spoken_of() -> None:
