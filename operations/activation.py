@@ -37,6 +37,7 @@ STATE_SECONDS = 1800
 """How long a copy of the state may take; who owns it could make that endless."""
 
 
+@snapshot.fact("gateway")
 @dataclass(frozen=True)
 class Running:
     """The gateway's container and what it should run; empty values where there is nothing."""
@@ -54,10 +55,23 @@ class Running:
     unfinished: tuple[str, ...] = ()
     probes: dict[str, str] = field(default_factory=dict)
 
+    @staticmethod
+    def script(settings: Settings) -> str:
+        return templates.render(
+            "compose/probe.sh.j2",
+            docker=runtime.shell(settings),
+            service=engine_access.on_host(settings),
+            image=images.tag(settings),
+            label=LABEL,
+            project=settings.project_directory,
+            config=settings.config_directory,
+            url=url(settings),
+        )
+
     @classmethod
-    def parse(cls, answer: str) -> Running:
+    def parse(cls, lines: list[str]) -> Running:
         values: dict[str, Any] = {}
-        for line in answer.splitlines():
+        for line in lines:
             key, _, value = line.partition(" ")
             values[key] = value.strip()
         return cls(
@@ -76,31 +90,15 @@ class Running:
         )
 
 
-@snapshot.probe("gateway")
-def gateway_probe(settings: Settings) -> str:
-    return templates.render(
-        "compose/probe.sh.j2",
-        docker=runtime.shell(settings),
-        service=engine_access.on_host(settings),
-        image=images.tag(settings),
-        label=LABEL,
-        project=settings.project_directory,
-        config=settings.config_directory,
-        url=url(settings),
-    )
-
-
 def running() -> Running:
     """Return what the snapshot knows of the current host's gateway."""
-    return Running.parse(snapshot.read().get("gateway", ""))
+    return snapshot.of(Running)
 
 
 def known(host: Host) -> Running:
     """Return what was last seen of a host's gateway, without asking the host."""
-    try:
-        return Running.parse(snapshot.known(host).get("gateway", ""))
-    except ValueError:  # why the host was left out
-        return Running()
+    there = snapshot.known(host)
+    return there.of(Running) if there else Running()
 
 
 def url(settings: Settings) -> str:

@@ -24,36 +24,21 @@ FIRST, NUMBER, TRIED = 58000, 1900, 8
 """Above the logins and below what systemd and subordinate ids use (systemd: UIDS-GIDS)."""
 
 
+@snapshot.fact("ids")
 @dataclass(frozen=True)
 class Ids:
-    """The uid that the state on a host has, None without state, and which ids are somebody's: an
-    account, a group, or another deployment.
+    """The uids that deployments' states on a host have, by their directories, and which ids an
+    account or a group has.
     """
 
-    state: int | None = None
-    taken: dict[int, str] = field(default_factory=dict)
+    states: dict[str, int] = field(default_factory=dict)
+    named: dict[int, str] = field(default_factory=dict)
 
-    @classmethod
-    def parse(cls, text: str, own: str) -> Ids:
-        """Read the probe's answer; `own` is the deployment's own state directory."""
-        state: int | None = None
-        taken: dict[int, str] = {}
-        for line in text.splitlines():
-            kind, _, rest = line.partition(" ")
-            number, _, name = rest.partition(" ")
-            uid = int(matched(patterns.NUMBER, number, "an id"))
-            if kind == "state" and name == own:
-                state = uid
-            else:
-                taken.setdefault(uid, matched(patterns.TEXT, name, "a name"))
-        return cls(state, taken)
-
-
-@snapshot.probe("ids")
-def ids_probe(settings: Settings) -> str:
-    wanted = " ".join(map(str, (IMAGES, *candidates(settings), *given(settings))))
-    own = quote(settings.config_directory)
-    return f"""state=$(stat -c %u {own} 2>/dev/null)
+    @staticmethod
+    def script(settings: Settings) -> str:
+        wanted = " ".join(map(str, (IMAGES, *candidates(settings), *given(settings))))
+        own = quote(settings.config_directory)
+        return f"""state=$(stat -c %u {own} 2>/dev/null)
 for kind in passwd group; do
   getent $kind {wanted} $state | awk -F: -v kind=$kind '{{ print kind, $3, $1 }}'
 done
@@ -61,6 +46,30 @@ done
 for other in /var/lib/*/config; do
   [ "$other" = {own} ] || [ ! -d "$other" ] || echo "state $(stat -c %u "$other") $other"
 done"""
+
+    @classmethod
+    def parse(cls, lines: list[str]) -> Ids:
+        states: dict[str, int] = {}
+        named: dict[int, str] = {}
+        for line in lines:
+            kind, _, rest = line.partition(" ")
+            number, _, name = rest.partition(" ")
+            uid = int(matched(patterns.NUMBER, number, "an id"))
+            if kind == "state":
+                states[matched(patterns.TEXT, name, "a name")] = uid
+            else:
+                named.setdefault(uid, matched(patterns.TEXT, name, "a name"))
+        return cls(states, named)
+
+    def state(self, settings: Settings) -> int | None:
+        """Return the uid of the deployment's own state; None without one."""
+        return self.states.get(settings.config_directory)
+
+    def taken(self, settings: Settings) -> dict[int, str]:
+        """Return the ids that are somebody else's, and whose."""
+        own = settings.config_directory
+        others = {uid: path for path, uid in self.states.items() if path != own}
+        return {**others, **self.named}
 
 
 def given(settings: Settings) -> tuple[int, ...]:
@@ -74,21 +83,15 @@ def candidates(settings: Settings) -> list[int]:
     return [FIRST + start + number for number in range(TRIED)]
 
 
-def current(settings: Settings) -> Ids:
-    """Return what the snapshot of the current host knows."""
-    return Ids.parse(snapshot.read().get("ids", ""), settings.config_directory)
-
-
 def chosen(settings: Settings) -> int:
     """Return the uid in a container of root's engine on the current host."""
     if found := given(settings):
         return found[0]
-    if "ids" not in snapshot.read():
-        return IMAGES
-    there = current(settings)
-    if there.state is not None and ours(there.state) and there.state not in there.taken:
-        return there.state
-    free = [uid for uid in candidates(settings) if uid not in there.taken]
+    there = snapshot.of(Ids)
+    state, taken = there.state(settings), there.taken(settings)
+    if state is not None and ours(state) and state not in taken:
+        return state
+    free = [uid for uid in candidates(settings) if uid not in taken]
     return free[0] if free else IMAGES
 
 
@@ -101,7 +104,7 @@ def moving(settings: Settings, wanted: str) -> str | None:
     """Return the `uid:gid` of state that is yet to become that of `wanted`; the gateway that uses
     it has to be stopped first.
     """
-    state = current(settings).state
+    state = snapshot.of(Ids).state(settings)
     if state is None or not (ours(state) or state == IMAGES) or wanted == f"{state}:{state}":
         return None
     return f"{state}:{state}"
@@ -125,7 +128,7 @@ def paths(settings: Settings) -> Iterable[str]:
 
 
 @preflight.check
-def mounts_of_uid_1000(settings: Settings, answers: dict[str, str]) -> Iterable[preflight.Problem]:
+def mounts_of_uid_1000(settings: Settings) -> Iterable[preflight.Problem]:
     """What the user mounts for the images' own uid is said; it stays his."""
     if settings.gateway.uid is not None or chosen(settings) == IMAGES:
         return

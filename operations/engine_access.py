@@ -28,6 +28,7 @@ _IDS = r"([0-9]{1,10}:[0-9]{1,10})?"
 CONTAINER_USER = container_user.IMAGES
 
 
+@snapshot.fact("access")
 @dataclass(frozen=True)
 class Access:
     """What a host says of the forms; `subuid` and `subgid` are the first ids of its engine's user
@@ -47,9 +48,21 @@ class Access:
     subgid: int = 0
     group: int | None = None
 
+    @staticmethod
+    def script(settings: Settings) -> str:
+        known = fixed_form(settings)
+        return templates.render(
+            "access/probe.sh.j2",
+            auto=known is None,
+            user=user_name(settings),
+            service=service_unit(settings),
+            socket=settings.engine.socket if settings.sandbox.enabled else None,
+            **_places(settings),
+        )
+
     @classmethod
-    def parse(cls, text: str) -> Access:
-        facts = dict(line.partition("=")[::2] for line in text.splitlines())
+    def parse(cls, lines: list[str]) -> Access:
+        facts = dict(line.partition("=")[::2] for line in lines)
         return cls(
             form=facts.get("form", ""),
             reason=facts.get("reason", ""),
@@ -68,7 +81,7 @@ class Access:
 
 def current() -> Access:
     """Return what the snapshot of the current host knows."""
-    return Access.parse(snapshot.read().get("access", ""))
+    return snapshot.of(Access)
 
 
 def form(settings: Settings) -> Form:
@@ -204,19 +217,6 @@ def rootless_socket(settings: Settings) -> str:
 def rootless_home(settings: Settings) -> str:
     """Return where a rootless engine keeps images, containers and volumes."""
     return f"/var/lib/{user_name(settings)}"
-
-
-@snapshot.probe("access")
-def access_probe(settings: Settings) -> str:
-    known = fixed_form(settings)
-    return templates.render(
-        "access/probe.sh.j2",
-        auto=known is None,
-        user=user_name(settings),
-        service=service_unit(settings),
-        socket=settings.engine.socket if settings.sandbox.enabled else None,
-        **_places(settings),
-    )
 
 
 def _number(said: str | None) -> int | None:

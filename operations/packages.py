@@ -29,6 +29,7 @@ IMAGE_SUITE = "bookworm"
 """The Debian release of the gateway's image."""
 
 
+@snapshot.fact("packages")
 @dataclass(frozen=True)
 class Packages:
     """What dpkg and apt of a host say: versions of the known packages that are installed."""
@@ -39,12 +40,24 @@ class Packages:
     mirror_problem: str = ""
     unknown: tuple[str, ...] = ()
 
+    @staticmethod
+    def script(settings: Settings) -> str:
+        of_images = _image_packages(settings).values()
+        return templates.render(
+            "packages/probe.sh.j2",
+            known=sorted({name for function in _known for name in function(settings)}),
+            required=_needed(settings),
+            engine=settings.engine.source != "existing",
+            image_packages=sorted({name for names in of_images for name in names}),
+            image_suite=IMAGE_SUITE,
+        )
+
     @classmethod
-    def parse(cls, text: str) -> Packages:
+    def parse(cls, lines: list[str]) -> Packages:
         versions: dict[str, str] = {}
         facts: dict[str, str] = {}
         unknown = []
-        for line in text.splitlines():
+        for line in lines:
             word, _, rest = line.partition(" ")
             if word == "installed":
                 name, _, version = rest.partition(" ")
@@ -82,21 +95,9 @@ def own(settings: Settings) -> Iterable[str]:
     return _OWN
 
 
-@snapshot.probe("packages")
-def packages_probe(settings: Settings) -> str:
-    return templates.render(
-        "packages/probe.sh.j2",
-        known=sorted({name for function in _known for name in function(settings)}),
-        required=_needed(settings),
-        engine=settings.engine.source != "existing",
-        image_packages=sorted({n for names in _image_packages(settings).values() for n in names}),
-        image_suite=IMAGE_SUITE,
-    )
-
-
 def current() -> Packages:
     """Return what the snapshot of the current host knows of its packages."""
-    return Packages.parse(snapshot.read().get("packages", ""))
+    return snapshot.of(Packages)
 
 
 def install_command(items: Iterable[str]) -> StringCommand:
@@ -127,10 +128,8 @@ def install(settings: Settings) -> None:
 
 
 @preflight.check
-def package_problems(settings: Settings, answers: dict[str, str]) -> Iterable[Problem]:
-    if "packages" not in answers:
-        return
-    state = Packages.parse(answers["packages"])
+def package_problems(settings: Settings) -> Iterable[Problem]:
+    state = snapshot.of(Packages)
     if state.mirror_problem:
         yield Problem(
             f"the Debian mirror {state.mirror} cannot be reached: {state.mirror_problem}",

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Generator, Iterable, Mapping
+from dataclasses import dataclass, field
 from shlex import quote
 from typing import Any
 
@@ -43,6 +44,26 @@ _WITH_ENTRIES = (
 """Mappings of the user's own keys: an entry that is not there any more is a change."""
 
 
+@snapshot.fact("settings")
+@dataclass(frozen=True)
+class Recorded:
+    """The settings that the file of a host holds; none if it is absent or unreadable."""
+
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    @staticmethod
+    def script(settings: Settings) -> str:
+        return f"[ ! -f {quote(path(settings))} ] || head -c {MAX_BYTES} {quote(path(settings))}"
+
+    @classmethod
+    def parse(cls, lines: list[str]) -> Recorded:
+        try:
+            found = json.loads("\n".join(lines) or "{}")
+        except (ValueError, RecursionError):
+            return cls()
+        return cls(found if isinstance(found, dict) else {})
+
+
 def lowers_release(change: Change) -> bool:
     """Return whether a change goes from a release of OpenClaw to an earlier one."""
     before, after = change.before, change.after
@@ -71,26 +92,17 @@ def content(settings: Settings) -> str:
     return json.dumps(resolved(settings), indent=1, sort_keys=True, ensure_ascii=False) + "\n"
 
 
-def recorded(text: str) -> dict[str, Any]:
-    """Return the settings that the file of a host holds; none if it is absent or unreadable."""
-    try:
-        found = json.loads(text or "{}")
-    except (ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
 def last(host: Host) -> dict[str, Any]:
     """Return the settings that a host was last deployed with; none: never."""
-    return recorded(snapshot.read(host).get("settings", ""))
+    return snapshot.of(Recorded, host).settings
 
 
-def changes(settings: Settings, text: str) -> list[Change]:
-    """Return the settings that differ from those in the file; none where there is no file.
+def changes(settings: Settings, recorded: Mapping[str, Any]) -> list[Change]:
+    """Return the settings that differ from the recorded ones; none where nothing is recorded.
 
     A setting that the toolkit of before did not know is left out: nobody changed it.
     """
-    before, after = _flat(recorded(text)), _flat(resolved(settings))
+    before, after = _flat(recorded), _flat(resolved(settings))
     both = [key for key in after if key in before and after[key] != before[key]]
     one = [key for key in before.keys() ^ after.keys() if key.startswith(_WITH_ENTRIES)]
     return [Change(key, before.get(key), after.get(key)) for key in sorted([*both, *one])]
@@ -101,15 +113,10 @@ def paths(settings: Settings) -> Iterable[str]:
     return [path(settings)]
 
 
-@snapshot.probe("settings")
-def settings_probe(settings: Settings) -> str:
-    return f"[ ! -f {quote(path(settings))} ] || head -c {MAX_BYTES} {quote(path(settings))}"
-
-
 @preflight.check
-def weakened(settings: Settings, answers: dict[str, str]) -> Iterable[preflight.Problem]:
+def weakened(settings: Settings) -> Iterable[preflight.Problem]:
     """What protects is switched off by name only, and so is the way to an earlier release."""
-    found = changes(settings, answers.get("settings", ""))
+    found = changes(settings, snapshot.of(Recorded).settings)
     notes.of(host).settings = found
     origins = layers_of(host).origins
     preset = any(change.key == "sandbox.preset" for change in found) and (

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from operations import engine_access
 from operations.base import preflight, snapshot, templates
+from operations.base.answers import printable
 from operations.base.preflight import Problem
 from toolkit.settings import Settings
 from toolkit.settings.types import memory_bytes
@@ -22,6 +23,7 @@ OLDEST = {"debian": (12,), "ubuntu": (22, 4)}
 """Later releases than these are let through with a warning, unless they are tested."""
 ACCEPTED = "Debian 12 or 13 (tested), Ubuntu 22.04 or newer (not tested)"
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+CLOCK_TOLERANCE_SECONDS = 300
 GIB = 1 << 30
 GIT_BUILD_MEMORY = 6 * GIB
 """Memory that OpenClaw's documentation asks for to build from source."""
@@ -59,6 +61,7 @@ class Listener:
     process: str
 
 
+@snapshot.fact("system")
 @dataclass(frozen=True)
 class System:
     """What a host is; every field has a value even on a host that could not be read."""
@@ -77,13 +80,26 @@ class System:
     deployed: bool = False
     disks: dict[str, Disk] = field(default_factory=dict)
     listeners: tuple[Listener, ...] = ()
+    clock: str | None = None
+
+    @staticmethod
+    def script(settings: Settings) -> str:
+        return templates.render(
+            "system/probe.sh.j2",
+            paths=_state_paths(settings),
+            docker=engine_access.environment(settings),
+            project=settings.name,
+            service=engine_access.service_name(settings),
+            port=settings.gateway.port,
+            candidate=f"{settings.project_directory}/candidate",
+        )
 
     @classmethod
-    def parse(cls, text: str) -> System:
+    def parse(cls, lines: list[str]) -> System:
         facts: dict[str, str] = {}
         disks: dict[str, Disk] = {}
         listeners = []
-        for line in text.splitlines():
+        for line in lines:
             word, _, value = line.partition("=")
             if word == "disk":
                 path, disk = Disk.parse(value)
@@ -108,25 +124,13 @@ class System:
             deployed="deployed" in facts,
             disks=disks,
             listeners=tuple(listeners),
+            clock=facts.get("time"),
         )
-
-
-@snapshot.probe("system")
-def system_probe(settings: Settings) -> str:
-    return templates.render(
-        "system/probe.sh.j2",
-        paths=_state_paths(settings),
-        docker=engine_access.environment(settings),
-        project=settings.name,
-        service=engine_access.service_name(settings),
-        port=settings.gateway.port,
-        candidate=f"{settings.project_directory}/candidate",
-    )
 
 
 def current() -> System:
     """Return what the snapshot of the current host knows of the system."""
-    return System.parse(snapshot.read().get("system", ""))
+    return snapshot.of(System)
 
 
 def address_of(hexadecimal: str) -> str:
@@ -139,10 +143,32 @@ def address_of(hexadecimal: str) -> str:
 
 
 @preflight.check
-def system_problems(settings: Settings, answers: dict[str, str]) -> Iterable[Problem]:
-    if "system" not in answers:
+def clock_problems(settings: Settings) -> Iterable[Problem]:
+    """Compare the host's clock with this machine's, around the reading of the snapshot.
+
+    apt refuses package lists from the future, and TLS certificates that are not valid yet.
+    """
+    there = snapshot.taken()
+    said = there.of(System).clock
+    if said is None:
         return
-    system = System.parse(answers["system"])
+    if not re.fullmatch(r"\d{1,12}", said):
+        yield Problem(f"its clock cannot be read: {printable(said)}", "run `date +%s` on the host")
+        return
+    clock = int(said)
+    skew = clock - there.answered if clock > there.answered else min(0, clock + 1 - there.asked)
+    if abs(skew) > CLOCK_TOLERANCE_SECONDS:
+        side = "ahead of" if skew > 0 else "behind"
+        yield Problem(
+            f"the clock is {abs(skew):.0f} s {side} this machine's"
+            f" ({CLOCK_TOLERANCE_SECONDS} s accepted)",
+            "set the clock of the host (timedatectl set-ntp true), or of this machine",
+        )
+
+
+@preflight.check
+def system_problems(settings: Settings) -> Iterable[Problem]:
+    system = snapshot.of(System)
     yield from release_problems(system)
     if system.machine not in ARCHITECTURES:
         yield Problem(

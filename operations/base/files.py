@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 from collections.abc import Callable, Generator, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from logging import getLogger
 from shlex import quote
 
@@ -55,6 +55,41 @@ class Found:
     digest: str
 
 
+@snapshot.fact("files")
+@dataclass(frozen=True)
+class Files:
+    """What is at the paths that are registered below; those with nothing are not in it."""
+
+    found: dict[str, Found] = field(default_factory=dict)
+
+    @staticmethod
+    def script(settings: Settings) -> str:
+        words, seen, foreign = (
+            " ".join(
+                quote(path) for path in sorted({path for one in kind for path in one(settings)})
+            )
+            for kind in (_managed, [*_managed, *_observed], _foreign)
+        )
+        links = f"stat -c '%F|%a|%u:%g|%n' {foreign}; " if foreign else ""
+        return f"""set --
+for path in {words}; do [ ! -f "$path" ] || set -- "$@" "$path"; done
+{{ [ $# = 0 ] || sha256sum "$@"; {links}stat -L -c '%F|%a|%u:%g|%n' {seen}; }} | awk '
+  substr($0, 65, 2) == "  " {{ digest[substr($0, 67)] = substr($0, 1, 64); next }}
+  {{
+    name = $0
+    sub(/^[^|]*[|][^|]*[|][^|]*[|]/, "", name)
+    print substr($0, 1, length($0) - length(name)) (name in digest ? digest[name] : "-") "|" name
+  }}'"""
+
+    @classmethod
+    def parse(cls, lines: list[str]) -> Files:
+        found: dict[str, Found] = {}
+        for line in lines:
+            kind, mode, owner, digest, name = line.split("|", 4)
+            found.setdefault(name, Found(kind, mode, owner, digest))
+        return cls(found)
+
+
 def managed_paths(function: Paths) -> Paths:
     """Register a function that names the toolkit's own paths, whose state the snapshot must hold,
     the digest of files included."""
@@ -75,31 +110,9 @@ def foreign_paths(function: Paths) -> Paths:
     return function
 
 
-@snapshot.probe("files")
-def files_probe(settings: Settings) -> str:
-    words, seen, foreign = (
-        " ".join(quote(path) for path in sorted({path for one in kind for path in one(settings)}))
-        for kind in (_managed, [*_managed, *_observed], _foreign)
-    )
-    links = f"stat -c '%F|%a|%u:%g|%n' {foreign}; " if foreign else ""
-    return f"""set --
-for path in {words}; do [ ! -f "$path" ] || set -- "$@" "$path"; done
-{{ [ $# = 0 ] || sha256sum "$@"; {links}stat -L -c '%F|%a|%u:%g|%n' {seen}; }} | awk '
-  substr($0, 65, 2) == "  " {{ digest[substr($0, 67)] = substr($0, 1, 64); next }}
-  {{
-    name = $0
-    sub(/^[^|]*[|][^|]*[|][^|]*[|]/, "", name)
-    print substr($0, 1, length($0) - length(name)) (name in digest ? digest[name] : "-") "|" name
-  }}'"""
-
-
 def found(path: str) -> Found | None:
     """Return what the snapshot of the current host knows of a managed `path`; None if absent."""
-    for line in snapshot.read().get("files", "").splitlines():
-        kind, mode, owner, digest, name = line.split("|", 4)
-        if name == path:
-            return Found(kind, mode, owner, digest)
-    return None
+    return snapshot.of(Files).found.get(path)
 
 
 @operation

@@ -2,15 +2,13 @@
 
 The modules of `operations/` register their checks here. `run` reads one snapshot of each
 host, all hosts at once, and reports every problem of every host together. What this module
-itself looks at is what no snapshot can hold: whether the host answers, whether its login user
-may become root, and its clock.
+itself looks at is what no snapshot can hold: whether the host answers, and whether its login user
+may become root.
 """
 
 from __future__ import annotations
 
-import re
 import sys
-import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary, WeakSet
@@ -32,7 +30,6 @@ from operations.base.answers import printable
 from operations.base.waits import waiting
 from toolkit.settings import Settings, settings_for
 
-CLOCK_TOLERANCE_SECONDS = 300
 HOST_SECONDS = 300
 """How long looking at one host may take in all; each answer has a limit of its own."""
 # What sudo warns of does not count, if it works.
@@ -64,9 +61,9 @@ class PreflightError(PyinfraError):
         super().__init__("preflight failed; no host was touched\n" + "\n".join(lines))
 
 
-Check = Callable[[Settings, dict[str, str]], Iterable[Problem]]
+Check = Callable[[Settings], Iterable[Problem]]
 Ask = Callable[[Settings], str]
-Keep = Callable[[Settings, str, dict[str, str]], object]
+Keep = Callable[[Settings, str], object]
 _checks: list[Check] = []
 _apart: list[tuple[Ask, Keep]] = []
 _results: WeakKeyDictionary[State, AsyncResult] = WeakKeyDictionary()
@@ -74,7 +71,7 @@ _isolated: WeakSet[State] = WeakSet()
 
 
 def check(function: Check) -> Check:
-    """Register a check: it takes the settings and the snapshot and yields `Problem`s."""
+    """Register a check: it reads the facts of the current host and yields `Problem`s."""
     _checks.append(function)
     return function
 
@@ -82,8 +79,8 @@ def check(function: Check) -> Check:
 def ask_apart(ask: Ask, keep: Keep) -> None:
     """Register a question that no snapshot may hold, asked at the same time: a round trip more.
 
-    `ask(settings)` returns what the current host answers; `keep(settings, answer, snapshot)` reads
-    it before the checks.
+    `ask(settings)` returns what the current host answers; `keep(settings, answer)` reads it before
+    the checks.
     """
     _apart.append((ask, keep))
 
@@ -156,29 +153,30 @@ def _problems_of(state: State, host: Host) -> list[Problem]:
     except TimeoutError:
         what = f"the host did not answer everything it was asked within {HOST_SECONDS} s"
         return [Problem(what, "see what it is busy with, or leave it out (--limit)")]
+    except snapshot.UnreadableAnswerError as error:
+        return [_unreadable(str(error).removeprefix(f"{host.name}: "))]
     except (PyinfraError, OSError, EOFError, SSHException) as error:
         said = str(error).removeprefix(f"{host.name}: ") or type(error).__name__
         return [Problem(f"the host cannot be checked: {said}", "check the connection")]
     except Exception as error:  # an answer that means nothing to whoever reads it
-        what = f"the host's answers cannot be read: {type(error).__name__}: {printable(str(error))}"
-        return [Problem(what, "see what answers there; if nothing is odd, please report this")]
+        why = f"{type(error).__name__}: {printable(str(error))}"
+        return [_unreadable(f"the host's answers cannot be read: {why}")]
+
+
+def _unreadable(what: str) -> Problem:
+    return Problem(what, "see what answers there; if nothing is odd, please report this")
 
 
 def _looked_at(host: Host) -> list[Problem]:
     settings = settings_for(host)
     apart = [(gevent.spawn(_ask, host, ask, settings), keep) for ask, keep in _apart]
-    before = time.time()
-    answers = snapshot.read(host)  # if that fails, the others end by themselves, in their own time
-    after = time.time()
+    snapshot.taken(host)  # if that fails, the others end by themselves, in their own time
     for asked, keep in apart:
         said = asked.get()
         if isinstance(said, Exception):
             raise said
-        keep(settings, said, answers)
-    found = list(clock_problems(answers, before, after))
-    for function in _checks:
-        found += function(settings, answers)
-    return found
+        keep(settings, said)
+    return [problem for function in _checks for problem in function(settings)]
 
 
 def _ask(host: Host, ask: Ask, settings: Settings) -> str | Exception:
@@ -220,27 +218,3 @@ def _refused_password(host: Host, user: str) -> Problem | None:
         what = f"sudo refuses the password, or the user may not use it: {printable(str(error))}"
         return Problem(f"{user}: {what}", "correct _sudo_password in the inventory")
     return None
-
-
-def clock_problems(answers: dict[str, str], before: float, after: float) -> Iterable[Problem]:
-    """Compare the host's clock with this machine's, around the reading of the snapshot.
-
-    apt refuses package lists from the future, and TLS certificates that are not valid yet.
-    """
-    for line in answers.get("system", "").splitlines():
-        word, _, value = line.partition("=")
-        if word == "time":
-            if not re.fullmatch(r"\d{1,12}", value):
-                yield Problem(
-                    f"its clock cannot be read: {printable(value)}", "run `date +%s` on the host"
-                )
-                continue
-            clock = int(value)
-            skew = clock - after if clock > after else min(0, clock + 1 - before)
-            if abs(skew) > CLOCK_TOLERANCE_SECONDS:
-                side = "ahead of" if skew > 0 else "behind"
-                yield Problem(
-                    f"the clock is {abs(skew):.0f} s {side} this machine's"
-                    f" ({CLOCK_TOLERANCE_SECONDS} s accepted)",
-                    "set the clock of the host (timedatectl set-ntp true), or of this machine",
-                )

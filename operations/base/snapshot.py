@@ -1,16 +1,19 @@
 """The state of a host, read in one round trip and valid until something changes it.
 
-Each module of `operations/` registers a probe: a POSIX shell snippet, made from the
-settings, that only reads. All probes of a host run in one script; the answers are kept
-until an operation of `operations.base.operation` runs a command there.
-Probes print no secrets: pyinfra shows fact output at `-vvv`.
+A fact is a class of the module that wants to know something: `script(settings)` is a POSIX shell
+snippet that only reads, `parse(lines)` makes the fact of what it said. All scripts of a host run as
+one, each answer is parsed once, and `of(Fact)` gives it until an operation of
+`operations.base.operation` runs a command there.
+Facts print no secrets: pyinfra shows fact output at `-vvv`.
 """
 
 from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar
 
 from pyinfra import host as current_host
 from pyinfra.api.exceptions import PyinfraError
@@ -27,17 +30,63 @@ STALE_AFTER_SECONDS = 30
 LANES = 5
 _CACHE = "openclaw_snapshot"
 
+
+class Fact(Protocol):
+    """What a host is asked, and what its answer means; nothing is a value of it, too."""
+
+    @staticmethod
+    def script(settings: Settings) -> str:
+        """Return POSIX shell that reads the host.
+
+        It runs in a subshell with stderr discarded and `LC_ALL=C`; its exit status is ignored.
+        `docker`, `bounded` and `ids` are those of `templates/host/bounded.sh.j2`.
+        """
+
+    @classmethod
+    def parse(cls, lines: list[str]) -> Any:
+        """Return the fact; whatever this raises is the host's failure."""
+
+
+F = TypeVar("F", bound=Fact)
 ProbeScript = Callable[[Settings], str]
+_facts: dict[str, type[Fact]] = {}
 _probes: dict[str, ProbeScript] = {}
 
 
-def probe(name: str) -> Callable[[ProbeScript], ProbeScript]:
-    """Register the decorated function as the probe `name`.
+class UnreadableAnswerError(PyinfraError):
+    """A host answered a fact with what the fact does not take."""
 
-    The function takes the `Settings` and returns POSIX shell that reads the host. It runs
-    in a subshell with stderr discarded and `LC_ALL=C`; its exit status is ignored. `docker`,
-    `bounded` and `ids` are those of `templates/host/bounded.sh.j2`.
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The facts of a host as they were between `asked` and `answered` on this machine's clock.
+
+    `beside` is for what else was read of the host and is valid as long as they are.
     """
+
+    facts: Mapping[type[Any], Any]
+    said: dict[str, str]
+    asked: float
+    answered: float
+    beside: dict[type[Any], Any] = field(default_factory=dict)
+
+    def of(self, kind: type[F]) -> F:
+        fact: F = self.facts[kind]
+        return fact
+
+
+def fact(name: str) -> Callable[[type[F]], type[F]]:
+    """Register the decorated class as the fact `name`."""
+
+    def register(kind: type[F]) -> type[F]:
+        _facts[name], _probes[name] = kind, kind.script
+        return kind
+
+    return register
+
+
+def probe(name: str) -> Callable[[ProbeScript], ProbeScript]:
+    """Register a script alone; its answer is in `read()`."""
 
     def register(function: ProbeScript) -> ProbeScript:
         _probes[name] = function
@@ -88,23 +137,33 @@ def marked(script: str) -> tuple[str, str]:
     return script.replace("\\036", f"\\036{mark[1:]}"), mark
 
 
-def read(host: Host | None = None) -> dict[str, str]:
-    """Return the snapshot of `host` (default: the current one), reading it if it is not known.
+def of(kind: type[F], host: Host | None = None) -> F:
+    """Return a fact of `host` (default: the current one), asking it if it is not known.
 
     Raises:
-        PyinfraError: the host did not answer.
+        PyinfraError: the host did not answer, or not so that every fact can be made of it.
     """
+    return taken(host).of(kind)
+
+
+def read(host: Host | None = None) -> dict[str, str]:
+    return taken(host).said
+
+
+def taken(host: Host | None = None) -> Snapshot:
+    """Return all facts of a host at once; otherwise as `of`."""
     target = host or current_host
-    taken = target.connector_data.get(_CACHE)
-    if taken and (
-        not target.state.is_executing or time.monotonic() - taken[0] < STALE_AFTER_SECONDS
-    ):
-        return taken[1]
+    kept = target.connector_data.get(_CACHE)
+    if kept and (not target.state.is_executing or time.monotonic() - kept[0] < STALE_AFTER_SECONDS):
+        last: Snapshot = kept[1]
+        return last
+    before = time.time()
     try:
         question, mark = marked(script(settings_for(target)))
         said = answers.ask(target, question, privileges(target))
     except PyinfraError as error:
         raise PyinfraError(f"{target.name}: {error}") from None
+    after = time.time()
     found = parse(said, mark)
     if endless := [name.partition(" ")[2] for name in found if name.startswith("bound ")]:
         raise PyinfraError(f"{target.name}: the engine cannot be asked: {endless[0]}")
@@ -114,14 +173,34 @@ def read(host: Host | None = None) -> dict[str, str]:
     if getattr(target.state, "print_fact_output", False):
         for line in said.splitlines():
             echo(f"{target.print_prefix}{answers.printable(line, 1000)}", err=True)
-    target.connector_data[_CACHE] = (time.monotonic(), found)
-    return found
+    try:
+        there = Snapshot(parsed(found), found, before, after)
+    except Exception as error:  # an answer that means nothing to whoever reads it
+        why = f"{type(error).__name__}: {answers.printable(str(error))}"
+        raise UnreadableAnswerError(
+            f"{target.name}: the host's answers cannot be read: {why}"
+        ) from None
+    target.connector_data[_CACHE] = (time.monotonic(), there)
+    return there
 
 
-def known(host: Host) -> dict[str, str]:
-    """Return what is known of `host` without asking it; empty if nothing is."""
-    taken = host.connector_data.get(_CACHE)
-    return taken[1] if taken else {}
+def parsed(said: Mapping[str, str]) -> dict[type[Any], Any]:
+    """Return the facts that the answers, by name, mean; raises whatever a fact's `parse` does."""
+    return {kind: kind.parse(_lines(said[name])) for name, kind in _facts.items()}
+
+
+def _lines(text: str) -> list[str]:
+    """Return the lines of an answer; only a line feed ends one, and blank ones at the end are none.
+
+    A path may have other characters that Python would split at.
+    """
+    return text.rstrip("\n").split("\n") if text.strip("\n") else []
+
+
+def known(host: Host) -> Snapshot | None:
+    """Return what is known of `host` without asking it; None if nothing is."""
+    kept = host.connector_data.get(_CACHE)
+    return kept[1] if kept else None
 
 
 def forget(host: Host) -> None:

@@ -112,9 +112,7 @@ def pending(settings: Settings) -> list[str]:
 
 
 @preflight.check
-def configuration_problems(
-    settings: Settings, answers: dict[str, str]
-) -> Iterable[preflight.Problem]:
+def configuration_problems(settings: Settings) -> Iterable[preflight.Problem]:
     path = host_secrets.config_path(settings)
     try:
         there = host_secrets.read(settings).own_configuration()

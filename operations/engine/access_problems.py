@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pyinfra import host
 
 from operations import container_user, engine_access
-from operations.base import notes, preflight
+from operations.base import notes, preflight, snapshot
 from operations.base.preflight import Problem
 from operations.engine_access import Access
 from toolkit.settings import Settings
@@ -36,15 +36,13 @@ def warnings(settings: Settings) -> Iterable[str]:
         yield NO_LIMITS
     if not engine_access.own_engine(settings):
         uid = container_user.chosen(settings)
-        if account := container_user.current(settings).taken.get(uid):
+        if account := snapshot.of(container_user.Ids).taken(settings).get(uid):
             yield SAME_UID.format(uid=uid, account=account)
 
 
 @preflight.check
-def problems(settings: Settings, answers: dict[str, str]) -> Iterable[Problem]:
-    if "access" not in answers:
-        return
-    there = Access.parse(answers["access"])
+def problems(settings: Settings) -> Iterable[Problem]:
+    there = snapshot.of(Access)
     wanted = engine_access.form(settings)
     if there.service and wanted != "host":
         yield Problem(
@@ -99,9 +97,7 @@ def problems(settings: Settings, answers: dict[str, str]) -> Iterable[Problem]:
 
 
 @preflight.check
-def said_of_it(settings: Settings, answers: dict[str, str]) -> Iterable[Problem]:
-    if "access" not in answers:
-        return
+def said_of_it(settings: Settings) -> Iterable[Problem]:
     said = f"{engine_access.form(settings)}: {engine_access.reason(settings)}"
     found = tuple(warnings(settings))
     there = notes.of(host)

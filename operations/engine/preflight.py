@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from operations import engine_access
-from operations.base import preflight
+from operations.base import preflight, snapshot
 from operations.base.preflight import Problem
 from operations.engine import apt_sources, daemon
 from operations.engine.state import DEFAULT_SOCKETS, Engine, Plan, plan, version_to_be
@@ -20,12 +20,9 @@ PODMAN = "podman-docker"
 
 
 @preflight.check
-def engine_problems(settings: Settings, answers: dict[str, str]) -> Iterable[Problem]:
-    if "engine" not in answers:
-        return
-    engine = Engine.parse(answers["engine"])
-    there = Packages.parse(answers.get("packages", ""))
-    system = System.parse(answers.get("system", ""))
+def engine_problems(settings: Settings) -> Iterable[Problem]:
+    engine = snapshot.of(Engine)
+    there, system = snapshot.of(Packages), snapshot.of(System)
     rootless = engine_access.own_engine(settings)
     wanted = plan(settings, system, engine, there, rootless)
     yield from {

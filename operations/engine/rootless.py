@@ -68,7 +68,7 @@ def started(settings: Settings) -> Generator:
     there = engine_access.current()
     wanted = unit(settings, there.user.partition(":")[0] or _UID)
     changed = [file for file in (configuration(settings), wanted) if files.differs(file)]
-    running = Engine.parse(snapshot.read().get("engine", "")).running
+    running = snapshot.of(Engine).running
     if there.subuid and there.subgid and running and not changed:
         host.noop("the rootless engine runs")
         return

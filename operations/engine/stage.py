@@ -38,7 +38,7 @@ def paths(settings: Settings) -> tuple[str, ...]:
 
 def current() -> Engine:
     """Return what the snapshot of the current host knows of its engine."""
-    return Engine.parse(snapshot.read().get("engine", ""))
+    return snapshot.of(Engine)
 
 
 def proxies(settings: Settings) -> dict[str, str]:

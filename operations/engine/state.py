@@ -57,6 +57,7 @@ def names(settings: Settings) -> Iterable[str]:
     return (*OFFICIAL, *CONFLICTING, *rootless, "apparmor")
 
 
+@snapshot.fact("engine")
 @dataclass(frozen=True)
 class Engine:
     """The engine of a host; an empty version means that the part is not there or does not answer.
@@ -99,12 +100,30 @@ class Engine:
     def running(self) -> bool:
         return bool(self.version)
 
+    @staticmethod
+    def script(settings: Settings) -> str:
+        return templates.render(
+            "engine/probe.sh.j2",
+            docker=engine_access.environment(settings),
+            daemon=daemon.PATH,
+            previous=daemon.PREVIOUS,
+            users=settings.engine.users,
+            url=settings.engine.repository_url
+            if settings.engine.source in ("auto", "official")
+            else "",
+            official=settings.engine.source == "official",
+            source=apt_sources.SOURCE,
+            data_root=settings.engine.daemon.get("data-root", ""),
+            rootless_socket=engine_access.rootless_socket(settings),
+            rootless_home=engine_access.rootless_home(settings),
+        )
+
     @classmethod
-    def parse(cls, text: str) -> Engine:
+    def parse(cls, lines: list[str]) -> Engine:
         facts: dict[str, str] = {}
         files: dict[str, list[str]] = {}
         strangers, helpers, stores = [], [], {}
-        for line in text.splitlines():
+        for line in lines:
             word, _, value = line.partition("=")
             if word == "stranger":
                 strangers.append(value)
@@ -237,22 +256,3 @@ def _installed(item: str, there: Packages) -> bool:
         return False
     # Debian 12's own docker-compose is Compose v1.
     return not (suite and name == "docker-compose" and version_of(version) < (2,))
-
-
-@snapshot.probe("engine")
-def engine_probe(settings: Settings) -> str:
-    return templates.render(
-        "engine/probe.sh.j2",
-        docker=engine_access.environment(settings),
-        daemon=daemon.PATH,
-        previous=daemon.PREVIOUS,
-        users=settings.engine.users,
-        url=settings.engine.repository_url
-        if settings.engine.source in ("auto", "official")
-        else "",
-        official=settings.engine.source == "official",
-        source=apt_sources.SOURCE,
-        data_root=settings.engine.daemon.get("data-root", ""),
-        rootless_socket=engine_access.rootless_socket(settings),
-        rootless_home=engine_access.rootless_home(settings),
-    )

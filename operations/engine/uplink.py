@@ -51,6 +51,7 @@ class Form:
     ipv6: bool = False
 
 
+@snapshot.fact("uplink")
 @dataclass(frozen=True)
 class Uplink:
     """The host's default routes, and the networks of the engine that are there."""
@@ -59,11 +60,19 @@ class Uplink:
     ipv6: Way | None = None
     networks: tuple[tuple[str, Form], ...] = ()
 
+    @staticmethod
+    def script(settings: Settings) -> str:
+        return templates.render(
+            "network/uplink.sh.j2",
+            docker=engine_access.environment(settings),
+            networks=sorted(_made(settings)),
+        )
+
     @classmethod
-    def parse(cls, text: str) -> Uplink:
+    def parse(cls, lines: list[str]) -> Uplink:
         ways: dict[str, Way] = {}
         networks = []
-        for line in text.splitlines():
+        for line in lines:
             found = _LINE.fullmatch(line.rstrip())
             if found and found["family"]:
                 way = Way(found["interface"], int(found["mtu"]), bool(found["ra"]))
@@ -94,20 +103,11 @@ def _made(settings: Settings) -> set[str]:
     return {name for function in _names for name in function(settings)}
 
 
-@snapshot.probe("uplink")
-def uplink_probe(settings: Settings) -> str:
-    return templates.render(
-        "network/uplink.sh.j2",
-        docker=engine_access.environment(settings),
-        networks=sorted(_made(settings)),
-    )
-
-
 def form(settings: Settings, name: str) -> Form:
     """Return what a network of the deployment has, or is to have when it is made."""
     if engine_access.own_engine(settings):
         return Form()  # its networks end in a program of the host, whose packets those are
-    there = Uplink.parse(snapshot.read().get("uplink", ""))
+    there = snapshot.of(Uplink)
     return dict(there.networks).get(name, there.wanted)
 
 
@@ -118,12 +118,10 @@ def subnet(name: str) -> str:
 
 
 @preflight.check
-def uplink_problems(settings: Settings, answers: dict[str, str]) -> Iterable[Problem]:
-    if "uplink" not in answers:
-        return
-    there = Uplink.parse(answers["uplink"])
-    engine = Engine.parse(answers.get("engine", ""))
-    deployed = System.parse(answers.get("system", "")).deployed
+def uplink_problems(settings: Settings) -> Iterable[Problem]:
+    there = snapshot.of(Uplink)
+    engine = snapshot.of(Engine)
+    deployed = snapshot.of(System).deployed
     if there.only_ipv6:
         yield from ipv6_problems(settings, there, engine, stops=not deployed)
     if engine_access.own_engine(settings):

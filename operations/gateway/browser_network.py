@@ -32,7 +32,7 @@ def network(settings: Settings) -> Network | None:
 
 
 @preflight.check
-def browser_problems(settings: Settings, answers: dict[str, str]) -> Iterable[Problem]:
+def browser_problems(settings: Settings) -> Iterable[Problem]:
     wanted = network(settings)
     if wanted and settings.gateway.source == "git":
         yield Problem(

@@ -143,8 +143,8 @@ def conflicts_probe(settings: Settings) -> str:
 
 
 @preflight.check
-def conflict_problems(settings: Settings, answers: dict[str, str]) -> Iterable[Problem]:
-    there = There.parse(answers.get("occupied", ""))
+def conflict_problems(settings: Settings) -> Iterable[Problem]:
+    there = There.parse(snapshot.read().get("occupied", ""))
     others = [one for one in there.containers if not one.ours(settings)]
     same_project = [one for one in others if one.project == settings.name]
     if not there.own_file:
@@ -158,7 +158,7 @@ def conflict_problems(settings: Settings, answers: dict[str, str]) -> Iterable[P
     else:
         yield from container_problems(settings, others)
         yield from image_problems(settings, there)
-        yield from port_problems(settings, answers, others)
+        yield from port_problems(settings, others)
     yield from named_problems(settings, there)
 
 
@@ -232,16 +232,14 @@ def named_problems(settings: Settings, there: There) -> Iterable[Problem]:
             )
 
 
-def port_problems(
-    settings: Settings, answers: dict[str, str], others: list[Container]
-) -> Iterable[Problem]:
+def port_problems(settings: Settings, others: list[Container]) -> Iterable[Problem]:
     """Say who has the gateway's port."""
     port, wanted = settings.gateway.port, settings.gateway.address
     found = [
         (address, f"the container {shown(one.name)} (image {shown(one.image)})")
         for one in others
         for address in one.publishes(port)
-    ] + [(one.address, shown(one.process)) for one in System.parse(answers["system"]).listeners]
+    ] + [(one.address, shown(one.process)) for one in snapshot.of(System).listeners]
     for address, holder in found:
         if collide(wanted, address):
             yield Problem(
@@ -277,7 +275,7 @@ def excluded(settings: Settings) -> Generator:
     The preflight has looked already, but an engine that was installed or stopped then shows its
     containers only now.
     """
-    for problem in conflict_problems(settings, snapshot.read()):
+    for problem in conflict_problems(settings):
         raise PyinfraError(f"{problem.what}\n    fix: {problem.fix}")
     host.noop("nothing of somebody else's has the deployment's names")
     yield from ()

@@ -130,12 +130,12 @@ def home_directory(settings: Settings) -> str | None:
 
 
 @preflight.check
-def directory_problems(settings: Settings, answers: dict[str, str]) -> Iterable[preflight.Problem]:
+def directory_problems(settings: Settings) -> Iterable[preflight.Problem]:
     keys = {
         getattr(settings, f"{name}_directory"): f"directories.{name}"
         for name in ("project", "config", "workspace", "auth")
     } | ({home: "home_volume"} if (home := home_directory(settings)) else {})
-    for path, why in foreign_parents(answers.get("parents", "")).items():
+    for path, why in foreign_parents(snapshot.read().get("parents", "")).items():
         if path == home and files.found(path):
             continue  # nothing is done there
         yield preflight.Problem(

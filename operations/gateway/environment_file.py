@@ -47,7 +47,7 @@ def override_probe(settings: Settings) -> str:
 
 
 @preflight.check
-def environment_file_problems(settings: Settings, answers: dict[str, str]) -> Iterable[Problem]:
+def environment_file_problems(settings: Settings) -> Iterable[Problem]:
     try:
         there = host_secrets.read(settings).variables()
     except host_secrets.UnreadableFile:
@@ -55,7 +55,7 @@ def environment_file_problems(settings: Settings, answers: dict[str, str]) -> It
     path = host_secrets.environment_path(settings)
     if not engine_access.on_host(settings):
         yield from compose_problems(settings, there, path)
-        yield from override_problems(settings, answers)
+        yield from override_problems(settings)
     yield from place_problems(settings, there, path)
 
 
@@ -84,8 +84,8 @@ def compose_problems(settings: Settings, there: Mapping[str, str], path: str) ->
         )
 
 
-def override_problems(settings: Settings, answers: Mapping[str, str]) -> Iterable[Problem]:
-    word, _, said = answers.get("user-override", "").strip().partition("=")
+def override_problems(settings: Settings) -> Iterable[Problem]:
+    word, _, said = snapshot.read().get("user-override", "").strip().partition("=")
     path = project.path(settings, project.OVERRIDE)
     if word == "refused":
         yield Problem(f"Compose refuses {path}: {shown(said)}", "correct it, or move it away")

@@ -122,8 +122,8 @@ def existing_state_probe(settings: Settings) -> str:
 
 
 @preflight.check
-def existing_state_problems(settings: Settings, answers: dict[str, str]) -> Iterable[Problem]:
-    there = Existing.parse(answers.get("existing-state", ""))
+def existing_state_problems(settings: Settings) -> Iterable[Problem]:
+    there = Existing.parse(snapshot.read().get("existing-state", ""))
     config = settings.config_directory
     if OLD_CONFIG in there.entries and CONFIG not in there.entries:
         yield Problem(
@@ -177,7 +177,7 @@ def owner_problems(settings: Settings, there: Existing) -> Iterable[Problem]:
 
 
 @preflight.check
-def place_problems(settings: Settings, answers: dict[str, str]) -> Iterable[Problem]:
+def place_problems(settings: Settings) -> Iterable[Problem]:
     """Say which agents have their files where the gateway's container has nothing of the host."""
     if engine_access.on_host(settings):
         return  # the service has the host's own paths, and the toolkit names them
@@ -185,7 +185,7 @@ def place_problems(settings: Settings, answers: dict[str, str]) -> Iterable[Prob
         there = merging.merge(host_secrets.read(settings).configuration(), settings.openclaw)
     except host_secrets.UnreadableFile:
         return  # reported with the gateway's configuration
-    deployed = Existing.parse(answers.get("existing-state", "")).deployed
+    deployed = Existing.parse(snapshot.read().get("existing-state", "")).deployed
     roots = [STATE, "/tmp", *(parse_mount(mount).target for mount in settings.extra_mounts)]
     roots += ["/home/node"] if settings.home_volume else []
     for key, path in agent_places(there):

@@ -30,7 +30,6 @@ CONFIG_BYTES = 1 << 20
 """How large openclaw.json may be; its owner is the agent, who could have it grow."""
 JSON5_BYTES = 1 << 16
 """How much of it may be JSON5 that is not JSON; the parser takes seconds for that."""
-_CACHE = "openclaw_private"
 
 
 class UnreadableFile(ValueError):
@@ -39,6 +38,26 @@ class UnreadableFile(ValueError):
 
 class NotRead(PyinfraError):
     """A file is there, but what came of it is not all of it: nothing may be made of that."""
+
+
+@snapshot.fact("private")
+@dataclass(frozen=True)
+class Kept:
+    """How `.env` and `openclaw.json` are kept on a host: `kind|mode|uid:gid`, or 'absent'."""
+
+    environment: str = "absent"
+    config: str = "absent"
+
+    @staticmethod
+    def script(settings: Settings) -> str:
+        paths = f"{quote(environment_path(settings))} {quote(config_path(settings))}"
+        return f"""for path in {paths}; do
+  if [ -e "$path" ]; then stat -L -c '%F|%a|%u:%g' "$path"; else echo absent; fi
+done"""
+
+    @classmethod
+    def parse(cls, lines: list[str]) -> Kept:
+        return cls(*lines) if len(lines) == 2 else cls()
 
 
 @dataclass(frozen=True)
@@ -88,14 +107,6 @@ class Private:
         return _object(self.config or b"")
 
 
-@snapshot.probe("private")
-def private_probe(settings: Settings) -> str:
-    paths = f"{quote(environment_path(settings))} {quote(config_path(settings))}"
-    return f"""for path in {paths}; do
-  if [ -e "$path" ]; then stat -L -c '%F|%a|%u:%g' "$path"; else echo absent; fi
-done"""
-
-
 def environment_path(settings: Settings) -> str:
     return f"{settings.project_directory}/.env"
 
@@ -104,24 +115,14 @@ def config_path(settings: Settings) -> str:
     return f"{settings.config_directory}/openclaw.json"
 
 
-def states(answers: dict[str, str]) -> tuple[str, str]:
-    """Return `kind|mode|uid:gid` of `.env` and of `openclaw.json`, or 'absent'."""
-    lines = answers.get("private", "").splitlines()
-    environment, config = lines if len(lines) == 2 else ("absent", "absent")
-    return environment, config
-
-
 def read(settings: Settings) -> Private:
     """Return the content of both files on the current host.
 
     Raises:
         NotRead: a file is there, and not all of it was read.
     """
-    answers = snapshot.read()
-    cached = host.connector_data.get(_CACHE)
-    if cached and cached[0] is answers:
-        return cached[1]
-    return keep(settings, ask(settings), answers)
+    kept: Private | None = snapshot.taken().beside.get(Private)
+    return kept or keep(settings, ask(settings))
 
 
 def ask(settings: Settings) -> str:
@@ -139,11 +140,12 @@ def ask(settings: Settings) -> str:
     )
 
 
-def keep(settings: Settings, answer: str, answers: dict[str, str]) -> Private:
+def keep(settings: Settings, answer: str) -> Private:
     """Keep what `ask` returned at the time of a snapshot, as long as that; return its content.
 
     Raises as `read`.
     """
+    there = snapshot.taken()
     lines = answer.split("\n")
     if len(lines) != 3:
         raise NotRead(f"the host says {len(lines)} lines of 2 files and its proxies")
@@ -163,7 +165,7 @@ def keep(settings: Settings, answer: str, answers: dict[str, str]) -> Private:
     )
     if includes.KEY.encode() in (config or b""):
         content = replace(content, **_with_included(settings, content))
-    host.connector_data[_CACHE] = (answers, content)
+    there.beside[Private] = content
     return content
 
 

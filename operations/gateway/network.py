@@ -193,7 +193,7 @@ def network_probe(settings: Settings) -> str:
 
 
 @preflight.check
-def egress_warnings(settings: Settings, answers: dict[str, str]) -> Iterable[Problem]:
+def egress_warnings(settings: Settings) -> Iterable[Problem]:
     if settings.egress.host == "allow":
         return
     given = json.dumps([settings.openclaw, settings.gateway.environment])

@@ -34,7 +34,7 @@ class Plan:
 
 
 @preflight.check
-def secret_problems(settings: Settings, answers: dict[str, str]) -> Iterable[preflight.Problem]:
+def secret_problems(settings: Settings) -> Iterable[preflight.Problem]:
     for message in credentials.read_all(settings)[1]:
         yield preflight.Problem(message, "set it, or remove the credential from the settings")
     if TOKEN in settings.credentials:
@@ -140,7 +140,7 @@ def written(settings: Settings) -> Generator:
     path = host_secrets.environment_path(settings)
     wanted = plan(settings)
     current = host_secrets.read(settings).environment
-    good = host_secrets.states(snapshot.read())[0] == "regular file|600|0:0"
+    good = snapshot.of(host_secrets.Kept).environment == "regular file|600|0:0"
     if not wanted.make_token and good and current == wanted.text.encode():
         host.noop(f"{path} is as it should be")
         return

@@ -24,7 +24,7 @@ UNREADABLE = (LockError, OSError, UnicodeDecodeError)
 
 
 @preflight.check
-def release_problems(settings: Settings, answers: dict[str, str]) -> Iterable[Problem]:
+def release_problems(settings: Settings) -> Iterable[Problem]:
     try:
         known = lockfile.read()
         version = settings.gateway.version
@@ -38,7 +38,7 @@ def release_problems(settings: Settings, answers: dict[str, str]) -> Iterable[Pr
 
 
 @preflight.check
-def dockerfile_problems(settings: Settings, answers: dict[str, str]) -> Iterable[Problem]:
+def dockerfile_problems(settings: Settings) -> Iterable[Problem]:
     for kind in names.kinds(settings):
         chosen = contexts.image(settings, kind)
         if chosen.source == "dockerfile":
@@ -53,7 +53,7 @@ def dockerfile_problems(settings: Settings, answers: dict[str, str]) -> Iterable
 
 
 @preflight.check
-def registry_problems(settings: Settings, answers: dict[str, str]) -> Iterable[Problem]:
+def registry_problems(settings: Settings) -> Iterable[Problem]:
     """Ask the registries that a build must ask; with `base_images: auto` it need not ask any."""
     asked = set()
     for image in definitions.wanted(settings):
@@ -88,7 +88,7 @@ def _silent(settings: Settings, image: Definition, reference: str, own: bool) ->
 
 
 @preflight.check
-def source_problems(settings: Settings, answers: dict[str, str]) -> Iterable[Problem]:
+def source_problems(settings: Settings) -> Iterable[Problem]:
     try:
         said = planning.unreached_sources(settings)
     except UNREADABLE:

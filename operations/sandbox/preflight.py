@@ -30,14 +30,14 @@ def networks_probe(settings: Settings) -> str:
 
 
 @preflight.check
-def sandbox_problems(settings: Settings, answers: dict[str, str]) -> Iterable[Problem]:
+def sandbox_problems(settings: Settings) -> Iterable[Problem]:
     for source, key in _binds(settings):
         if not files.found(source):
             yield Problem(
                 f"{key}: {source} does not exist on this host, and the engine would create it",
                 f"create it there, or correct the bind: mkdir -p {quote(source)}",
             )
-    there = answers.get("sandbox-networks", "").split()
+    there = snapshot.read().get("sandbox-networks", "").split()
     for network, key in _networks(settings):
         if network not in there:
             # Where no engine answers yet, the network cannot be there either.
@@ -49,7 +49,7 @@ def sandbox_problems(settings: Settings, answers: dict[str, str]) -> Iterable[Pr
 
 
 @preflight.check
-def roster_problems(settings: Settings, answers: dict[str, str]) -> Iterable[Problem]:
+def roster_problems(settings: Settings) -> Iterable[Problem]:
     try:
         there = host_secrets.read(settings).configuration()
     except host_secrets.UnreadableFile:

@@ -8,6 +8,7 @@ which `docker inspect` shows in full, until OpenClaw creates it again (`openclaw
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable
+from dataclasses import dataclass
 from shlex import quote
 
 from pyinfra import host
@@ -36,12 +37,20 @@ SECURITY_IN_GATEWAY = "/etc/openclaw-pyinfra/security"
 """Where `<project>/security` is mounted in the gateway's container, for OpenClaw to read."""
 
 
-@snapshot.probe("apparmor")
-def apparmor_probe(settings: Settings) -> str:
+@snapshot.fact("apparmor")
+@dataclass(frozen=True)
+class AppArmor:
     """Whether the kernel has AppArmor and shows it here (a container host may not), which of our
     profiles it knows, and what keeps the engine or the next boot from using them (`_OBSTACLES`)."""
-    names = "|".join(apparmor.name(settings, kind) for kind in KINDS)
-    return f"""profiles=/sys/kernel/security/apparmor/profiles
+
+    available: bool = False
+    loaded: int = 0
+    obstacles: frozenset[str] = frozenset()
+
+    @staticmethod
+    def script(settings: Settings) -> str:
+        names = "|".join(apparmor.name(settings, kind) for kind in KINDS)
+        return f"""profiles=/sys/kernel/security/apparmor/profiles
 grep -q Y /sys/module/apparmor/parameters/enabled && [ -e $profiles ] || exit 0
 echo available
 grep -xE '({names}) .enforce.' $profiles
@@ -54,6 +63,11 @@ esac
   disabled | masked*) echo disabled ;;
 esac"""
 
+    @classmethod
+    def parse(cls, lines: list[str]) -> AppArmor:
+        loaded = sum(line.count("(enforce)") for line in lines)
+        return cls(bool(lines), loaded, frozenset(lines) & _OBSTACLES.keys())
+
 
 @files.managed_paths
 def paths(settings: Settings) -> Iterable[str]:
@@ -61,11 +75,11 @@ def paths(settings: Settings) -> Iterable[str]:
 
 
 @preflight.check
-def apparmor_problems(settings: Settings, answers: dict[str, str]) -> Iterable[preflight.Problem]:
+def apparmor_problems(settings: Settings) -> Iterable[preflight.Problem]:
     if settings.sandbox.apparmor == "required" and not has_apparmor(settings):
         what = "the kernel has no AppArmor that this host may use"
         fix = "start it with apparmor=1 security=apparmor"
-        for obstacle in set(answers.get("apparmor", "").splitlines()) & set(_OBSTACLES):
+        for obstacle in snapshot.of(AppArmor).obstacles:
             what, fix = _OBSTACLES[obstacle]
         if engine_access.form(settings) == "rootless":
             what, fix = "an engine without root cannot use AppArmor profiles", "set sandbox.socket"
@@ -91,9 +105,9 @@ def seccomp_path(settings: Settings, kind: Kind) -> str:
 
 def has_apparmor(settings: Settings) -> bool:
     """Return whether the current host's engine can use AppArmor profiles."""
-    answer = snapshot.read().get("apparmor", "").splitlines()
+    there = snapshot.of(AppArmor)
     # https://docs.docker.com/engine/security/rootless/#known-limitations
-    usable = bool(answer) and not set(answer) & set(_OBSTACLES)
+    usable = there.available and not there.obstacles
     return usable and not engine_access.own_engine(settings)
 
 
@@ -163,8 +177,7 @@ def apparmor_loaded(settings: Settings) -> Generator:
         else:
             host.noop("the kernel has no AppArmor, or it is not wanted")
         return
-    loaded = snapshot.read()["apparmor"].count("(enforce)")
-    if loaded == len(KINDS) and not files.differs(file):
+    if snapshot.of(AppArmor).loaded == len(KINDS) and not files.differs(file):
         host.noop("the AppArmor profiles are as they should be")
         return
     files.show_difference(file)

@@ -10,6 +10,6 @@ from toolkit.settings import Settings
 
 
 @preflight.check
-def memory_problems(settings: Settings, answers: dict[str, str]) -> Iterable[Problem]:
+def memory_problems(settings: Settings) -> Iterable[Problem]:
     if settings.gateway.memory == "900g":
         yield Problem("gateway.memory is 900g, which no host here has", "ask for less")

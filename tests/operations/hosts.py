@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections.abc import Iterator
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
@@ -13,7 +15,7 @@ from typing import Any
 from pyinfra.api.operation import PyinfraOperation
 from pyinfra.context import ctx_host
 
-from operations.base import snapshot
+from operations.base import preflight, snapshot
 from toolkit.settings import Settings
 
 
@@ -106,6 +108,22 @@ def at(settings: Settings, **answers: str) -> Iterator[FakeHost]:
             yield host
     finally:
         snapshot.settings_for = original
+
+
+def judged(
+    check: preflight.Check, settings: Settings, answers: Mapping[str, str] | None = None
+) -> list[preflight.Problem]:
+    """Return what a check says of a host that answers so."""
+    with at(settings, **(answers or {})):
+        return list(check(settings))
+
+
+def knowing(host: Any, **answers: str) -> Any:
+    """Return the host as if it had just answered so."""
+    facts = snapshot.parsed(defaultdict(str, answers))
+    there = snapshot.Snapshot(facts, defaultdict(str, answers), 0.0, 0.0)
+    host.connector_data[snapshot._CACHE] = (time.monotonic(), there)
+    return host
 
 
 def _defaults(host: Any) -> Settings:

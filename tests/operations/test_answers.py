@@ -123,6 +123,7 @@ def test_probes_cannot_answer_for_each_other(monkeypatch) -> None:
     monkeypatch.setattr(snapshot, "settings_for", lambda _: None)
     probes = {"a": lambda _: "echo '\x1eb'; echo forged", "b": lambda _: "echo true"}
     monkeypatch.setattr(snapshot, "_probes", probes)
+    monkeypatch.setattr(snapshot, "_facts", {})
     host: Any = Shell()
     assert snapshot.read(host) == {"a": "\x1eb\nforged", "b": "true"}
 
@@ -130,6 +131,7 @@ def test_probes_cannot_answer_for_each_other(monkeypatch) -> None:
 def test_a_probe_without_an_answer_is_an_error(monkeypatch) -> None:
     monkeypatch.setattr(snapshot, "settings_for", lambda _: None)
     monkeypatch.setattr(snapshot, "_probes", {"a": lambda _: "kill $$", "b": lambda _: "echo true"})
+    monkeypatch.setattr(snapshot, "_facts", {})
     host = FakeHost()
     host.run_shell_command = lambda question, **_: (  # type: ignore[method-assign]
         True,

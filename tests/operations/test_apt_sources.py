@@ -131,6 +131,6 @@ def test_it_is_a_problem_where_the_base_is_made_on_the_host(
     monkeypatch.setattr(snapshot, "settings_for", lambda host: wanted)
     monkeypatch.setattr(snapshot, "read_quietly", lambda host, script: said)
     with ctx_host.use(FakeHost(there)):
-        problems = list(preflight.source_problems(wanted, there))
+        problems = list(preflight.source_problems(wanted))
         assert bool(planning.unreached_sources(wanted)) is bootstrapped
     assert [problem.what for problem in problems] == ([said] if bootstrapped else [])

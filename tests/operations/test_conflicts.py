@@ -7,10 +7,9 @@ from typing import Any
 
 import pytest
 from pyinfra.api.exceptions import PyinfraError
-from pyinfra.context import ctx_host
 
 from operations.gateway import conflicts, network
-from tests.operations.hosts import FakeHost, commands
+from tests.operations.hosts import commands, judged
 from toolkit.settings import Settings
 
 THEIRS = {
@@ -42,12 +41,11 @@ def container(base: Any = THEIRS, **changes: str) -> list[str]:
 def problems(*found: list[Any], system: str = "", **settings: Any) -> list[tuple[str, str]]:
     answers = {"occupied": "\n".join(map(json.dumps, found)), "system": system}
     wanted = Settings.model_validate(settings)
-    with ctx_host.use(FakeHost(answers)):
-        return [
-            (problem.what, problem.fix)
-            for problem in conflicts.conflict_problems(wanted, answers)
-            if problem.stops
-        ]
+    return [
+        (problem.what, problem.fix)
+        for problem in judged(conflicts.conflict_problems, wanted, answers)
+        if problem.stops
+    ]
 
 
 @pytest.mark.parametrize(
@@ -168,8 +166,7 @@ def test_what_a_host_says_is_one_line_without_control_characters() -> None:
 @pytest.mark.parametrize("line", ["", "{", "7", '["container"]', '["image", "a", 7, ""]', "[]"])
 def test_what_is_no_answer_is_no_conflict(line: str) -> None:
     answers = {"occupied": line, "system": ""}
-    with ctx_host.use(FakeHost(answers)):
-        assert list(conflicts.conflict_problems(Settings(), answers)) == []
+    assert judged(conflicts.conflict_problems, Settings(), answers) == []
 
 
 def test_an_engine_that_was_started_by_the_run_is_looked_at_before_anything_is_built() -> None:

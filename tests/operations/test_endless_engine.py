@@ -127,6 +127,7 @@ def test_the_snapshot_says_so(engine: Path, monkeypatch: pytest.MonkeyPatch) -> 
     }
     assert len(asking) >= 8
     monkeypatch.setattr(snapshot, "_probes", asking)
+    monkeypatch.setattr(snapshot, "_facts", {})
     with ctx_host.use(host), pytest.raises(PyinfraError) as raised:
         snapshot.read(host)
     assert str(raised.value).startswith("host: the engine cannot be asked: docker ")

@@ -77,8 +77,8 @@ def test_debian_12_takes_compose_and_buildx_from_debian_13() -> None:
 
 
 def test_compose_v1_of_debian_12_does_not_count() -> None:
-    there = Packages.parse("installed docker.io 20.10.24\ninstalled docker-compose 1.29.2-3")
-    wanted = plan(settings(source="distro"), System.parse(BOOKWORM), Engine(), there)
+    there = Packages.parse(["installed docker.io 20.10.24", "installed docker-compose 1.29.2-3"])
+    wanted = plan(settings(source="distro"), System.parse(BOOKWORM.splitlines()), Engine(), there)
     assert wanted.missing == ("docker-compose/trixie", "docker-buildx/trixie")
 
 
@@ -119,7 +119,12 @@ def test_user_s_own_source_of_docker_is_used() -> None:
     ],
 )
 def test_auto(facts: str, packages: str, source: str) -> None:
-    found = plan(settings(), System(), Engine.parse(facts), Packages.parse(packages))
+    found = plan(
+        settings(),
+        System(),
+        Engine.parse(facts.splitlines()),
+        Packages.parse(packages.splitlines()),
+    )
     assert found.source == source
 
 
@@ -131,8 +136,8 @@ def test_engine_at_another_socket_is_never_configured() -> None:
 
 
 def test_kernel_with_apparmor_needs_its_parser() -> None:
-    there = Packages.parse(TRIXIE_PACKAGES)
-    system = System.parse(f"{TRIXIE}\napparmor=")
+    there = Packages.parse(TRIXIE_PACKAGES.splitlines())
+    system = System.parse([*TRIXIE.splitlines(), "apparmor="])
     assert plan(settings(source="distro"), system, Engine(), there).missing == ("apparmor",)
 
 

@@ -53,7 +53,7 @@ def on(answer: str, **others: str) -> Iterator[FakeHost]:
 
 def problems(wanted: Settings, answer: str) -> list[str]:
     with on(answer):
-        return [p.what for p in access_problems.problems(wanted, {"access": answer})]
+        return [p.what for p in access_problems.problems(wanted)]
 
 
 # Which form

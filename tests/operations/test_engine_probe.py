@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from operations.base import templates
-from operations.engine.state import Engine, engine_probe
+from operations.engine.state import Engine
 from toolkit.settings import Settings
 
 LOGINS = (
@@ -30,13 +30,13 @@ def asked(tmp_path: Path, programs: dict[str, str], logins: str = "{}") -> Engin
     (tmp_path / "config.json").write_text(logins)
     wanted = Settings.model_validate({"engine": {"source": "official", "repository_url": SITE}})
     done = subprocess.run(
-        ["sh", "-c", engine_probe(wanted)],
+        ["sh", "-c", Engine.script(wanted)],
         env={"PATH": f"{directory}:{os.environ['PATH']}", "DOCKER_CONFIG": str(tmp_path)},
         capture_output=True,
         text=True,
         check=False,
     )
-    return Engine.parse(done.stdout)
+    return Engine.parse(done.stdout.splitlines())
 
 
 @pytest.mark.parametrize("snapshotter", ["", "overlayfs"])

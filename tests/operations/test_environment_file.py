@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pyinfra.context import ctx_host
 
 from operations.base import snapshot
 from operations.gateway import environment_file
-from tests.operations.hosts import FakeHost, private_answer
+from tests.operations.hosts import judged, private_answer
 from toolkit.settings import Settings
 
 EXTRA = "/opt/openclaw/docker-compose.extra.yml"
@@ -24,9 +23,7 @@ def problems(
     monkeypatch.setattr(snapshot, "read_quietly", lambda *_: private_answer(text, None, ""))
     answers = {"private": "absent\nabsent", "user-override": override, "files": ""}
     wanted = Settings.model_validate(given)
-    monkeypatch.setattr(snapshot, "settings_for", lambda _: wanted)
-    with ctx_host.use(FakeHost(answers)):
-        found = list(environment_file.environment_file_problems(wanted, answers))
+    found = judged(environment_file.environment_file_problems, wanted, answers)
     return [(one.what, one.fix) for one in found]
 
 

@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pyinfra.context import ctx_host
 
 from operations import container_user
 from operations.base import snapshot
 from operations.configuration import stage as configuration
 from operations.gateway import existing_state, host_secrets, includes
-from tests.operations.hosts import FakeHost, at, private_answer
+from tests.operations.hosts import at, judged, private_answer
 from toolkit.settings import Settings
 
 
@@ -28,8 +27,7 @@ def problems(
     wanted = Settings.model_validate(
         {"directories": directories, "sandbox": {"socket": socket}, "home_volume": home}
     )
-    with at(wanted, **answers, access=""):
-        found = list(existing_state.existing_state_problems(wanted, answers))
+    found = judged(existing_state.existing_state_problems, wanted, answers)
     return [(one.what, one.fix) for one in found]
 
 
@@ -111,8 +109,7 @@ def test_an_agent_s_files_are_where_the_container_has_them(
     wanted = Settings.model_validate({"extra_mounts": ["/srv/m:/srv/mounted"]})
     for answer in ("", "deployed"):
         answers = {"private": "absent\nabsent", "existing-state": answer}
-        with at(wanted, **answers):
-            found = list(existing_state.place_problems(wanted, answers))
+        found = judged(existing_state.place_problems, wanted, answers)
         assert len(found) == bool(said)
         for one in found:
             assert said and f": {said} is " in one.what and one.stops is (answer == "")
@@ -182,10 +179,9 @@ def reading(monkeypatch: pytest.MonkeyPatch, files: dict[str, str | None]) -> ho
         return "\n".join(map(line, asked))
 
     monkeypatch.setattr(snapshot, "read_quietly", answer)
-    answers = {"private": "absent\nabsent"}
     empty = hashlib.sha256(b"").hexdigest()
-    with ctx_host.use(FakeHost(answers)):
-        return host_secrets.keep(Settings(), f"absent\n{line('openclaw.json')}\n{empty} ", answers)
+    with at(Settings(), private="absent\nabsent"):
+        return host_secrets.keep(Settings(), f"absent\n{line('openclaw.json')}\n{empty} ")
 
 
 OWNED = configuration.owned(Settings(), {})
@@ -194,8 +190,7 @@ OWNED = configuration.owned(Settings(), {})
 def merge_problems(monkeypatch: pytest.MonkeyPatch, files: dict[str, str | None]) -> list[str]:
     content = reading(monkeypatch, files)
     monkeypatch.setattr(host_secrets, "read", lambda _: content)
-    with ctx_host.use(FakeHost({})):
-        found = list(configuration.configuration_problems(Settings(), {}))
+    found = judged(configuration.configuration_problems, Settings())
     return [one.what for one in found]
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shlex
-import time
 from collections.abc import Callable
 from copy import deepcopy
 from typing import Any
@@ -19,7 +18,7 @@ from operations.base import notes, snapshot
 from operations.configuration import stage as configuration
 from operations.gateway import compose
 from operations.images import stage as images
-from tests.operations.hosts import FakeHost, commands, private_answer
+from tests.operations.hosts import FakeHost, commands, knowing, private_answer
 from toolkit.settings import Settings
 
 ENVIRONMENT = f"OPENCLAW_GATEWAY_TOKEN={'a' * 64}\n"
@@ -201,7 +200,7 @@ def test_an_unreadable_openclaw_json_is_one_problem(
     answers = host_with(text, label="")
     monkeypatch.setattr(snapshot, "settings_for", lambda _: settings())
     with ctx_host.use(FakeHost(answers)):
-        (problem,) = configuration.configuration_problems(settings(), answers)
+        (problem,) = configuration.configuration_problems(settings())
     assert said in problem.what and "/var/lib/openclaw/config/openclaw.json" in problem.what
     assert "hunter2" not in problem.what
 
@@ -271,9 +270,7 @@ def checks(**changed: Any) -> verification.Check:
     there = Running(
         user="1000:1000", host_config=HOST_CONFIG | changed, ports=PORTS, status="running"
     )
-    host = FakeHost()
-    host.connector_data["openclaw_snapshot"] = (time.monotonic(), {"apparmor": ""})
-    with ctx_host.use(host):
+    with ctx_host.use(knowing(FakeHost())):
         (check,) = verification.hardening(there, settings())
     return check
 

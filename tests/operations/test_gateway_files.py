@@ -16,7 +16,7 @@ from pyinfra.context import ctx_host
 from operations import project
 from operations.base import preflight, snapshot
 from operations.gateway import compose, directories, network, secrets
-from tests.operations.hosts import FakeHost, commands, private_answer
+from tests.operations.hosts import FakeHost, commands, judged, private_answer
 from toolkit import credentials
 from toolkit.settings import Settings
 
@@ -68,12 +68,7 @@ def on(answers: Answers, wanted: Settings, monkeypatch: pytest.MonkeyPatch):
 
 
 def problems(check: Callable, answers: Answers, wanted: Settings) -> list[preflight.Problem]:
-    with ctx_host.use(FakeHost(answers)):
-        original, snapshot.settings_for = snapshot.settings_for, lambda host: wanted
-        try:
-            return list(check(wanted, answers))
-        finally:
-            snapshot.settings_for = original
+    return judged(check, wanted, answers)
 
 
 # Directories

@@ -51,7 +51,7 @@ def without_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def problems(wanted: Settings, answer: str) -> list[str]:
     with on(access=answer):
-        return [problem.what for problem in access_problems.problems(wanted, {"access": answer})]
+        return [problem.what for problem in access_problems.problems(wanted)]
 
 
 # Which form

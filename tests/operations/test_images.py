@@ -359,14 +359,14 @@ def test_the_plan_foresees_that_a_new_image_supersedes_the_old_one(default_setti
 def test_a_release_that_cannot_be_resolved_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nonexistent")
     unknown = settings(gateway={"version": "2031.1.1"})
-    (problem,) = preflight.release_problems(unknown, {})
+    (problem,) = preflight.release_problems(unknown)
     assert "gateway.version 2031.1.1 is not in the lock" in problem.what
-    assert list(preflight.release_problems(settings(), {})) == []
+    assert list(preflight.release_problems(settings())) == []
 
 
 def test_a_broken_lock_is_a_problem(own_lock: Path) -> None:
     own_lock.write_text("releases: [")
-    (problem,) = preflight.release_problems(settings(), {})
+    (problem,) = preflight.release_problems(settings())
     assert str(own_lock) in problem.what
 
 
@@ -439,7 +439,7 @@ def test_a_registry_that_a_build_needs_must_answer(
     for said, stops in (("Could not resolve", True), ("certificate verification failed", False)):
         monkeypatch.setattr(snapshot, "run_quietly", lambda host, script, said=said: said)
         with ctx_host.use(FakeHost(NONE)):
-            (problem,) = preflight.registry_problems(wanted, NONE)
+            (problem,) = preflight.registry_problems(wanted)
         assert registry in problem.what and said in problem.what
         assert problem.stops is stops
 
@@ -455,4 +455,4 @@ def test_a_registry_that_no_build_needs_is_not_asked(monkeypatch: pytest.MonkeyP
     ):
         monkeypatch.setattr(snapshot, "settings_for", lambda host, wanted=wanted: wanted)
         with ctx_host.use(FakeHost(answers)):
-            assert list(preflight.registry_problems(wanted, answers)) == []
+            assert list(preflight.registry_problems(wanted)) == []

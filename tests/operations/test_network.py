@@ -209,7 +209,7 @@ def test_what_cannot_be_judged_is_neither_closed_nor_open() -> None:
 
 def test_a_model_server_on_the_host_is_to_be_allowed() -> None:
     provider = {"models": {"providers": {"o": {"baseUrl": "http://host.docker.internal:11434/v1"}}}}
-    (warning,) = network.egress_warnings(settings(openclaw=provider), {})
+    (warning,) = network.egress_warnings(settings(openclaw=provider))
     assert not warning.stops and "host:11434" in warning.fix
     for egress in ({"allowed": ["host:11434"]}, {"host": "allow"}):
-        assert not [*network.egress_warnings(settings(openclaw=provider, egress=egress), {})]
+        assert not [*network.egress_warnings(settings(openclaw=provider, egress=egress))]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from operations import packages
-from tests.operations.hosts import commands
+from tests.operations.hosts import commands, judged
 from toolkit.settings import Settings
 
 
@@ -25,7 +25,7 @@ def test_interrupted_dpkg_is_mended_though_nothing_is_missing() -> None:
 
 def test_unreachable_mirror_is_a_problem_and_names_it() -> None:
     text = "mirror http://mirror.example/debian/\nmirror-problem Could not resolve"
-    problems = list(packages.package_problems(Settings(), {"packages": text}))
+    problems = judged(packages.package_problems, Settings(), {"packages": text})
     assert [problem.what for problem in problems] == [
         "the Debian mirror http://mirror.example/debian/ cannot be reached: Could not resolve"
     ]
@@ -39,7 +39,7 @@ def test_package_that_the_image_s_release_does_not_have_is_named() -> None:
         }
     )
     answers = {"packages": "unknown jqq\nunknown treee"}
-    problems = list(packages.package_problems(wanted, answers))
+    problems = judged(packages.package_problems, wanted, answers)
     assert [problem.what for problem in problems] == [
         "gateway.apt_packages: no such package in Debian bookworm: jqq",
         "sandbox.images.minimal.apt_packages: no such package in Debian bookworm: treee",

@@ -14,17 +14,25 @@ from pyinfra.context import ctx_host
 from commandline.verbs import init
 from operations import record
 from operations.base.notes import Change
+from tests.operations.hosts import FakeHost, knowing
 from toolkit.settings import Settings, settings_for
 from toolkit.settings.sources.yaml_inventory import load_yaml_inventory
+
+
+def deployed_with(host: Any, settings: str) -> Any:
+    host.state = FakeHost(executing=False).state
+    return knowing(host, settings=settings)
+
+
+def changes(settings: Settings, file: str) -> list[Change]:
+    return record.changes(settings, record.Recorded.parse([file]).settings)
 
 
 def problems(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     host = Inventory((["claw1"], {}), override_data=now).get_host("claw1")
     there = record.content(Settings.model_validate(before))
-    with ctx_host.use(host):
-        return [
-            one.what + one.fix for one in record.weakened(settings_for(host), {"settings": there})
-        ]
+    with ctx_host.use(deployed_with(host, there)):
+        return [one.what + one.fix for one in record.weakened(settings_for(host))]
 
 
 WEAKER = [
@@ -54,7 +62,7 @@ def test_what_protects_more_or_as_much_is_nobodys_business() -> None:
 
 def test_a_host_without_a_record_or_with_a_broken_one_has_no_changes() -> None:
     for text in ("", "{", "[1]", '{"sandbox": 3}', "\x00", "[" * 9999):
-        assert record.changes(Settings(), text) == []
+        assert changes(Settings(), text) == []
 
 
 def test_changes_are_from_and_to_and_hold_no_secret() -> None:
@@ -67,7 +75,7 @@ def test_changes_are_from_and_to_and_hold_no_secret() -> None:
     after = Settings.model_validate({"gateway": {"version": "2026.8.2"}})
     text = record.content(before)
     assert "canary" not in text
-    found = {one.key: (one.before, one.after) for one in record.changes(after, text)}
+    found = {one.key: (one.before, one.after) for one in changes(after, text)}
     assert found["gateway.memory"] == ("4g", "3g")
     assert found["gateway.version"] == ("2026.9.6", "2026.8.2")
     assert "credentials.OPENAI_API_KEY.command" in found
@@ -154,8 +162,8 @@ def test_a_fix_quotes_what_a_host_says_it_had() -> None:
     host = Inventory((["claw1"], {})).get_host("claw1")
     evil = "9999.1.1; touch canary $(id)"
     there = json.dumps({"gateway": {"version": evil}})
-    with ctx_host.use(host):
-        (one,) = record.weakened(settings_for(host), {"settings": there})
+    with ctx_host.use(deployed_with(host, there)):
+        (one,) = record.weakened(settings_for(host))
     words = shlex.split(one.fix)
     assert any(word.startswith(f"gateway.version={evil}") for word in words)
 
@@ -165,4 +173,4 @@ def test_an_address_keeps_its_login_to_itself() -> None:
     with_proxy = Settings.model_validate({"engine": {"daemon": {"proxies": proxy}}})
     text = record.content(with_proxy)
     assert "canary" not in text and "127.0.0.1:3128" in text
-    assert "canary" not in str(record.changes(with_proxy, record.content(Settings())))
+    assert "canary" not in str(changes(with_proxy, record.content(Settings())))

@@ -150,7 +150,7 @@ def test_the_problem_says_how_the_engine_gets_its_proxy(monkeypatch: pytest.Monk
         snapshot, "run_quietly", lambda *_: f"Could not resolve; {reachability.OTHER_PROXY}"
     )
     with ctx_host.use(FakeHost(NONE)):
-        (problem,) = preflight.registry_problems(wanted, NONE)
+        (problem,) = preflight.registry_problems(wanted)
     assert reachability.OTHER_PROXY in problem.what and problem.stops
     assert "engine.daemon to {proxies: {http-proxy: URL" in problem.fix
 

@@ -60,8 +60,8 @@ def problems(
     facts = {"files": "", **answers}
     with ctx_host.use(FakeHost(facts)):
         return [
-            *checks.sandbox_problems(wanted, facts),
-            *checks.roster_problems(wanted, facts),
+            *checks.sandbox_problems(wanted),
+            *checks.roster_problems(wanted),
         ]
 
 

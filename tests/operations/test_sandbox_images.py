@@ -200,8 +200,8 @@ def test_a_dockerfile_that_is_not_there_is_a_problem(tmp_path: Path) -> None:
     absent = str(tmp_path / "absent")
     wanted = settings({"images": {"minimal": {"source": "dockerfile", "dockerfile": absent}}})
     with ctx_host.use(FakeHost(NONE)):
-        (problem,) = preflight.dockerfile_problems(wanted, NONE)
-        assert list(preflight.registry_problems(wanted, NONE)) == []
+        (problem,) = preflight.dockerfile_problems(wanted)
+        assert list(preflight.registry_problems(wanted)) == []
     assert f"sandbox.images.minimal.dockerfile: given {absent}" in problem.what
 
 
@@ -213,7 +213,7 @@ def test_a_registry_that_does_not_answer_is_a_problem(monkeypatch: pytest.Monkey
         (settings({"images": {"minimal": image}}), "registry.example"),
     ):
         with ctx_host.use(FakeHost(NONE)):
-            *of_gateway, problem = preflight.registry_problems(wanted, NONE)
+            *of_gateway, problem = preflight.registry_problems(wanted)
         assert name in problem.what and problem.stops
         assert len(of_gateway) == (wanted.base_images == "registry")
 

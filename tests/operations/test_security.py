@@ -16,7 +16,7 @@ from operations.base import files, templates
 from operations.security import apparmor, seccomp
 from operations.security import stage as security
 from operations.security.stage import KINDS
-from tests.operations.hosts import FakeHost, commands
+from tests.operations.hosts import FakeHost, commands, knowing
 from toolkit.settings import Settings
 
 LOADED = "available\n" + "\n".join(f"openclaw-{kind} (enforce)" for kind in KINDS)
@@ -119,7 +119,7 @@ def test_apparmor_that_is_required_must_be_there(
     wanted: dict[str, Any], answer: str, refused: str | None
 ) -> None:
     with ctx_host.use(known(host(answer))):
-        problems = list(security.apparmor_problems(settings(**wanted), host(answer)))
+        problems = list(security.apparmor_problems(settings(**wanted)))
     assert bool(problems) == bool(refused)
     if refused:
         assert f"sandbox.apparmor is required, but {refused}" in problems[0].what
@@ -134,9 +134,7 @@ def test_a_gateway_is_made_again_for_another_profile(monkeypatch: pytest.MonkeyP
 
 def known(answers: Answers) -> FakeHost:
     """A host in the phase in which a snapshot stays valid."""
-    there = FakeHost(executing=False)
-    there.connector_data["openclaw_snapshot"] = (0.0, answers)
-    return there
+    return knowing(FakeHost(executing=False), **answers)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="the script gives files to root")

@@ -12,7 +12,7 @@ from operations.base import templates
 from operations.base.quoting import Script
 from operations.engine import uplink
 from operations.gateway import compose, network
-from tests.operations.hosts import at, commands
+from tests.operations.hosts import at, commands, judged
 from toolkit.settings import Settings
 
 NONE = {"access": "", "files": "", "security": "", "compose": "", "apparmor": ""}
@@ -82,8 +82,7 @@ def test_who_is_outside_is_told_the_size_whatever_the_network_has() -> None:
 
 def problems(said: str, wanted: Settings, **answers: str) -> list[Any]:
     there = {**NONE, "network": "", "uplink": said, **answers}
-    with at(wanted, **there):
-        return list(uplink.uplink_problems(wanted, there))
+    return judged(uplink.uplink_problems, wanted, there)
 
 
 def test_a_network_of_larger_packets_is_named_with_what_makes_it_anew() -> None:
@@ -151,7 +150,7 @@ def test_networks_there_have_ipv6_and_elsewhere_are_as_they_were() -> None:
 
 def test_nothing_that_a_host_says_comes_through_that_is_no_route() -> None:
     said = "uplink 4 $(id) 1450\nuplink 4 eth0 14500000\nnetwork a;b true 1\nuplink 5 eth0 1450\n"
-    assert uplink.Uplink.parse(said) == uplink.Uplink()
+    assert uplink.Uplink.parse(said.splitlines()) == uplink.Uplink()
 
 
 ROUTES = {

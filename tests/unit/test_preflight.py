@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
-from pyinfra.context import ctx_host
 
 from operations import system
-from operations.base import preflight
+from operations.base import snapshot
 from operations.base.preflight import Problem
 from operations.engine import preflight as checks
 from operations.engine import state
 from operations.gateway import conflicts
-from tests.operations.hosts import FakeHost
+from tests.operations.hosts import at
+from tests.operations.hosts import judged as told
 from toolkit.settings import Settings
 
 HOST = (
@@ -29,10 +30,11 @@ def settings(**values: object) -> Settings:
 
 def judged(text: str, **values: object) -> list[str]:
     wanted = settings(**values)
-    found = [
-        *system.system_problems(wanted, {"system": text}),
-        *system.disk_problems(wanted, system.System.parse(text)),
-    ]
+    with at(wanted, system=text):
+        found = [
+            *system.system_problems(wanted),
+            *system.disk_problems(wanted, snapshot.of(system.System)),
+        ]
     return [f"{'' if problem.stops else 'warning: '}{problem.what}" for problem in found]
 
 
@@ -87,7 +89,7 @@ def test_newer_releases_of_known_distributions_are_tried(
     text = HOST.replace("id=debian\nrelease=12", f"id={distribution}\nrelease={release}")
     (problem,) = judged(f"{text}userland=amd64\ncontainer=docker\n")
     assert problem.startswith("warning: ") is (said == "warning")
-    system_there = system.System.parse(text)
+    system_there = system.System.parse(text.splitlines())
     assert bool(state.distribution_packages(system_there)) is (said == "warning")
 
 
@@ -119,7 +121,7 @@ def test_a_running_gateway_needs_less_disk() -> None:
 def test_port_in_use(address: str, listener: str, taken: bool) -> None:
     text = f"{HOST}listener={listener} nginx (pid 7)\n"
     wanted = settings(gateway={"address": address})
-    problems = list(conflicts.conflict_problems(wanted, {"system": text}))
+    problems = told(conflicts.conflict_problems, wanted, {"system": text})
     assert bool(problems) is taken
     for problem in problems:
         assert "18789 is in use" in problem.what and "nginx (pid 7)" in problem.what
@@ -129,7 +131,7 @@ def test_port_in_use(address: str, listener: str, taken: bool) -> None:
     ("skew", "said"), [(0, []), (250, []), (-250, []), (3600, ["ahead"]), (-3600, ["behind"])]
 )
 def test_clock(skew: int, said: list[str]) -> None:
-    problems = preflight.clock_problems({"system": f"time={100_000 + skew}"}, 100_000.5, 100_003.0)
+    problems = told(system.clock_problems, settings(), {"system": f"time={time.time() + skew:.0f}"})
     assert [problem.what.split()[5] for problem in problems] == said
 
 
@@ -138,7 +140,7 @@ ENOUGH = "server=28.0\ncompose=2.30\nbuildx=0.20"
 
 def engine_problems(text: str, packages: str = "", **engine: object) -> list[Problem]:
     answers = {"engine": text, "packages": packages, "system": HOST}
-    return list(checks.engine_problems(settings(engine=engine), answers))
+    return told(checks.engine_problems, settings(engine=engine), answers)
 
 
 @pytest.mark.parametrize(
@@ -179,8 +181,7 @@ def test_an_engine_with_other_ids_is_refused(text: str, said: str | None) -> Non
 def test_the_deployment_s_own_engine_without_root_is_none_of_those() -> None:
     answers = {"engine": f"{ENOUGH}\nsecurity=name=rootless", "packages": "", "system": HOST}
     own = settings(sandbox={"socket": "rootless"})
-    with ctx_host.use(FakeHost({**answers, "access": ""})):
-        found = [one.what for one in checks.engine_problems(own, answers)]
+    found = [one.what for one in told(checks.engine_problems, own, answers)]
     assert not [what for what in found if "without root" in what]
 
 
@@ -225,13 +226,13 @@ def test_logins_that_cannot_be_read_are_named() -> None:
     ):
         answers = {"engine": f"{ENOUGH}\n{helpers}", "packages": "", "system": HOST}
         gateway = {"source": "image", "image": image} if image else {}
-        found = list(checks.engine_problems(settings(gateway=gateway), answers))
+        found = told(checks.engine_problems, settings(gateway=gateway), answers)
         assert len(found) == bool(said)
         assert not said or (said in found[0].what.replace("'desktop'", "desktop"))
         assert all(not one.stops for one in found)
     answers = {"engine": f"{ENOUGH}\nhelper=pass ", "packages": "", "system": HOST}
     git = {"source": "git", "repository": "https://git.example/openclaw"}
-    (problem,) = checks.engine_problems(settings(gateway=git), answers)
+    (problem,) = told(checks.engine_problems, settings(gateway=git), answers)
     assert problem.stops
 
 

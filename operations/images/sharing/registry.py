@@ -56,7 +56,7 @@ def package(settings: Settings) -> tuple[str, ...]:
 
 
 @preflight.check
-def login_problems(settings: Settings, answers: dict[str, str]) -> Iterable[Problem]:
+def login_problems(settings: Settings) -> Iterable[Problem]:
     if reference := settings.images.registry.password:
         try:
             credentials.read(reference)
