@@ -191,3 +191,8 @@ def test_a_shell_completes_a_verb(shell: str) -> None:
     )
     assert "verify" in done.stdout, done.stderr
     assert "status" not in done.stdout
+
+
+def test_each_verb_is_one_file() -> None:
+    files = {path.stem for path in (ROOT / "commandline/verbs").glob("*.py")} - {"__init__"}
+    assert files == set(cli.commands)
