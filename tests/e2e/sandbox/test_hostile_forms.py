@@ -72,7 +72,7 @@ def agent(attacked: Deployment) -> Iterator[Agent]:
 def every_verb_ends(one: Deployment, agent: Agent) -> dict[str, Any]:
     said = {}
     for verb in VERBS:
-        result = one.claw(*verb, expect=None, timeout=SECONDS)
+        result = one.claw(*verb, expect=None, timeout=2 * SECONDS)
         assert "Traceback" not in result.output and result.returncode in (0, 1, 2), verb
         assert agent.seen() == agent.sealed
         said[" ".join(verb)] = result
