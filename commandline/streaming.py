@@ -21,7 +21,8 @@ from commandline.options import ERRORS, fail, leave
 from commandline.results import FAILED
 from commandline.run.session import Session
 from commandline.screen.given import Given
-from operations.base import answers, snapshot
+from operations.base import snapshot
+from operations.base.connection import for_any_shell
 from toolkit import terminal as terminals
 from toolkit.settings import Settings, settings_for
 from toolkit.terminal import Screen, plain, said, unguarded
@@ -83,10 +84,10 @@ def run(
 
 
 def as_root(command: str) -> str:
-    """Return a line of any shell that runs `command` as root, by sudo where that is needed."""
+    """Return a line that runs `command` as root, by sudo where that is needed."""
     quoted = shlex.quote(command)
     line = f'if [ "$(id -u)" = 0 ]; then exec sh -c {quoted}; else exec sudo sh -c {quoted}; fi'
-    return f"sh -c {answers.quoted(line)}"
+    return f"sh -c {shlex.quote(line)}"
 
 
 def hand_over(host: Host, command: str) -> None:
@@ -100,7 +101,7 @@ def hand_over(host: Host, command: str) -> None:
         os.execvp("sh", ["sh", "-c", as_root(command)])
     if not isinstance(host.connector, SSHConnector):
         raise VerbError("a terminal needs SSH or this machine")
-    os.execvp("ssh", ["ssh", "-t", *targets.ssh_options(host), as_root(command)])
+    os.execvp("ssh", ["ssh", "-t", *targets.ssh_options(host), for_any_shell(as_root(command))])
 
 
 def show(host: Host, command: str) -> int:

@@ -13,14 +13,12 @@ import re
 import secrets
 import time
 from collections.abc import Mapping
-from shlex import quote
 from typing import Any
 
 import gevent
 from pyinfra.api import StringCommand
 from pyinfra.api.exceptions import PyinfraError
 from pyinfra.api.host import Host
-from pyinfra.connectors.ssh import SSHConnector
 from pyinfra.connectors.util import make_unix_command_for_host
 
 from operations.base import channel
@@ -117,24 +115,6 @@ def _end_of(said: bytes) -> str:
     return shown if len(shown) <= QUOTED else f"...{shown[3 - QUOTED :]}"
 
 
-def for_any_shell(host: Host, command: str) -> str:
-    """Return a command line of pyinfra's as the login shell of a host is to read it.
-
-    To fish a backslash between single quotes means something; all that pyinfra writes stand there.
-    """
-    by_ssh = isinstance(host.connector, SSHConnector)
-    return _outside_quotes(command) if by_ssh else command
-
-
-def quoted(word: str) -> str:
-    """Return a word as any login shell reads it, fish too."""
-    return _outside_quotes(quote(word))
-
-
-def _outside_quotes(command: str) -> str:
-    return command.replace("\\", "'\"\\\\\"'")
-
-
 class _Unmarked(Exception):
     def __init__(self, said: str) -> None:
         super().__init__(said)
@@ -182,7 +162,7 @@ def _asked(
     # `timeout` ends the shell and all that it started; a connection that is closed ends neither.
     arguments["_shell_executable"] = f"timeout -k 5 {seconds:.0f} sh"
     command = make_unix_command_for_host(host.state, host, framed, **arguments).get_raw_value()
-    with channel.running(host, for_any_shell(host, command)) as process:
+    with channel.running(host, command) as process:
         if given is not None:
             process.write(given.encode())
         process.end()

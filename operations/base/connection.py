@@ -56,7 +56,9 @@ def forwards(host: Host, port: int) -> bool:
 
 
 def _prepare(found: Transport) -> None:
-    """Have every session of a transport, pyinfra's too, wait its turn and begin in time."""
+    """Have every session of a transport, pyinfra's too, wait its turn, begin in time, and be
+    understood by the login's shell.
+    """
     opened = found.open_session
 
     def open_session(*arguments: Any, **named: Any) -> Channel:
@@ -78,12 +80,23 @@ def _prepare(found: Transport) -> None:
     setattr(found, "open_session", open_session)  # noqa: B010
 
 
+def for_any_shell(command: str) -> str:
+    """Return a command line of programs and quoted words as any login shell is to read it.
+
+    `env` finds the program, for the login's own files may have a function or an alias of its name
+    (zsh takes aliases from .zshenv). To fish a backslash between single quotes means something; all
+    of a command stand there.
+    """
+    in_quotes = command.replace("\\", "'\"\\\\\"'")
+    return f"/usr/bin/env {in_quotes}"
+
+
 def _begin_in_time(channel: Channel) -> None:
     begun = channel.exec_command
 
     def exec_command(command: str) -> None:
         late = SSHException(f"its SSH server began no command in {OPEN_SECONDS} s")
         with gevent.Timeout(OPEN_SECONDS, late):
-            begun(command)
+            begun(for_any_shell(command))
 
     setattr(channel, "exec_command", exec_command)  # noqa: B010

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import shlex
+import shutil
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from pyinfra.api.exceptions import PyinfraError
 
-from operations.base import answers, snapshot
+from operations.base import answers, connection, snapshot
 from operations.base.answers import AnswerError, CommandFailed
 from tests.operations.hosts import FakeHost, answered
 
@@ -164,8 +168,31 @@ def test_an_endless_answer_is_taken_to_the_limit_only() -> None:
         assert endless.taken < 1_200_000
 
 
-def test_a_line_for_any_shell_says_the_same_to_sh(shell) -> None:
+# What stands in a login's own files for the shell that reads them.
+FILES = {
+    "dash": ("", ""),
+    "bash": (".bashrc", "{names}() {{ echo mine; }}"),
+    "zsh": (".zshenv", "alias {names}='echo mine'"),
+    "fish": (".config/fish/config.fish", "function {names}; echo mine; end"),
+}
+
+
+@pytest.mark.parametrize("login", FILES)
+def test_a_line_means_the_same_to_every_login_shell(login: str, tmp_path: Path) -> None:
+    """Whatever functions and aliases its own files have of the programs' names."""
+    if not shutil.which(login):
+        pytest.skip(f"no {login} on this machine")
     text = "it's a \\back\\\\slash\\' \"$HOME\"\n"
-    said = subprocess.run([shell, "-c", f"printf %s {answers.quoted(text)}"], capture_output=True)
+    name, line = FILES[login]
+    if name:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        names = ("timeout", "sh", "env", "sudo", "printf")
+        (tmp_path / name).write_text("".join(f"{line.format(names=one)}\n" for one in names))
+    command = f"timeout -k 5 60 sh -c {shlex.quote(f'printf %s {shlex.quote(text)}')}"
+    said = subprocess.run(
+        [login, "-c", connection.for_any_shell(command)],
+        # As sshd starts it: bash reads .bashrc then.
+        env={"HOME": str(tmp_path), "SSH_CLIENT": "::1 1 22", "SHLVL": "0", "PATH": os.defpath},
+        capture_output=True,
+    )
     assert said.stdout.decode() == text
-    assert "\\" not in answers.quoted(text).replace('"\\\\"', "")

@@ -60,7 +60,7 @@ def process(host: Host, script: str, environment: dict[str, str]) -> Iterator[Pr
     arguments: dict[str, Any] = {**snapshot.privileges(host), "_env": environment}
     begin = StringCommand(f"printf '\\036%s\\n' {nonce}\n{script}")
     command = make_unix_command_for_host(host.state, host, begin, **arguments).get_raw_value()
-    with channel.running(host, answers.for_any_shell(host, command)) as running:
+    with channel.running(host, command) as running:
         yield _Marked(running, f"\x1e{nonce}\n".encode())
 
 
