@@ -10,8 +10,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NoReturn, TypeVar
 
-import gevent
-from paramiko import SSHException
 from pyinfra.api.exceptions import PyinfraError
 from pyinfra.api.host import Host
 
@@ -23,7 +21,9 @@ from commandline.screen.display import Display
 from commandline.screen.given import Given
 from commandline.screen.live_display import LiveDisplay
 from operations.gateway.host_secrets import UnreadableFile
+from toolkit import greenlets
 from toolkit.dotenv import DotenvError
+from toolkit.ssh import SSHException
 
 T = TypeVar("T")
 OF_A_HOST = (PyinfraError, OSError, EOFError, SSHException, DotenvError, UnreadableFile)
@@ -126,7 +126,7 @@ def opened(
         given=Given(target, assignments, limit, exclude),
     )
     session = Session(options, display)
-    gevent.signal_handler(signal.SIGINT, _interrupted, display)
+    greenlets.signal_handler(signal.SIGINT, _interrupted, display)
     try:
         with display:
             session.open()

@@ -17,10 +17,10 @@ import traceback
 from types import TracebackType
 from typing import Any
 
-from gevent.hub import Hub
 from pyinfra.api.exceptions import PyinfraError
-from pyinfra_cli.exceptions import UnexpectedExternalError
 
+from toolkit import greenlets, pyinfra_internals
+from toolkit.greenlets import Hub
 from toolkit.terminal import printable
 
 MOST = 1 << 20
@@ -60,7 +60,7 @@ def explain(error: BaseException) -> str:
 
 def cause(error: BaseException) -> BaseException:
     """Return what user code raised, without pyinfra's wrapper."""
-    return error.exception if isinstance(error, UnexpectedExternalError) else error
+    return pyinfra_internals.cause(error)
 
 
 def written(failed: bool) -> str | None:
@@ -83,8 +83,7 @@ def written(failed: bool) -> str | None:
 
 def take_over() -> None:
     """Keep the tracebacks that would be printed: of greenlets, threads, finalizers and loggers."""
-    Hub.print_exception  # noqa: B018 # it raises where gevent has none any more
-    setattr(Hub, "print_exception", _of_a_greenlet)  # noqa: B010
+    greenlets.on_error(_of_a_greenlet)
     threading.excepthook = lambda found: _keep(found.exc_value)
     sys.unraisablehook = lambda found: _keep(found.exc_value)
     logging.lastResort = _Handler()

@@ -13,16 +13,13 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from paramiko import PKey, SSHException, Transport
-from paramiko.hostkeys import HostKeyEntry
 from pyinfra.api.exceptions import PyinfraError
 from pyinfra.api.host import Host
-from pyinfra.connectors.base import DataMeta
-from pyinfra.connectors.ssh import connector_data_meta
 
 from commandline.screen.given import Given
-from toolkit import openssh, ssh_way
+from toolkit import openssh, pyinfra_internals, ssh_way
 from toolkit.settings.sources.machines import resolved
+from toolkit.ssh import HostKeyEntry, PKey, SSHException, Transport
 
 STRICT = "ssh_strict_host_key_checking"
 SECONDS = 15
@@ -61,8 +58,7 @@ class Keys:
 
 def check_strictly() -> None:
     """Make ~/.ssh/config decide about new keys, and without a word of it refuse them."""
-    meta = connector_data_meta[STRICT]
-    connector_data_meta[STRICT] = DataMeta(meta.description, None)
+    pyinfra_internals.no_default(STRICT)
 
 
 def fingerprint(key: PKey, name: str = "") -> str:

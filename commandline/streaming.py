@@ -8,8 +8,6 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-import gevent
-from gevent.subprocess import PIPE, Popen
 from pyinfra.api import StringCommand
 from pyinfra.api.host import Host
 from pyinfra.api.output import set_echo, set_formatter
@@ -23,7 +21,9 @@ from commandline.run.session import Session
 from commandline.screen.given import Given
 from operations.base import snapshot
 from operations.base.connection import for_any_shell
+from toolkit import greenlets
 from toolkit import terminal as terminals
+from toolkit.greenlets import PIPE, Popen
 from toolkit.settings import Settings, settings_for
 from toolkit.terminal import Screen, plain, said, unguarded
 
@@ -115,7 +115,7 @@ def show(host: Host, command: str) -> int:
         stderr=PIPE if sys.stderr.isatty() else None,
     ) as process:
         pairs = ((process.stdout, sys.stdout), (process.stderr, sys.stderr))
-        gevent.joinall([gevent.spawn(terminals.copy, pipe, to) for pipe, to in pairs if pipe])
+        greenlets.joinall([greenlets.spawn(terminals.copy, pipe, to) for pipe, to in pairs if pipe])
     return int(process.returncode)
 
 

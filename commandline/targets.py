@@ -18,10 +18,10 @@ from pyinfra.api.connectors import get_all_connectors
 from pyinfra.api.exceptions import PyinfraError
 from pyinfra.api.host import Host
 from pyinfra.api.inventory import Inventory
-from pyinfra_cli import inventory as pyinfra_inventory
-from pyinfra_cli.inventory import make_inventory
 
 from commandline.errors import cause
+from toolkit import pyinfra_internals
+from toolkit.pyinfra_internals import make_inventory
 from toolkit.settings import rollout
 from toolkit.settings.sources import function_inventory
 from toolkit.settings.sources.layers import connector_value
@@ -178,21 +178,11 @@ def _from_connector(text: str, overrides: dict[str, Any]) -> Inventory:
 def _from_python(path: Path, overrides: dict[str, Any]) -> Inventory:
     """Load a pyinfra inventory, and its variable `rollout`, which pyinfra leaves aside."""
     seen: dict[str, Any] = {}
-    execute = pyinfra_inventory.exec_file
-
-    def noting(filename: str, **options: Any) -> dict[str, Any]:
-        attributes = execute(filename, **options)
-        if filename == str(path):
-            seen.update(attributes)
-        return attributes
-
-    vars(pyinfra_inventory)["exec_file"] = noting
     try:
-        inventory = make_inventory(str(path), override_data=overrides, cwd=str(Path.cwd()))
+        with pyinfra_internals.noting(str(path), seen):
+            inventory = make_inventory(str(path), override_data=overrides, cwd=str(Path.cwd()))
     except (Exception, SystemExit) as error:
         raise _failed_in(path, cause(error)) from None
-    finally:
-        vars(pyinfra_inventory)["exec_file"] = execute
     declared = seen.get("rollout", {})
     if not isinstance(declared, (list, tuple)):  # a group of that name
         rollout.declare(inventory, declared)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import socket
 import time
 
-from paramiko import SSHException
-
+from toolkit.ssh import SSHException
 from toolkit.terminal import printable
 
 SECONDS = 15

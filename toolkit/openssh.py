@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from paramiko import PKey, SSHException
-from paramiko.pkey import UnknownKeyType
 from pyinfra.api.exceptions import PyinfraError
+
+from toolkit.ssh import PKey, SSHException, UnknownKeyType
 
 SECONDS = 30
 """How long `ssh -G` may take, with the commands of `Match exec`."""

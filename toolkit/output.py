@@ -13,10 +13,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-import gevent
 from pyinfra.api.exceptions import PyinfraError
 from pyinfra.api.output import echo, format_text
 from pyinfra.connectors.util import CommandOutput, OutputLine
+
+from toolkit import greenlets
+from toolkit.pyinfra_internals import ended, read_output_with
 
 CHUNK = 1 << 16
 LONGEST_LINE = 1 << 16
@@ -52,6 +54,11 @@ class _Output:
             self.kept -= len(self.lines.popleft().line)
 
 
+def install() -> None:
+    """Have the output of operations' commands read here."""
+    read_output_with(read_output_buffers)
+
+
 def read_output_buffers(
     stdout_buffer: Any,
     stderr_buffer: Any,
@@ -75,16 +82,16 @@ def read_output_buffers(
             echo(f"{print_prefix}{format_text(line, 'red')}", err=True)
 
     readers = [
-        gevent.spawn(_read, "stdout", _source(stdout_buffer, "recv"), output, show),
-        gevent.spawn(_read, "stderr", _source(stderr_buffer, "recv_stderr"), output, show_error),
+        greenlets.spawn(_read, "stdout", _source(stdout_buffer, "recv"), output, show),
+        greenlets.spawn(_read, "stderr", _source(stderr_buffer, "recv_stderr"), output, show_error),
     ]
     try:
         _await(readers, output, timeout)
         channel = getattr(stdout_buffer, "channel", None)
-        if channel and timeout is not None and not channel.status_event.wait(STATUS_SECONDS):
+        if channel and timeout is not None and not ended(channel, STATUS_SECONDS):
             raise OutputError(f"it said all, and did not end in {STATUS_SECONDS} s")
     except BaseException:
-        gevent.killall(readers, timeout=STATUS_SECONDS)
+        greenlets.killall(readers, timeout=STATUS_SECONDS)
         for buffer in (stdout_buffer, stderr_buffer):
             with suppress(OSError):
                 getattr(buffer, "channel", buffer).close()
@@ -97,7 +104,7 @@ def _source(buffer: Any, name: str) -> Callable[[int], bytes]:
     return getattr(channel, name) if channel else buffer.read1
 
 
-def _await(readers: list[gevent.Greenlet], output: _Output, timeout: float | None) -> None:
+def _await(readers: list[greenlets.Greenlet], output: _Output, timeout: float | None) -> None:
     started = time.monotonic()
     while True:
         wait = None
@@ -108,7 +115,7 @@ def _await(readers: list[gevent.Greenlet], output: _Output, timeout: float | Non
                 raise OutputError(
                     f"it did not end: it ran {time.monotonic() - started:.0f} s, {silent}"
                 )
-        done = gevent.wait(readers, timeout=wait, count=1 if len(readers) > 1 else None)
+        done = greenlets.wait(readers, timeout=wait, count=1 if len(readers) > 1 else None)
         for one in done:
             if one.value is not None:
                 raise one.value

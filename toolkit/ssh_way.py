@@ -9,11 +9,10 @@ import socket
 import subprocess
 from collections.abc import Callable, Iterator
 
-from paramiko import SSHException
-
 from toolkit import greeting, openssh
 from toolkit.greeting import Dropped
 from toolkit.openssh import Resolved
+from toolkit.ssh import SSHException
 
 
 @contextlib.contextmanager

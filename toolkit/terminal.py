@@ -17,10 +17,11 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from typing import IO, Any, TextIO, cast
 
-import gevent.socket
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 from rich.text import Text
+
+from toolkit import greenlets
 
 # Controls but for tab and newline, what has no width, what turns the direction of writing, line
 # separators, tags, and halves of surrogate pairs, which no terminal takes.
@@ -199,7 +200,7 @@ def ask(question: str, secret: bool = False) -> str:
     with _hidden() if secret else nullcontext():
         print(question, end="", flush=True, file=sys.stderr)
         # Not a blocking read: it would keep gevent from noticing Ctrl-C.
-        gevent.socket.wait_read(sys.stdin.fileno())
+        greenlets.sockets.wait_read(sys.stdin.fileno())
         return sys.stdin.readline().rstrip("\n")
 
 

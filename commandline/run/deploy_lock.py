@@ -21,11 +21,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import gevent
 from pyinfra.api.exceptions import PyinfraError
 from pyinfra.api.host import Host
 
 from operations.base import snapshot, templates
+from toolkit import greenlets
 
 VARIABLE = "OPENCLAW_DEPLOY"
 DIRECTORY, EARLIER = "/run/openclaw-pyinfra", "/run/lock"
@@ -131,7 +131,7 @@ def acquire(
             raise LockedError(f"{held(answer)}; wait for it (--wait-lock SECONDS), or end that run")
         waiting(held(answer))
         waiting = _silently
-        gevent.sleep(min(POLL_SECONDS, max(0.1, deadline - time.monotonic())))
+        greenlets.sleep(min(POLL_SECONDS, max(0.1, deadline - time.monotonic())))
     if left := answer.get("left"):
         release(host, name, holder.id)
         raise LockedError(

@@ -8,10 +8,9 @@ import os
 import socket
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
-import gevent
 from pyinfra.api.command import FunctionCommand, PyinfraCommand
 from pyinfra.api.host import Host
 from pyinfra.api.operations import run_host_op
@@ -26,6 +25,7 @@ from commandline.screen.display import Display
 from commandline.screen.words import count
 from operations import activation
 from operations.base import snapshot
+from toolkit import greenlets, pyinfra_internals
 from toolkit.settings import settings_for
 
 STOP_SECONDS = 150
@@ -45,7 +45,7 @@ class Execution:
         self.owner = f"{getpass.getuser()}@{socket.gethostname()} (pid {os.getpid()})"
         self.running = False
         self._locked: dict[Host, str] = {}
-        self._stops: list[gevent.Greenlet] = []
+        self._stops: list[greenlets.Greenlet] = []
 
     # The lock
 
@@ -84,8 +84,8 @@ class Execution:
 
     def release_all(self) -> None:
         """Give back the locks that are still held."""
-        greenlets = [gevent.spawn(self._release, host) for host in self._locked]
-        gevent.joinall(greenlets, timeout=RELEASE_SECONDS)
+        given_back = [greenlets.spawn(self._release, host) for host in self._locked]
+        greenlets.joinall(given_back, timeout=RELEASE_SECONDS)
 
     def _release(self, host: Host) -> None:
         name, own = self._locked[host], self.result.hosts[host.name]
@@ -113,7 +113,7 @@ class Execution:
                 hosts, lambda host: turns.alone(host, lambda: self._change(host, order))
             )
         if self.result.interrupted is not None:
-            gevent.joinall(self._stops, timeout=STOP_SECONDS)
+            greenlets.joinall(self._stops, timeout=STOP_SECONDS)
         self.running = False
 
     def _change(self, host: Host, order: list[str]) -> None:
@@ -130,7 +130,7 @@ class Execution:
         if not own.failed:
             self.display.finish(host.name, f"done, {count(len(own.changed), 'change')}", False)
         if self.result.interrupted is None:  # else its commands are still being ended
-            gevent.with_timeout(RELEASE_SECONDS, self._release, host, timeout_value=None)
+            greenlets.with_timeout(RELEASE_SECONDS, self._release, host, timeout_value=None)
 
     def _run(self, host: Host, operation: str, data: StateOperationHostData) -> bool:
         name, own = self.name(operation), self.result.hosts[host.name]
@@ -163,9 +163,9 @@ class Execution:
         """End what a lost connection left running on a host; return what came of it."""
         try:
             self.session.reconnect(host)
-            with gevent.Timeout(STOP_SECONDS):
+            with greenlets.Timeout(STOP_SECONDS):
                 deploy_lock.stop(host, self.id)
-        except (Exception, gevent.Timeout):
+        except (Exception, greenlets.Timeout):
             return "what still runs there is ended by the next run before it does anything else"
         return "what it left running was ended"
 
@@ -180,11 +180,10 @@ class Execution:
 
     def _arm(self, host: Host, data: StateOperationHostData) -> None:
         """Mark an operation's commands as this run's, and keep its errors on its own host."""
-        generator = data.command_generator
         environment = {**(data.global_arguments.get("_env") or {}), deploy_lock.VARIABLE: self.id}
         data.global_arguments["_env"] = environment
 
-        def commands() -> Iterator[PyinfraCommand]:
+        def guarded(generator: Callable[[], Iterator[PyinfraCommand]]) -> Iterator[PyinfraCommand]:
             try:
                 for command in generator():
                     if self.result.interrupted is not None:
@@ -196,14 +195,14 @@ class Execution:
                     self.display.output(host.name, explain(error))
                 yield FunctionCommand(_fail, [], {})
 
-        data.command_generator = commands
+        pyinfra_internals.commands_by(data, guarded)
 
     # Interruption
 
     def stop(self) -> None:
         """End what runs on the hosts; `change` returns when it has ended."""
         for host in self._locked:
-            self._stops.append(gevent.spawn(self._stop, host))
+            self._stops.append(greenlets.spawn(self._stop, host))
 
     def _stop(self, host: Host) -> None:
         try:

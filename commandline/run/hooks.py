@@ -7,8 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from gevent.subprocess import DEVNULL, PIPE, STDOUT, Popen
 from pyinfra.api.exceptions import PyinfraError
+
+from toolkit.greenlets import DEVNULL, PIPE, STDOUT, Popen
 
 
 class HookError(PyinfraError):

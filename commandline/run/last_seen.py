@@ -5,7 +5,6 @@ from __future__ import annotations
 from contextlib import suppress
 from functools import partial
 
-import gevent
 from pyinfra.api.host import Host
 
 from commandline.results import RunResult
@@ -13,6 +12,7 @@ from commandline.run.planning import OF_A_HOST
 from commandline.run.session import Session
 from operations import activation
 from operations.base import connection, notes, snapshot
+from toolkit import greenlets
 from toolkit.settings import settings_for
 
 LOOK_SECONDS = 30
@@ -41,5 +41,5 @@ def note_forwarding(session: Session, result: RunResult) -> None:
 
 def _look(session: Session, host: Host) -> None:
     if not session.lost(host):
-        with suppress(*OF_A_HOST), gevent.Timeout(LOOK_SECONDS, TimeoutError()):
+        with suppress(*OF_A_HOST), greenlets.Timeout(LOOK_SECONDS, TimeoutError()):
             snapshot.read(host)

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from paramiko import SSHException
 from pyinfra.api.exceptions import PyinfraError
 from pyinfra.api.host import Host
 from pyinfra.api.state import StateStage
 from pyinfra.context import ctx_config, ctx_host
-from pyinfra_cli.util import exec_file
 
 from commandline.errors import cause, explain
 from commandline.results import RunResult
@@ -18,7 +16,9 @@ from commandline.run.session import Session
 from operations import verification
 from operations.base import notes, preflight
 from operations.base.preflight import PreflightError
+from toolkit import pyinfra_internals
 from toolkit.settings import SettingsError, settings_for
+from toolkit.ssh import SSHException
 
 OF_A_HOST = (PyinfraError, OSError, EOFError, SSHException)
 """What goes wrong with a host, and what an answer that cannot be read is called."""
@@ -70,7 +70,7 @@ class Planning:
     def _load(self, host: Host) -> Exception | None:
         try:
             with ctx_config.use(self.session.state.config.copy()), ctx_host.use(host):
-                exec_file(str(self.deploy))
+                pyinfra_internals.execute(str(self.deploy))
         except Exception as error:
             return error
         return None

@@ -14,7 +14,6 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
-import gevent
 from pyinfra.api.host import Host
 
 from commandline.errors import explain
@@ -28,6 +27,7 @@ from commandline.screen import timeline
 from commandline.screen.display import Display, clean
 from operations import activation
 from operations.base import notes
+from toolkit import greenlets
 from toolkit.settings.rollout import Rollout
 
 INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -60,12 +60,12 @@ class Runner:
         self.result = RunResult(dry=dry)
         self.execution = Execution(self.session, self.result, display, wait_lock)
         self.planning = Planning(self.session, self.result, deploy, self.execution.name)
-        self._main = gevent.getcurrent()
+        self._main = greenlets.getcurrent()
 
     def run(self) -> RunResult:
         """Do it all; never raises."""
         self.display.redactions.append(f"export {deploy_lock.VARIABLE}={self.execution.id} && ")
-        handlers = [gevent.signal_handler(number, self._interrupt) for number in INTERRUPTS]
+        handlers = [greenlets.signal_handler(number, self._interrupt) for number in INTERRUPTS]
         with timed(self.result.phases, "total"):
             try:
                 with self.display:
@@ -213,13 +213,13 @@ class Runner:
             os._exit(INTERRUPTED)  # asked twice; the locks end with the connections
         self._note_interruption()
         if not self.execution.running:
-            gevent.kill(self._main, Interrupted())
+            greenlets.kill(self._main, Interrupted())
             return
         self.display.say(
             "Interrupted: ending what runs on the hosts (again: leave at once)", "yellow"
         )
         self.execution.stop()
-        gevent.spawn_later(STOP_SECONDS, gevent.kill, self._main, Interrupted())
+        greenlets.spawn_later(STOP_SECONDS, greenlets.kill, self._main, Interrupted())
 
     def _note_interruption(self) -> None:
         if self.result.interrupted is None:

@@ -8,24 +8,17 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-import gevent
-import pyinfra
-from gevent.pool import Pool
-from gevent.subprocess import Popen
 from pyinfra import logger
 from pyinfra.api.config import Config
 from pyinfra.api.exceptions import ConnectError, PyinfraError
 from pyinfra.api.host import Host
 from pyinfra.api.output import set_echo
 from pyinfra.api.state import State, StateStage
-from pyinfra.connectors import util as connector_util
 from pyinfra.connectors.docker import DockerConnector
 from pyinfra.connectors.ssh import SSHConnector
-from pyinfra.connectors.util import SUDO_PASSWORD_REQUIRED_LINES
 from pyinfra.context import ctx_config, ctx_inventory, ctx_state
 
 from commandline import host_keys, targets
@@ -35,7 +28,8 @@ from commandline.screen.display import Display, LogHandler
 from commandline.screen.given import Given
 from operations.base import answers, waits
 from operations.base.connection import transport
-from toolkit import pyinfra_internals, terminal
+from toolkit import greenlets, output, pyinfra_internals, terminal
+from toolkit.greenlets import Pool
 from toolkit.settings import settings_for
 from toolkit.settings.rollout import Rollout, rollout_for
 from toolkit.settings.sources.resolve import missing_key
@@ -134,8 +128,8 @@ class Session:
         """Disconnect from all hosts."""
         for host in self.state.activated_hosts if self.state.initialised else ():
             # Takes away the helper on the host that sudo with a password needs.
-            gevent.with_timeout(5, host.disconnect, timeout_value=None)
-            if client := getattr(host.connector, "client", None):
+            greenlets.with_timeout(5, host.disconnect, timeout_value=None)
+            if client := pyinfra_internals.client(host):
                 client.close()
         logger.removeHandler(self._handler)
 
@@ -158,14 +152,14 @@ class Session:
 
         pool = Pool(max(1, self.state.config.PARALLEL))
         try:
-            greenlets = {host: pool.spawn(call, host) for host in hosts}
-            gevent.joinall(list(greenlets.values()))
+            called = {host: pool.spawn(call, host) for host in hosts}
+            greenlets.joinall(list(called.values()))
         except BaseException:
             pool.kill(block=False)
             raise
         finally:
             self.display.awaited = None
-        return {host: greenlet.get() for host, greenlet in greenlets.items()}
+        return {host: greenlet.get() for host, greenlet in called.items()}
 
     def leave_out(self, host: Host) -> None:
         """Go on without a host."""
@@ -175,7 +169,7 @@ class Session:
     def lost(self, host: Host) -> bool:
         """Return whether the connection to a host over SSH is gone."""
         found = transport(host)
-        connected = getattr(host.connector, "client", None) is not None
+        connected = pyinfra_internals.client(host) is not None
         return connected and not (found and found.is_active())
 
     def reconnect(self, host: Host) -> None:
@@ -185,7 +179,7 @@ class Session:
             PyinfraError: the host does not answer.
         """
         host.connector.disconnect()  # what was opened over the old connection
-        with gevent.Timeout(RECONNECT_SECONDS, ConnectError("no answer")):
+        with greenlets.Timeout(RECONNECT_SECONDS, ConnectError("no answer")):
             host.connector.connect()
         prepare_socket(host)
 
@@ -225,7 +219,7 @@ class Session:
                 said = answers.ask(host, probe)
             except PyinfraError:
                 return False
-            return any(line in said for line in SUDO_PASSWORD_REQUIRED_LINES)
+            return pyinfra_internals.wants_password(said)
 
         for host, asks in self.on_each(self.active, wanted).items():
             if asks:
@@ -234,7 +228,6 @@ class Session:
 
     def _quiet_pyinfra(self) -> None:
         """Take pyinfra's output over, and keep Ctrl-C from reaching commands on this machine."""
-        pyinfra.is_cli = True  # operations are ordered by where the deploy calls them
         os.environ["PYINFRA_PROGRESS"] = "off"
         logger.handlers[:] = [self._handler]
         logger.setLevel("INFO")
@@ -246,12 +239,9 @@ class Session:
         self.state.print_fact_output = level >= 3
         self.state.print_output = True  # feeds the display, which shows it with -vvv
         pyinfra_internals.install()
+        output.install()
         host_keys.check_strictly()
         ssh_client.install()
-        vars(connector_util).update(
-            Popen=partial(Popen, start_new_session=True),
-            getpass=lambda prompt: "",  # asked by us, before anything starts
-        )
 
     def _echo(self, message: object = "", **_: object) -> None:
         host, text = self.display.split(str(message))

@@ -12,8 +12,6 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-import gevent
-from gevent.lock import RLock
 from paramiko import (
     Agent,
     BadHostKeyException,
@@ -26,14 +24,9 @@ from paramiko import SSHClient as ParamikoClient
 from paramiko.agent import AgentRequestHandler
 from pyinfra import logger
 from pyinfra.api.exceptions import PyinfraError
-from pyinfra.connectors import ssh
-from pyinfra.connectors.ssh_util import (
-    _patch_paramiko_sk_key_support,
-    load_key_with_certificate,
-)
-from pyinfra.connectors.sshuserclient.client import append_hostkey
 
-from toolkit import openssh, ssh_way
+from toolkit import greenlets, openssh, pyinfra_internals, ssh_way
+from toolkit.greenlets import RLock
 from toolkit.greeting import Dropped
 from toolkit.openssh import KnownKeys, Resolved
 
@@ -46,13 +39,8 @@ _DROPPED = ("Connection lost", "No existing session")
 
 
 def install() -> None:
-    """Have pyinfra's connector use it.
-
-    Raises:
-        AttributeError: pyinfra's connector has no such client any more.
-    """
-    ssh.SSHClient  # noqa: B018
-    vars(ssh).update(SSHClient=Client)
+    """Have pyinfra's connector use it."""
+    pyinfra_internals.use_client(Client)
 
 
 class Client(ParamikoClient):
@@ -77,13 +65,13 @@ class Client(ParamikoClient):
             SSHException, OSError, EOFError: it cannot be connected, or its key is not the one that
                 is known.
         """
-        _patch_paramiko_sk_key_support()
+        pyinfra_internals.support_security_keys()
         there = openssh.resolve(
             hostname, given.get("username"), given.get("port"), _pyinfra_ssh_config_file
         )
         files = openssh.files(there, _pyinfra_ssh_known_hosts_file)
         keys = openssh.lookup(there.known_name, files)
-        self._host_keys_filename = str(files[0]) if files else None
+        pyinfra_internals.known_hosts_file(self, str(files[0]) if files else None)
         strict = _pyinfra_ssh_strict_host_key_checking or there.strict
         # paramiko knows no keys of its own: each one comes before this.
         self.set_missing_host_key_policy(Policy(there, strict, keys))
@@ -123,7 +111,7 @@ class Client(ParamikoClient):
                     if "No existing session" in str(error):
                         raise SSHException("it speaks SSH, and then says nothing more") from None
                     raise
-                gevent.sleep(random.uniform(0.2, 1.5))
+                greenlets.sleep(random.uniform(0.2, 1.5))
 
 
 class Policy(MissingHostKeyPolicy):
@@ -147,7 +135,7 @@ class Policy(MissingHostKeyPolicy):
         if self.keys.keys:
             raise BadHostKeyException(self.there.hostname, key, self.keys.keys[0])
         if self.strict == "accept-new":
-            append_hostkey(client, name, key)
+            pyinfra_internals.add_host_key(client, name, key)
             logger.warning(f"{name}: its host key is new and was added to known_hosts")
         elif self.strict in ("no", "off", "false"):
             logger.warning(f"{name}: its host key is not known (StrictHostKeyChecking no)")
@@ -188,10 +176,7 @@ def _login(there: Resolved, given: dict[str, Any]) -> dict[str, Any]:
     if there.certificates and existing:
         # paramiko itself finds a certificate only beside its key.
         with contextlib.suppress(PyinfraError, SSHException, OSError):
-            certificate = there.certificates[0]
-            key = load_key_with_certificate(
-                key_filename=existing[0], certificate_filename=certificate, allow_prompt=False
-            )
+            key = pyinfra_internals.certified_key(existing[0], there.certificates[0])
             return {**config, "pkey": key}
     return {**config, "key_filename": existing}
 

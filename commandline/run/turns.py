@@ -9,11 +9,11 @@ from collections import defaultdict
 from collections.abc import Callable
 from typing import TypeVar
 
-from gevent.lock import BoundedSemaphore
 from pyinfra.api.host import Host
 
 from operations.base import snapshot
 from operations.base.connection import transport
+from toolkit.greenlets import BoundedSemaphore
 from toolkit.settings.sources.machines import machine
 
 Answer = TypeVar("Answer")

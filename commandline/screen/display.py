@@ -11,12 +11,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 
-import gevent
 from rich.console import Console
 
 from commandline.screen.fleet import HostLine
 from commandline.screen.given import Given
 from commandline.screen.words import duration
+from toolkit import greenlets
 from toolkit.terminal import plain, said
 
 TAIL_LINES = 30
@@ -97,10 +97,10 @@ class Display:
         self.longest = 0
         self.running: dict[str, Running] = {}
         self.fleet: dict[str, HostLine] = {}
-        self._ticker: gevent.Greenlet | None = None
+        self._ticker: greenlets.Greenlet | None = None
 
     def __enter__(self) -> Display:
-        self._ticker = gevent.spawn(self._tick)
+        self._ticker = greenlets.spawn(self._tick)
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -226,7 +226,7 @@ class Display:
 
     def _tick(self) -> None:
         while True:
-            gevent.sleep(REFRESH_SECONDS)
+            greenlets.sleep(REFRESH_SECONDS)
             self._refresh()
 
     def _refresh(self) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import click
-from paramiko import PKey
 from pyinfra.api.host import Host
 from pyinfra.connectors.ssh import SSHConnector
 
@@ -16,6 +15,7 @@ from commandline.results import FAILED
 from commandline.screen.given import Given
 from toolkit import terminal
 from toolkit.settings.sources.machines import machine
+from toolkit.ssh import PKey
 
 COMPARE = (
     "Compare with what the host says of itself, on its console or where it was made:\n"

@@ -15,7 +15,6 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-import gevent
 from pyinfra.api import StringCommand
 from pyinfra.api.exceptions import PyinfraError
 from pyinfra.api.host import Host
@@ -23,7 +22,7 @@ from pyinfra.connectors.util import make_unix_command_for_host
 
 from operations.base import channel
 from operations.base.channel import Process
-from toolkit import terminal
+from toolkit import greenlets, terminal
 
 ANSWER_SECONDS = 120
 ANSWER_BYTES = 32 << 20
@@ -81,11 +80,11 @@ def ask(
     if given is None and len(script.encode()) > _ARGUMENT_BYTES:
         given, script = _on_standard_input(script, nonce)
     started = time.monotonic()
-    timer = gevent.Timeout(seconds + _GRACE_SECONDS)
+    timer = greenlets.Timeout(seconds + _GRACE_SECONDS)
     try:
         with timer:
             return _asked(host, script, dict(arguments or {}), given, seconds, limit, nonce)
-    except gevent.Timeout as late:
+    except greenlets.Timeout as late:
         if late is not timer:
             raise
         raise AnswerError(f"no answer within {seconds:.0f} s") from None

@@ -16,6 +16,7 @@ from pyinfra.api.exceptions import PyinfraError
 from pyinfra.api.host import Host
 
 from operations.base import answers, templates
+from toolkit import pyinfra_internals
 
 PLACEHOLDER = "(in the helper)"
 
@@ -44,5 +45,5 @@ def install(host: Host) -> None:
     if not re.fullmatch(r"/[^\x00-\x1f]*/openclaw-askpass\.\w{6}", path):
         said = answers.printable(path)
         raise PyinfraError(f"{host.name}: sudo's password helper is to be at {said}")
-    host.connector_data[f"sudo_askpass_path__{host.get_temp_dir_config()}"] = path
+    pyinfra_internals.keep_askpass(host, path)
     host.data._sudo_password = PLACEHOLDER

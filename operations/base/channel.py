@@ -8,15 +8,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-import gevent
-from gevent.subprocess import PIPE, Popen
-from paramiko import SSHException
 from pyinfra.api.exceptions import PyinfraError
 from pyinfra.api.host import Host
 from pyinfra.connectors.local import LocalConnector
 from pyinfra.connectors.ssh import SSHConnector
 
 from operations.base.connection import transport
+from toolkit import greenlets
+from toolkit.greenlets import PIPE, Popen
+from toolkit.pyinfra_internals import ended
+from toolkit.ssh import SSHException
 
 CHUNK = 1 << 16
 SILENCE_SECONDS = 900
@@ -37,12 +38,12 @@ class Process:
     """A running command; `stop` ends the connection to it, whatever it is doing."""
 
     _begun = _heard = -math.inf
-    _hearing: gevent.Greenlet | None = None
+    _hearing: greenlets.Greenlet | None = None
 
     def hear(self) -> None:
         """Take whatever the command writes from now on for a sign that it works, and no more."""
         self._begun = self._heard = time.monotonic()
-        self._hearing = gevent.spawn(self._hear)
+        self._hearing = greenlets.spawn(self._hear)
 
     def _hear(self) -> None:
         with suppress(OSError, EOFError, ValueError):  # stopped meanwhile, or silent
@@ -94,7 +95,7 @@ class _Remote(Process):
         self._channel = found.open_session()
         self._channel.settimeout(SILENCE_SECONDS)
         self._channel.exec_command(command)
-        self._said = gevent.spawn(_last_of, self._stderr, self.stop)
+        self._said = greenlets.spawn(_last_of, self._stderr, self.stop)
 
     def _stderr(self, size: int) -> bytes:
         while True:
@@ -129,7 +130,7 @@ class _Remote(Process):
 
     def finish(self) -> None:
         said = self._said.get()
-        while not self._channel.status_event.wait(SILENCE_SECONDS):
+        while not ended(self._channel, SILENCE_SECONDS):
             if not self._works():
                 raise ChannelError(self._late())
         status = self._channel.recv_exit_status()
@@ -143,7 +144,7 @@ class _Local(Process):
             ["sh", "-c", command], stdin=PIPE, stdout=PIPE, stderr=PIPE, start_new_session=True
         )
         self._process = process
-        self._said = gevent.spawn(_last_of, process.stderr.read1, self.stop)
+        self._said = greenlets.spawn(_last_of, process.stderr.read1, self.stop)
 
     def write(self, data: bytes) -> None:
         self._process.stdin.write(data)
@@ -209,7 +210,7 @@ def _last_of(read: Callable[[int], bytes], stop: Callable[[], None]) -> bytes:
     return said
 
 
-def _within(said: gevent.Greenlet) -> bytes:
+def _within(said: greenlets.Greenlet) -> bytes:
     said.join(LAST_SECONDS)
     found: bytes = said.value or b""
     return found
@@ -218,7 +219,7 @@ def _within(said: gevent.Greenlet) -> bytes:
 def _reason(process: Process | None) -> str:
     """Return what a command said that ended while it was being written to."""
     try:
-        with gevent.Timeout(LAST_SECONDS, TimeoutError):
+        with greenlets.Timeout(LAST_SECONDS, TimeoutError):
             if process:
                 process.finish()
     except (ChannelError, OSError, EOFError) as error:

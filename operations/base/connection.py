@@ -5,10 +5,16 @@ from __future__ import annotations
 import time
 from typing import Any
 
-import gevent
-from paramiko import Channel, ChannelException, SSHException, Transport
-from paramiko.common import OPEN_FAILED_ADMINISTRATIVELY_PROHIBITED
 from pyinfra.api.host import Host
+
+from toolkit import greenlets, pyinfra_internals
+from toolkit.ssh import (
+    OPEN_FAILED_ADMINISTRATIVELY_PROHIBITED,
+    Channel,
+    ChannelException,
+    SSHException,
+    Transport,
+)
 
 OPEN_SECONDS = 60
 """How long a server may take to open a session, and to begin a command."""
@@ -21,7 +27,7 @@ _PREPARED = "openclaw_prepared"
 
 def transport(host: Host) -> Transport | None:
     """Return the transport of a host's connection; None without SSH, and before it is connected."""
-    client = getattr(host.connector, "client", None)
+    client = pyinfra_internals.client(host)
     found: Transport | None = client.get_transport() if client else None
     if isinstance(found, Transport) and not hasattr(found, _PREPARED):
         _prepare(found)
@@ -71,13 +77,13 @@ def _prepare(found: Transport) -> None:
                     raise SSHException(
                         f"its SSH server opens no further session ({error.text}; MaxSessions)"
                     ) from None
-                gevent.sleep(0.1)
+                greenlets.sleep(0.1)
             else:
                 _begin_in_time(channel)
                 return channel
 
     setattr(found, _PREPARED, True)
-    setattr(found, "open_session", open_session)  # noqa: B010
+    pyinfra_internals.open_sessions_by(found, open_session)
 
 
 def for_any_shell(command: str) -> str:
@@ -96,7 +102,7 @@ def _begin_in_time(channel: Channel) -> None:
 
     def exec_command(command: str) -> None:
         late = SSHException(f"its SSH server began no command in {OPEN_SECONDS} s")
-        with gevent.Timeout(OPEN_SECONDS, late):
+        with greenlets.Timeout(OPEN_SECONDS, late):
             begun(for_any_shell(command))
 
-    setattr(channel, "exec_command", exec_command)  # noqa: B010
+    pyinfra_internals.begin_commands_by(channel, exec_command)

@@ -13,22 +13,20 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary, WeakSet
 
-import gevent
-from gevent.event import AsyncResult
-from gevent.pool import Pool
-from paramiko import SSHException
 from pyinfra import host as current_host
 from pyinfra import logger
 from pyinfra.api.exceptions import PyinfraError
 from pyinfra.api.host import Host
 from pyinfra.api.state import State
-from pyinfra.connectors import util
 from pyinfra.context import ctx_host
 
 from operations.base import answers, snapshot
 from operations.base.answers import printable
 from operations.base.waits import waiting
+from toolkit import greenlets, pyinfra_internals
+from toolkit.greenlets import AsyncResult, Pool
 from toolkit.settings import Settings, settings_for
+from toolkit.ssh import SSHException
 
 HOST_SECONDS = 300
 """How long looking at one host may take in all; each answer has a limit of its own."""
@@ -122,10 +120,10 @@ def passed(host: Host) -> bool:
 def _problems_of_all(state: State) -> dict[str, list[Problem]]:
     hosts = [host for host in state.inventory if state.is_host_in_limit(host)]
     pool = Pool(max(1, state.config.PARALLEL))
-    greenlets = {host: pool.spawn(_problems_of, state, host) for host in hosts}
-    gevent.joinall(list(greenlets.values()))
+    checked = {host: pool.spawn(_problems_of, state, host) for host in hosts}
+    greenlets.joinall(list(checked.values()))
     problems: dict[str, list[Problem]] = {}
-    for host, greenlet in greenlets.items():
+    for host, greenlet in checked.items():
         for problem in greenlet.get():
             if problem.stops:
                 problems.setdefault(host.name, []).append(problem)
@@ -143,7 +141,7 @@ def _problems_of(state: State, host: Host) -> list[Problem]:
                 "see its line above; check address, port, user and key, or leave it out (--limit)",
             )
         ]
-    timer = gevent.Timeout(HOST_SECONDS, TimeoutError())
+    timer = greenlets.Timeout(HOST_SECONDS, TimeoutError())
     try:
         with ctx_host.use(host):
             if problem := root_problem(host):
@@ -169,7 +167,7 @@ def _unreadable(what: str) -> Problem:
 
 def _looked_at(host: Host) -> list[Problem]:
     settings = settings_for(host)
-    apart = [(gevent.spawn(_ask, host, ask, settings), keep) for ask, keep in _apart]
+    apart = [(greenlets.spawn(_ask, host, ask, settings), keep) for ask, keep in _apart]
     snapshot.taken(host)  # if that fails, the others end by themselves, in their own time
     for asked, keep in apart:
         said = asked.get()
@@ -199,7 +197,9 @@ def root_problem(host: Host) -> Problem | None:
         return None
     fix = "log in as root or as a user with sudo"
     if "password is required" in said or "authentication is required" in said:
-        if sys.stdin.isatty() and (password := util.getpass(f"{host.print_prefix}sudo password: ")):
+        if sys.stdin.isatty() and (
+            password := pyinfra_internals.password(f"{host.print_prefix}sudo password: ")
+        ):
             host.data._sudo_password = password
             return _refused_password(host, user)
         what = "root is needed, and sudo wants a password (or the user may not use it)"

@@ -17,8 +17,6 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from gevent.event import Event
-from gevent.lock import RLock
 from pyinfra import host as current_host
 from pyinfra.api.exceptions import PyinfraError
 from pyinfra.api.host import Host
@@ -29,6 +27,7 @@ from operations.base import notes, preflight
 from operations.images.sharing import lookup as stored
 from operations.images.sharing import pipe
 from operations.images.state import Image
+from toolkit.greenlets import Event, RLock
 from toolkit.settings import Settings, settings_for
 
 BUILDERS = 2

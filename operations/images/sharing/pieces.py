@@ -16,9 +16,8 @@ import tempfile
 import zlib
 from collections.abc import Iterator, Sequence
 
-from gevent.event import Event
-
 from operations.images.sharing.pipe import CHUNK, ChannelError
+from toolkit.greenlets import Event
 
 DIRECTORY = "/var/tmp"
 """Where there is room: `/tmp` may be memory."""

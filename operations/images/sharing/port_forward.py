@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-import gevent
-from gevent.server import StreamServer
-from paramiko import SSHException
 from pyinfra.api.host import Host
 from pyinfra.connectors.local import LocalConnector
 
 from operations.base.connection import transport
 from operations.images.sharing.pipe import CHUNK, ChannelError
+from toolkit import greenlets
+from toolkit.greenlets import StreamServer
+from toolkit.ssh import SSHException
 
 LOOPBACK = "127.0.0.1"
 OPEN_SECONDS = 30
@@ -28,12 +28,12 @@ def forwarded(server: Host, port: int, host: Host) -> Iterator[int]:
     Raises:
         ChannelError: an SSH server does not allow it, or its connection broke.
     """
-    running: list[gevent.Greenlet] = []
+    running: list[greenlets.Greenlet] = []
 
     def taken(end: Any, origin: tuple[str, int], *_: object) -> None:
         # With `GatewayPorts yes` sshd listens for strangers, too.
         if origin[0] in (LOOPBACK, "::1"):
-            running.append(gevent.spawn(_join, end, server, port))
+            running.append(greenlets.spawn(_join, end, server, port))
         else:
             end.close()
 
@@ -51,7 +51,7 @@ def forwarded(server: Host, port: int, host: Host) -> Iterator[int]:
     finally:
         with suppress(OSError, EOFError, SSHException):
             close()
-        gevent.killall(running)
+        greenlets.killall(running)
 
 
 def _listening(host: Host, taken: Callable[..., None]) -> tuple[int, Callable[[], None]]:
@@ -73,7 +73,7 @@ def _join(one: Any, server: Host, port: int) -> None:
     other = None
     try:
         other = _connected(server, port)
-        back = gevent.spawn(_copy, other, one)
+        back = greenlets.spawn(_copy, other, one)
         try:
             _copy(one, other)
             back.join()

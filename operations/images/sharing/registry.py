@@ -15,7 +15,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from gevent.lock import RLock
 from pyinfra import host as current_host
 from pyinfra import logger
 from pyinfra.api import StringCommand
@@ -33,6 +32,7 @@ from operations.images.sharing.groups import Group
 from operations.images.sharing.lookup import LOCAL, Stored
 from operations.images.sharing.pipe import ChannelError
 from toolkit import credentials, oci, patterns
+from toolkit.greenlets import RLock
 from toolkit.patterns import matches, shown
 from toolkit.settings import Settings, settings_for
 

@@ -7,8 +7,6 @@ import json
 import re
 from dataclasses import dataclass, field
 
-import gevent
-from gevent.lock import RLock
 from pyinfra.api.host import Host
 from pyinfra.context import ctx_host
 
@@ -17,7 +15,8 @@ from operations.images.sharing import pieces, pipe
 from operations.images.sharing.groups import Group
 from operations.images.sharing.pieces import Part, Splitter
 from operations.images.sharing.pipe import ChannelError
-from toolkit import patterns
+from toolkit import greenlets, patterns
+from toolkit.greenlets import RLock
 from toolkit.patterns import matches
 from toolkit.settings import Settings, settings_for
 
@@ -88,7 +87,7 @@ def fetched(
         for position in new:
             store.parts[position] = Part()
         if new or not store.configuration:
-            fetching = gevent.spawn(_fetch, giver, store, new, environment)
+            fetching = greenlets.spawn(_fetch, giver, store, new, environment)
             while not (store.configuration or fetching.ready()):
                 fetching.join(LOOK_SECONDS)
             if not store.configuration:

@@ -10,11 +10,11 @@ import ipaddress
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import combinations
 
-from gevent.pool import Pool
 from pyinfra.api.host import Host
 from pyinfra.connectors.ssh import SSHConnector
 
 from toolkit import openssh
+from toolkit.greenlets import Pool
 from toolkit.openssh import OpenSSHError, Resolved
 from toolkit.settings.contradictions.mounts import inside
 from toolkit.settings.model import Engine, Settings
