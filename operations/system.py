@@ -148,7 +148,7 @@ def clock_problems(settings: Settings) -> Iterable[Problem]:
 
     apt refuses package lists from the future, and TLS certificates that are not valid yet.
     """
-    there = snapshot.taken()
+    there = snapshot.read()
     said = there.of(System).clock
     if said is None:
         return

@@ -20,7 +20,7 @@ P = ParamSpec("P")
 def operation(function: Callable[P, Generator]) -> PyinfraOperation[P]:
     """Make a generator of commands a pyinfra operation that keeps the host's snapshot honest.
 
-    The function reads `snapshot.read()`, yields commands only for what differs, and calls
+    The function reads facts (`snapshot.of`), yields commands only for what differs, and calls
     `host.noop(reason)` when nothing does. After each command that ran, the snapshot is
     forgotten, so that code behind a `yield` sees the host as it is then.
     """

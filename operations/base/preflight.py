@@ -168,7 +168,7 @@ def _unreadable(what: str) -> Problem:
 def _looked_at(host: Host) -> list[Problem]:
     settings = settings_for(host)
     apart = [(greenlets.spawn(_ask, host, ask, settings), keep) for ask, keep in _apart]
-    snapshot.taken(host)  # if that fails, the others end by themselves, in their own time
+    snapshot.read(host)  # if that fails, the others end by themselves, in their own time
     for asked, keep in apart:
         said = asked.get()
         if isinstance(said, Exception):

@@ -48,9 +48,7 @@ class Fact(Protocol):
 
 
 F = TypeVar("F", bound=Fact)
-ProbeScript = Callable[[Settings], str]
 _facts: dict[str, type[Fact]] = {}
-_probes: dict[str, ProbeScript] = {}
 
 
 class UnreadableAnswerError(PyinfraError):
@@ -65,7 +63,6 @@ class Snapshot:
     """
 
     facts: Mapping[type[Any], Any]
-    said: dict[str, str]
     asked: float
     answered: float
     beside: dict[type[Any], Any] = field(default_factory=dict)
@@ -79,27 +76,17 @@ def fact(name: str) -> Callable[[type[F]], type[F]]:
     """Register the decorated class as the fact `name`."""
 
     def register(kind: type[F]) -> type[F]:
-        _facts[name], _probes[name] = kind, kind.script
+        _facts[name] = kind
         return kind
 
     return register
 
 
-def probe(name: str) -> Callable[[ProbeScript], ProbeScript]:
-    """Register a script alone; its answer is in `read()`."""
-
-    def register(function: ProbeScript) -> ProbeScript:
-        _probes[name] = function
-        return function
-
-    return register
-
-
 def script(settings: Settings) -> str:
-    """Return the shell script that runs every registered probe, some of them at once."""
+    """Return the shell script that asks for every fact, some of them at once."""
     bodies, functions = [], templates.render("host/bounded.sh.j2")
-    for name, function in sorted(_probes.items()):
-        body = function(settings).replace(functions, "").strip() or ":"  # once is enough
+    for name, kind in sorted(_facts.items()):
+        body = kind.script(settings).replace(functions, "").strip() or ":"  # once is enough
         bodies.append(
             f"printf '\\036%s\\n' {name}\n(\nread -r bounded_probe _ </proc/self/stat\n{body}\n)"
             " 8>&1 2>/dev/null </dev/null"
@@ -143,14 +130,10 @@ def of(kind: type[F], host: Host | None = None) -> F:
     Raises:
         PyinfraError: the host did not answer, or not so that every fact can be made of it.
     """
-    return taken(host).of(kind)
+    return read(host).of(kind)
 
 
-def read(host: Host | None = None) -> dict[str, str]:
-    return taken(host).said
-
-
-def taken(host: Host | None = None) -> Snapshot:
+def read(host: Host | None = None) -> Snapshot:
     """Return all facts of a host at once; otherwise as `of`."""
     target = host or current_host
     kept = target.connector_data.get(_CACHE)
@@ -167,14 +150,14 @@ def taken(host: Host | None = None) -> Snapshot:
     found = parse(said, mark)
     if endless := [name.partition(" ")[2] for name in found if name.startswith("bound ")]:
         raise PyinfraError(f"{target.name}: the engine cannot be asked: {endless[0]}")
-    if missing := _probes.keys() - found.keys():
+    if missing := _facts.keys() - found.keys():
         names = ", ".join(sorted(missing))
         raise PyinfraError(f"{target.name}: it does not answer the probes {names}")
     if getattr(target.state, "print_fact_output", False):
         for line in said.splitlines():
             echo(f"{target.print_prefix}{answers.printable(line, 1000)}", err=True)
     try:
-        there = Snapshot(parsed(found), found, before, after)
+        there = Snapshot(parsed(found), before, after)
     except Exception as error:  # an answer that means nothing to whoever reads it
         why = f"{type(error).__name__}: {answers.printable(str(error))}"
         raise UnreadableAnswerError(

@@ -18,7 +18,7 @@ from pyinfra.api import StringCommand
 from pyinfra.api.deploy import deploy
 
 from operations import engine_access
-from operations.base import files, preflight, templates
+from operations.base import files, preflight, snapshot, templates
 from operations.base.operation import operation
 from operations.configuration import sandbox_policy
 from operations.gateway import existing_state, host_secrets, includes, runtime
@@ -153,9 +153,9 @@ def merged(settings: Settings) -> Generator:
     if host.state.is_executing or host.state.config.DIFF:
         for change in changes if present else []:
             files.differences.info(f"{host.print_prefix}openclaw.json: {change}")
-    rewritten = existing_state.current().kept
+    rewritten = snapshot.of(existing_state.Existing).kept
     yield StringCommand("sh -s", _stdin=[script(settings)])
-    if existing_state.current().kept > rewritten:
+    if snapshot.of(existing_state.Existing).kept > rewritten:
         path = f"{settings.config_directory}/{existing_state.KEPT}"
         logger.warning(
             f"{host.print_prefix}openclaw.json had keys that this release has retired; OpenClaw's"

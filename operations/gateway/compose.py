@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 from collections.abc import Generator, Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from pyinfra import host
@@ -25,9 +26,20 @@ CA_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
 _CA_VARIABLES = ("NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "GIT_SSL_CAINFO")
 
 
-@snapshot.probe("compose")
-def compose_probe(settings: Settings) -> str:
-    return f"[ -s {CA_BUNDLE} ] && echo ca-bundle"
+@snapshot.fact("compose")
+@dataclass(frozen=True)
+class HostCas:
+    """Whether the host has a bundle of the certification authorities that it trusts."""
+
+    there: bool = False
+
+    @staticmethod
+    def script(settings: Settings) -> str:
+        return f"[ -s {CA_BUNDLE} ] && echo ca-bundle"
+
+    @classmethod
+    def parse(cls, lines: list[str]) -> HostCas:
+        return cls("ca-bundle" in lines)
 
 
 def base_file(settings: Settings) -> files.File:
@@ -207,7 +219,7 @@ def environment(settings: Settings) -> dict[str, str]:
 
 
 def has_ca_bundle(settings: Settings) -> bool:
-    return settings.trust_host_cas and "ca-bundle" in snapshot.read().get("compose", "")
+    return settings.trust_host_cas and snapshot.of(HostCas).there
 
 
 def _install_script(settings: Settings, changed: Iterable[files.File], remove_extra: bool) -> str:

@@ -85,6 +85,7 @@ class Image:
     inputs: str
 
 
+@snapshot.fact("occupied")
 @dataclass(frozen=True)
 class There:
     """What a host's engine has under the deployment's names, and the containers near it.
@@ -97,10 +98,23 @@ class There:
     images: tuple[Image, ...] = ()
     own_file: bool = True
 
+    @staticmethod
+    def script(settings: Settings) -> str:
+        volume = settings.home_volume
+        return templates.render(
+            "system/conflicts.sh.j2",
+            docker=engine_access.environment(settings),
+            compose_file=project.path(settings, project.BASE),
+            parts=[f'"{settings.name}', settings.config_directory, "->"],
+            networks=network.own_networks(settings),
+            volume=volume if volume and not volume.startswith("/") else None,
+            tags=tags(settings),
+        )
+
     @classmethod
-    def parse(cls, text: str) -> There:
+    def parse(cls, lines: list[str]) -> There:
         containers, named, found, own_file = [], [], [], True
-        for line in text.splitlines():
+        for line in lines:
             try:
                 kind, *fields = json.loads(line)
                 if kind == "container":
@@ -128,23 +142,9 @@ def tags(settings: Settings) -> list[str]:
     return [images.tag(settings), f"{settings.name}:last-good", *sandboxes]
 
 
-@snapshot.probe("occupied")
-def conflicts_probe(settings: Settings) -> str:
-    volume = settings.home_volume
-    return templates.render(
-        "system/conflicts.sh.j2",
-        docker=engine_access.environment(settings),
-        compose_file=project.path(settings, project.BASE),
-        parts=[f'"{settings.name}', settings.config_directory, "->"],
-        networks=network.own_networks(settings),
-        volume=volume if volume and not volume.startswith("/") else None,
-        tags=tags(settings),
-    )
-
-
 @preflight.check
 def conflict_problems(settings: Settings) -> Iterable[Problem]:
-    there = There.parse(snapshot.read().get("occupied", ""))
+    there = snapshot.of(There)
     others = [one for one in there.containers if not one.ours(settings)]
     same_project = [one for one in others if one.project == settings.name]
     if not there.own_file:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Generator, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from shlex import join, quote
 
 from pyinfra import host
@@ -54,32 +54,36 @@ def paths_inside(settings: Settings) -> Iterable[str]:
     return [directory.path for directory in wanted(settings, OWNER) if not directory.mended]
 
 
-@snapshot.probe("parents")
-def parents_probe(settings: Settings) -> str:
-    found = [directory.path for directory in wanted(settings, OWNER) if directory.mended]
-    home = home_directory(settings)
-    return f"namei -l {join([*found, *([home] if home else [])])}"
+@snapshot.fact("parents")
+@dataclass(frozen=True)
+class Parents:
+    """By path, who else than root may replace a part of it; the last part is not looked at."""
 
+    foreign: dict[str, str] = field(default_factory=dict)
 
-def foreign_parents(answer: str) -> dict[str, str]:
-    """Return, by path, who else than root may replace a part of it, from `namei -l`; the last part
-    of a path is not looked at.
-    """
-    found: dict[str, str] = {}
-    for section in re.split(r"^f: ", answer, flags=re.MULTILINE)[1:]:
-        path, *parts = section.splitlines()
-        for number, part in enumerate(parts[:-1]):
-            mode, user, group, name = part.split(None, 3)
-            others = "w" in (mode[8], mode[5] if group != "root" else "")
-            # In a directory such as /tmp nobody replaces what is root's.
-            held = mode[9] in "tT" and number + 2 < len(parts)
-            if user != "root":
-                found.setdefault(
-                    path, f"{name.split(' -> ')[0]} on the way there belongs to {user}"
-                )
-            elif mode[0] == "d" and others and not held:
-                found.setdefault(path, f"others than root may write to {name} on the way there")
-    return found
+    @staticmethod
+    def script(settings: Settings) -> str:
+        found = [directory.path for directory in wanted(settings, OWNER) if directory.mended]
+        home = home_directory(settings)
+        return f"namei -l {join([*found, *([home] if home else [])])}"
+
+    @classmethod
+    def parse(cls, lines: list[str]) -> Parents:
+        found: dict[str, str] = {}
+        for section in re.split(r"^f: ", "\n".join(lines), flags=re.MULTILINE)[1:]:
+            path, *parts = section.rstrip("\n").split("\n")
+            for number, part in enumerate(parts[:-1]):
+                mode, user, group, name = part.split(None, 3)
+                others = "w" in (mode[8], mode[5] if group != "root" else "")
+                # In a directory such as /tmp nobody replaces what is root's.
+                held = mode[9] in "tT" and number + 2 < len(parts)
+                if user != "root":
+                    found.setdefault(
+                        path, f"{name.split(' -> ')[0]} on the way there belongs to {user}"
+                    )
+                elif mode[0] == "d" and others and not held:
+                    found.setdefault(path, f"others than root may write to {name} on the way there")
+        return cls(found)
 
 
 def wanted(settings: Settings, owner: str, engine: str | None = None) -> list[Directory]:
@@ -135,7 +139,7 @@ def directory_problems(settings: Settings) -> Iterable[preflight.Problem]:
         getattr(settings, f"{name}_directory"): f"directories.{name}"
         for name in ("project", "config", "workspace", "auth")
     } | ({home: "home_volume"} if (home := home_directory(settings)) else {})
-    for path, why in foreign_parents(snapshot.read().get("parents", "")).items():
+    for path, why in snapshot.of(Parents).foreign.items():
         if path == home and files.found(path):
             continue  # nothing is done there
         yield preflight.Problem(

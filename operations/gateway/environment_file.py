@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 from operations import engine_access, project
 from operations.base import preflight, snapshot, templates
@@ -33,17 +34,30 @@ ELSEWHERE = ("directories.", "home_volume", "extra_mounts")
 """Settings that say where the state is; OpenClaw's own Docker set-up has them in its `.env`."""
 
 
-@snapshot.probe("user-override")
-def override_probe(settings: Settings) -> str:
-    """What Compose makes of the user's override: `name=NAME`, or `refused=` and what it says."""
-    return templates.render(
-        "compose/override.sh.j2",
-        docker=engine_access.environment(settings),
-        project=settings.project_directory,
-        override=project.OVERRIDE,
-        name=settings.name,
-        services=[project.GATEWAY, "openclaw-cli"],
-    )
+@snapshot.fact("user-override")
+@dataclass(frozen=True)
+class Override:
+    """What Compose makes of the user's override: the project that it names, or why it is refused;
+    both are None without one."""
+
+    project: str | None = None
+    refused: str | None = None
+
+    @staticmethod
+    def script(settings: Settings) -> str:
+        return templates.render(
+            "compose/override.sh.j2",
+            docker=engine_access.environment(settings),
+            project=settings.project_directory,
+            override=project.OVERRIDE,
+            name=settings.name,
+            services=[project.GATEWAY, "openclaw-cli"],
+        )
+
+    @classmethod
+    def parse(cls, lines: list[str]) -> Override:
+        word, _, said = "\n".join(lines).strip().partition("=")
+        return cls(said if word == "name" else None, said if word == "refused" else None)
 
 
 @preflight.check
@@ -85,13 +99,13 @@ def compose_problems(settings: Settings, there: Mapping[str, str], path: str) ->
 
 
 def override_problems(settings: Settings) -> Iterable[Problem]:
-    word, _, said = snapshot.read().get("user-override", "").strip().partition("=")
-    path = project.path(settings, project.OVERRIDE)
-    if word == "refused":
-        yield Problem(f"Compose refuses {path}: {shown(said)}", "correct it, or move it away")
-    elif word == "name" and said != settings.name:
+    there, path = snapshot.of(Override), project.path(settings, project.OVERRIDE)
+    if there.refused is not None:
+        why = shown(there.refused)
+        yield Problem(f"Compose refuses {path}: {why}", "correct it, or move it away")
+    elif there.project not in (None, settings.name):
         yield Problem(
-            f"{path} names another project, {shown(said)}",
+            f"{path} names another project, {shown(there.project or '')}",
             f"take its `name` out; the deployment's is {settings.name}",
         )
 

@@ -28,6 +28,7 @@ PLACES = ("workspace", "agentDir")
 """What openclaw.json may say of an agent's files, as paths in the gateway's container."""
 
 
+@snapshot.fact("existing-state")
 @dataclass(frozen=True)
 class Existing:
     """What is in the directories of the state.
@@ -47,12 +48,27 @@ class Existing:
     kept: int = 0
     deployed: bool = False
 
+    @staticmethod
+    def script(settings: Settings) -> str:
+        home = settings.home_volume or ""
+        return templates.render(
+            "openclaw/existing.sh.j2",
+            config=settings.config_directory,
+            workspace=settings.workspace_directory,
+            home=home if home.startswith("/") else None,
+            names=(CONFIG, OLD_CONFIG),
+            kept=KEPT,
+            good=f"{settings.project_directory}/last-good/image",
+            directories=list(directories(settings)),
+            # The engine has made them, as root.
+            mount_points=mount_points(settings),
+        )
+
     @classmethod
-    def parse(cls, text: str) -> Existing:
+    def parse(cls, lines: list[str]) -> Existing:
         entries: set[str] = set()
         tops: dict[int, str] = {}
         owners: dict[tuple[int, str], str] = {}
-        lines = text.splitlines()
         for line in lines:
             word, *rest = line.split(" ", 3)
             if word == "entry" and rest and rest[0] in (CONFIG, OLD_CONFIG):
@@ -71,11 +87,6 @@ class Existing:
             lines.count("kept"),
             "deployed" in lines,
         )
-
-
-def current() -> Existing:
-    """Return what the snapshot of the current host knows."""
-    return Existing.parse(snapshot.read().get("existing-state", ""))
 
 
 def directories(settings: Settings) -> dict[str, str]:
@@ -104,26 +115,9 @@ def mount_points(settings: Settings) -> list[str]:
     ]
 
 
-@snapshot.probe("existing-state")
-def existing_state_probe(settings: Settings) -> str:
-    home = settings.home_volume or ""
-    return templates.render(
-        "openclaw/existing.sh.j2",
-        config=settings.config_directory,
-        workspace=settings.workspace_directory,
-        home=home if home.startswith("/") else None,
-        names=(CONFIG, OLD_CONFIG),
-        kept=KEPT,
-        good=f"{settings.project_directory}/last-good/image",
-        directories=list(directories(settings)),
-        # The engine has made them, as root.
-        mount_points=mount_points(settings),
-    )
-
-
 @preflight.check
 def existing_state_problems(settings: Settings) -> Iterable[Problem]:
-    there = Existing.parse(snapshot.read().get("existing-state", ""))
+    there = snapshot.of(Existing)
     config = settings.config_directory
     if OLD_CONFIG in there.entries and CONFIG not in there.entries:
         yield Problem(
@@ -185,7 +179,7 @@ def place_problems(settings: Settings) -> Iterable[Problem]:
         there = merging.merge(host_secrets.read(settings).configuration(), settings.openclaw)
     except host_secrets.UnreadableFile:
         return  # reported with the gateway's configuration
-    deployed = Existing.parse(snapshot.read().get("existing-state", "")).deployed
+    deployed = snapshot.of(Existing).deployed
     roots = [STATE, "/tmp", *(parse_mount(mount).target for mount in settings.extra_mounts)]
     roots += ["/home/node"] if settings.home_volume else []
     for key, path in agent_places(there):

@@ -121,7 +121,7 @@ def read(settings: Settings) -> Private:
     Raises:
         NotRead: a file is there, and not all of it was read.
     """
-    kept: Private | None = snapshot.taken().beside.get(Private)
+    kept: Private | None = snapshot.read().beside.get(Private)
     return kept or keep(settings, ask(settings))
 
 
@@ -145,7 +145,7 @@ def keep(settings: Settings, answer: str) -> Private:
 
     Raises as `read`.
     """
-    there = snapshot.taken()
+    there = snapshot.read()
     lines = answer.split("\n")
     if len(lines) != 3:
         raise NotRead(f"the host says {len(lines)} lines of 2 files and its proxies")

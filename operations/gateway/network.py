@@ -37,6 +37,7 @@ RULES = "/etc/openclaw-pyinfra"
 _INTERFACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,14}")
 
 
+@snapshot.fact("network")
 @dataclass(frozen=True)
 class Network:
     """What a host says: whether the table is what the rules made, and the interfaces of networks
@@ -47,17 +48,28 @@ class Network:
     systemd: bool = False
     interfaces: tuple[tuple[str, str], ...] = ()
 
+    @staticmethod
+    def script(settings: Settings) -> str:
+        asked = _asked(settings)
+        return templates.render(
+            "network/probe.sh.j2",
+            apply=_apply(settings),
+            timer=f"{settings.name}-closed.timer",
+            docker=engine_access.environment(settings) if asked else None,
+            networks=asked,
+        )
+
     @classmethod
-    def parse(cls, text: str) -> Network:
-        lines = [line.split() for line in text.splitlines()]
-        words = {line[0] for line in lines if len(line) == 1}
+    def parse(cls, lines: list[str]) -> Network:
+        said = [line.split() for line in lines]
+        words = {line[0] for line in said if len(line) == 1}
         return cls(
             "closed" in words,
             "kept" in words,
             "systemd" in words,
             tuple(
                 (line[1], line[2])
-                for line in lines
+                for line in said
                 if line[:1] == ["network"] and len(line) == 3 and _INTERFACE.fullmatch(line[2])
             ),
         )
@@ -99,7 +111,7 @@ def table(settings: Settings) -> str:
 def rules(settings: Settings) -> files.File:
     """Return the rules, as nftables reads them; the networks of the user's are the snapshot's."""
     own_engine = engine_access.own_engine(settings)
-    own, found = [], dict(Network.parse(snapshot.read().get("network", "")).interfaces)
+    own, found = [], dict(snapshot.of(Network).interfaces)
     sandboxes, met_at = [], None
     if not own_engine:
         tools = tools_bridge(settings)
@@ -180,18 +192,6 @@ def paths(settings: Settings) -> Iterable[str]:
     return [f"{RULES}/{settings.name}.nft", *(file.path for file in units(settings))]
 
 
-@snapshot.probe("network")
-def network_probe(settings: Settings) -> str:
-    asked = _asked(settings)
-    return templates.render(
-        "network/probe.sh.j2",
-        apply=_apply(settings),
-        timer=f"{settings.name}-closed.timer",
-        docker=engine_access.environment(settings) if asked else None,
-        networks=asked,
-    )
-
-
 @preflight.check
 def egress_warnings(settings: Settings) -> Iterable[Problem]:
     if settings.egress.host == "allow":
@@ -216,7 +216,7 @@ def closed(settings: Settings) -> Generator:
 
     Without systemd they have to be set again after a boot, by the next run.
     """
-    there = Network.parse(snapshot.read().get("network", ""))
+    there = snapshot.of(Network)
     wanted = [rules(settings), *(units(settings) if there.systemd else [])]
     changed = [file for file in wanted if files.differs(file)]
     if there.closed and not changed and (there.kept or not there.systemd):
@@ -243,7 +243,7 @@ def made(settings: Settings) -> Generator:
     + settings: the settings of the host
     """
     wanted = tools_bridge(settings)
-    there = dict(Network.parse(snapshot.read().get("network", "")).interfaces)
+    there = dict(snapshot.of(Network).interfaces)
     name = names.tools_network(settings)
     if wanted is None or name in there:
         host.noop("the sandboxes have the networks that they are to have")

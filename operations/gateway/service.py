@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Generator, Iterable
+from dataclasses import dataclass
 from shlex import quote
 
 from pyinfra import host
@@ -136,12 +137,23 @@ def paths(settings: Settings) -> Iterable[str]:
     return [unit_path(settings), program_path(settings)] if engine_access.on_host(settings) else []
 
 
-@snapshot.probe("service")
-def service_probe(settings: Settings) -> str:
-    if not engine_access.on_host(settings):
-        return ""
-    name = quote(engine_access.service_name(settings))
-    return f'id -u {name} >/dev/null && echo "$(id -u {name}):$(id -g {name})"'
+@snapshot.fact("service")
+@dataclass(frozen=True)
+class User:
+    """The `uid:gid` of the service's user; '' while there is none, or no service."""
+
+    owner: str = ""
+
+    @staticmethod
+    def script(settings: Settings) -> str:
+        if not engine_access.on_host(settings):
+            return ""
+        name = quote(engine_access.service_name(settings))
+        return f'id -u {name} >/dev/null && echo "$(id -u {name}):$(id -g {name})"'
+
+    @classmethod
+    def parse(cls, lines: list[str]) -> User:
+        return cls("".join(lines).strip())
 
 
 @operation
@@ -155,7 +167,7 @@ def configured(settings: Settings) -> Generator:
         return
     wanted, owner = [unit(settings), program(settings)], engine_access.owner(settings)
     changed = [file for file in wanted if files.differs(file)]
-    if snapshot.read().get("service", "").strip() == owner and not changed:
+    if snapshot.of(User).owner == owner and not changed:
         host.noop("the gateway's unit is as it should be")
         return
     for file in changed:

@@ -44,6 +44,7 @@ class Image:
         return self.base.rpartition("@")[0]
 
 
+@snapshot.fact("images")
 @dataclass(frozen=True)
 class Images:
     """The toolkit's images, the digests under which the engine has each registry image that the
@@ -54,10 +55,36 @@ class Images:
     used: frozenset[str] = frozenset()
     commit: str = ""
 
+    @staticmethod
+    def script(settings: Settings) -> str:
+        labels = (identity.INPUTS, identity.BASE, identity.DEPLOYMENT, identity.KIND)
+        columns = ["{{.Id}}", "{{json .RepoTags}}"]
+        columns += [f'{{{{index .Config.Labels "{label}"}}}}' for label in labels]
+        lines = [
+            f"git -C {quote(gateway.checkout(settings))} rev-parse HEAD | sed 's/^/commit /'",
+            engine_access.environment(settings),
+            '[ -S "${DOCKER_HOST#unix://}" ] || exit 0',
+            f"found=$(docker image ls --quiet --no-trunc --filter label={identity.INPUTS})",
+            'ids=$(echo "$found" | ids | sort -u)',
+            f"describe() {{ docker image inspect --format 'image {'|'.join(columns)}' $ids; }}",
+            'found=; [ -z "$ids" ] || found=$(describe)',
+            'echo "$found"',
+            # What is not used may be removed: images that lost their tag, or that are about to.
+            f"own='[|]{settings.name}[|]'",
+            'if echo "$found" | grep -qE -e "$own[a-z]" -e "^[^|]*[|](null|\\[])[|].*$own"; then',
+            "  ids=$(docker ps --all --quiet --no-trunc | ids)",
+            "  [ -z \"$ids\" ] || docker inspect --format 'used {{.Image}}' $ids",
+            "fi",
+        ]
+        for reference in sorted(definitions.pulled(settings)):
+            form = f"pulled {reference} {{{{json .RepoDigests}}}}"
+            lines.append(f"docker image inspect --format {quote(form)} {quote(reference)}")
+        return "\n".join(lines)
+
     @classmethod
-    def parse(cls, text: str) -> Images:
+    def parse(cls, lines: list[str]) -> Images:
         images, registry, used, commit = [], [], set(), ""
-        for line in text.splitlines():
+        for line in lines:
             word, _, rest = line.partition(" ")
             if word == "image":
                 images.append(_image(rest))
@@ -139,36 +166,9 @@ def removal(there: Images, old: Iterable[Image]) -> dict[str, Any]:
     }
 
 
-@snapshot.probe("images")
-def images_probe(settings: Settings) -> str:
-    labels = (identity.INPUTS, identity.BASE, identity.DEPLOYMENT, identity.KIND)
-    columns = ["{{.Id}}", "{{json .RepoTags}}"]
-    columns += [f'{{{{index .Config.Labels "{label}"}}}}' for label in labels]
-    lines = [
-        f"git -C {quote(gateway.checkout(settings))} rev-parse HEAD | sed 's/^/commit /'",
-        engine_access.environment(settings),
-        '[ -S "${DOCKER_HOST#unix://}" ] || exit 0',
-        f"found=$(docker image ls --quiet --no-trunc --filter label={identity.INPUTS})",
-        'ids=$(echo "$found" | ids | sort -u)',
-        f"describe() {{ docker image inspect --format 'image {'|'.join(columns)}' $ids; }}",
-        'found=; [ -z "$ids" ] || found=$(describe)',
-        'echo "$found"',
-        # What is not used may be removed: images that lost their tag, or that are about to.
-        f"own='[|]{settings.name}[|]'",
-        'if echo "$found" | grep -qE -e "$own[a-z]" -e "^[^|]*[|](null|\\[])[|].*$own"; then',
-        "  ids=$(docker ps --all --quiet --no-trunc | ids)",
-        "  [ -z \"$ids\" ] || docker inspect --format 'used {{.Image}}' $ids",
-        "fi",
-    ]
-    for reference in sorted(definitions.pulled(settings)):
-        form = f"pulled {reference} {{{{json .RepoDigests}}}}"
-        lines.append(f"docker image inspect --format {quote(form)} {quote(reference)}")
-    return "\n".join(lines)
-
-
 def current() -> Images:
     """Return what the snapshot of the current host knows of its images."""
-    return Images.parse(snapshot.read().get("images", ""))
+    return snapshot.of(Images)
 
 
 def available(base: Base) -> bool:

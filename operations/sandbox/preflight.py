@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from shlex import quote
 
 from operations import engine_access, project
@@ -22,11 +23,22 @@ def bind_sources(settings: Settings) -> Iterable[str]:
     return [source for source, _ in _binds(settings)]
 
 
-@snapshot.probe("sandbox-networks")
-def networks_probe(settings: Settings) -> str:
-    if not _networks(settings):
-        return ""
-    return f"{engine_access.environment(settings)}\ndocker network ls --format '{{{{.Name}}}}'"
+@snapshot.fact("sandbox-networks")
+@dataclass(frozen=True)
+class Networks:
+    """The names of the engine's networks, if the settings name one; none where it is silent."""
+
+    names: frozenset[str] = frozenset()
+
+    @staticmethod
+    def script(settings: Settings) -> str:
+        if not _networks(settings):
+            return ""
+        return f"{engine_access.environment(settings)}\ndocker network ls --format '{{{{.Name}}}}'"
+
+    @classmethod
+    def parse(cls, lines: list[str]) -> Networks:
+        return cls(frozenset(lines))
 
 
 @preflight.check
@@ -37,7 +49,7 @@ def sandbox_problems(settings: Settings) -> Iterable[Problem]:
                 f"{key}: {source} does not exist on this host, and the engine would create it",
                 f"create it there, or correct the bind: mkdir -p {quote(source)}",
             )
-    there = snapshot.read().get("sandbox-networks", "").split()
+    there = snapshot.of(Networks).names
     for network, key in _networks(settings):
         if network not in there:
             # Where no engine answers yet, the network cannot be there either.

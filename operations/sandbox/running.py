@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Generator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from shlex import quote
 from typing import Any
 
@@ -33,6 +33,7 @@ from operations.sandbox.proof import scripted_gateway
 from operations.security import seccomp
 from operations.security import stage as security
 from toolkit import merging
+from toolkit.patterns import shown
 from toolkit.settings import Settings
 from toolkit.settings.sandbox import names
 
@@ -40,7 +41,6 @@ IN_USE_SECONDS = 300
 """OpenClaw's own window: it leaves a sandbox alone that was used more recently."""
 COMMANDS_SECONDS = 900
 """What OpenClaw's command line may take for some calls, on a slow or busy machine."""
-_IDLE = "openclaw_idle_sandboxes"
 _IMAGE_CHANGES = "the image is about to be built anew"
 # What the engine or OpenClaw decides, and not the policy.
 _NOT_POLICY = frozenset({"mounts", "engine's socket", "shared namespaces", "devices"})
@@ -69,15 +69,24 @@ class Sandbox:
         return self.idle_seconds is None or self.idle_seconds < IN_USE_SECONDS
 
 
-@snapshot.probe("sandboxes")
-def sandboxes_probe(settings: Settings) -> str:
-    # Never .Config.Env: the browser's holds its passwords.
-    fields = [f'"{field}":{{{{json .{field}}}}}' for field in _FIELDS]
-    fields.append(
-        '"State":{{json .State.Status}},"Config":{"User":{{json .Config.User}},'
-        '"Image":{{json .Config.Image}},"Labels":{{json .Config.Labels}}}'
-    )
-    return f"""{engine_access.environment(settings)}
+@snapshot.fact("sandboxes")
+@dataclass(frozen=True)
+class Containers:
+    """The containers of sandboxes as the engine describes them, other deployments' as well; the ids
+    of their images by tag."""
+
+    described: tuple[dict[str, Any], ...] = ()
+    images: dict[str, str] = field(default_factory=dict)
+
+    @staticmethod
+    def script(settings: Settings) -> str:
+        # Never .Config.Env: the browser's holds its passwords.
+        fields = [f'"{field}":{{{{json .{field}}}}}' for field in _FIELDS]
+        fields.append(
+            '"State":{{json .State.Status}},"Config":{"User":{{json .Config.User}},'
+            '"Image":{{json .Config.Image}},"Labels":{{json .Config.Labels}}}'
+        )
+        return f"""{engine_access.environment(settings)}
 ids=$(docker ps --all --quiet --no-trunc --filter label=openclaw.sandbox=1 | ids)
 [ -n "$ids" ] || exit 0
 docker inspect -f 'sandbox {{{",".join(fields)}}}' $ids
@@ -85,17 +94,31 @@ docker inspect -f '{{{{.Config.Image}}}}' $ids | sort -u | while read -r tag; do
   ! id=$(image_id "$tag") || printf 'image %s %s\\n' "$tag" "$id"
 done"""
 
+    @classmethod
+    def parse(cls, lines: list[str]) -> Containers:
+        described, ids = [], {}
+        for line in lines:
+            word, _, rest = line.partition(" ")
+            if word == "sandbox":
+                described.append(_described(rest))
+            elif word == "image":
+                tag, _, identifier = rest.partition(" ")
+                ids[tag] = identifier
+        return cls(tuple(described), ids)
+
 
 def all_of(settings: Settings) -> list[Sandbox]:
     """Return the sandboxes of the current host's deployment, the stale ones with their reasons."""
-    containers, ids = _parse(snapshot.read().get("sandboxes", ""))
+    there = snapshot.of(Containers)
     roots = (f"{settings.config_directory}/", f"{settings.workspace_directory}/")
-    mine = [one for one in containers if any(_under(source, roots) for source in _sources(one))]
+    mine = [
+        one for one in there.described if any(_under(source, roots) for source in _sources(one))
+    ]
     if not mine:
         return []
     policy = _policy(settings)
     changing = images.pending(settings)
-    around = comparison.Surroundings(images=ids, profiles=_profiles())
+    around = comparison.Surroundings(images=there.images, profiles=_profiles())
     return [_sandbox(one, policy, around, changing) for one in mine]
 
 
@@ -189,10 +212,10 @@ def _sandbox(
 
 def _idle(settings: Settings) -> dict[str, float]:
     """Return the seconds since OpenClaw last used its sandboxes, by container's name."""
-    answers = snapshot.read()
-    cached = host.connector_data.get(_IDLE)
-    if cached and cached[0] is answers:
-        return cached[1]
+    there = snapshot.read()
+    kept: dict[str, float] | None = there.beside.get(Sandbox)
+    if kept is not None:
+        return kept
     found: dict[str, float] = {}
     if activation.running().status == "running":
         lines = ["date +%s", "inside sandbox list --json", "inside sandbox list --browser --json"]
@@ -202,7 +225,7 @@ def _idle(settings: Settings) -> dict[str, float]:
                 found = parse_idle(snapshot.run_quietly(host, script, COMMANDS_SECONDS))
         except PyinfraError:
             pass  # nobody knows: they count as in use
-    host.connector_data[_IDLE] = (answers, found)
+    there.beside[Sandbox] = found
     return found
 
 
@@ -232,16 +255,13 @@ def _in_gateway(settings: Settings) -> list[str]:
     ]
 
 
-def _parse(answer: str) -> tuple[list[dict[str, Any]], dict[str, str]]:
-    containers, ids = [], {}
-    for line in answer.splitlines():
-        word, _, rest = line.partition(" ")
-        if word == "sandbox":
-            containers.append(json.loads(rest))
-        elif word == "image":
-            tag, _, identifier = rest.partition(" ")
-            ids[tag] = identifier
-    return containers, ids
+def _described(text: str) -> dict[str, Any]:
+    """Return a container as `docker inspect` describes it, with what is read of every one."""
+    found: dict[str, Any] = json.loads(text)
+    texts = found["Name"], found["State"], found["Config"]["Image"]
+    if not all(isinstance(one, str) for one in texts) or not found["Config"]["Labels"]:
+        raise ValueError(f"{shown(text)} does not describe a sandbox")
+    return found
 
 
 def _profiles() -> dict[str, str]:

@@ -24,9 +24,15 @@ from operations.base.operation import operation
 from tests.e2e import fleet_checks  # noqa: F401
 
 
-@snapshot.probe("job")
-def job_probe(settings):
-    return f"ls {directory}/{{settings.name}}"
+@snapshot.fact("job")
+class Job(tuple):
+    @staticmethod
+    def script(settings):
+        return f"ls {directory}/{{settings.name}}"
+
+    @classmethod
+    def parse(cls, lines):
+        return cls(lines)
 
 
 settings = preflight.run()
@@ -35,7 +41,7 @@ config.SUDO = snapshot.needs_sudo(host)
 
 @operation
 def make(file, command):
-    if file in snapshot.read()["job"].split():
+    if file in snapshot.of(Job):
         host.noop("it is there")
     else:
         there = f"{directory}/{{settings.name}}"

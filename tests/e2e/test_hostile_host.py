@@ -37,9 +37,15 @@ from operations.base import preflight, snapshot
 from operations.base.operation import operation
 
 
-@snapshot.probe("job")
-def job_probe(settings):
-    return f"ls /srv/{settings.name}"
+@snapshot.fact("job")
+class Job(tuple):
+    @staticmethod
+    def script(settings):
+        return f"ls /srv/{settings.name}"
+
+    @classmethod
+    def parse(cls, lines):
+        return cls(lines)
 
 
 settings = preflight.run()
@@ -48,7 +54,7 @@ config.SUDO = snapshot.needs_sudo(host)
 
 @operation
 def make():
-    if "done" in snapshot.read()["job"].split():
+    if "done" in snapshot.of(Job):
         host.noop("it is there")
         return
     there = f"/srv/{settings.name}"

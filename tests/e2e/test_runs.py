@@ -32,9 +32,15 @@ from pyinfra.api.deploy import deploy
 from operations.base import files, preflight, snapshot
 from operations.base.operation import operation
 
-@snapshot.probe("job")
-def job_probe(settings):
-    return "ls {directory}"
+@snapshot.fact("job")
+class Job(tuple):
+    @staticmethod
+    def script(settings):
+        return "ls {directory}"
+
+    @classmethod
+    def parse(cls, lines):
+        return cls(lines)
 
 
 settings = preflight.run()
@@ -44,7 +50,7 @@ print("a careless print in deploy code")
 
 @operation
 def make(path, command):
-    there = path.rpartition("/")[2] in snapshot.read()["job"].split()
+    there = path.rpartition("/")[2] in snapshot.of(Job)
     if there:
         host.noop("it is there")
     else:

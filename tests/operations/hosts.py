@@ -120,8 +120,7 @@ def judged(
 
 def knowing(host: Any, **answers: str) -> Any:
     """Return the host as if it had just answered so."""
-    facts = snapshot.parsed(defaultdict(str, answers))
-    there = snapshot.Snapshot(facts, defaultdict(str, answers), 0.0, 0.0)
+    there = snapshot.Snapshot(snapshot.parsed(defaultdict(str, answers)), 0.0, 0.0)
     host.connector_data[snapshot._CACHE] = (time.monotonic(), there)
     return host
 

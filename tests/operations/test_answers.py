@@ -123,19 +123,55 @@ def test_what_is_no_answer_is_one_clear_error_that_quotes_it(said, problem) -> N
     assert str(error.value).isprintable() and len(str(error.value)) < 300
 
 
-def test_probes_cannot_answer_for_each_other(monkeypatch) -> None:
+def asked(name: str, script: str) -> type[Any]:
+    """Return a fact of this test alone."""
+
+    class Said(list[str]):
+        @staticmethod
+        def script(_: Any) -> str:
+            return script
+
+        @classmethod
+        def parse(cls, lines: list[str]) -> Said:
+            return cls(lines)
+
+    return snapshot.fact(name)(Said)
+
+
+@pytest.fixture
+def facts(monkeypatch) -> None:
     monkeypatch.setattr(snapshot, "settings_for", lambda _: None)
-    probes = {"a": lambda _: "echo '\x1eb'; echo forged", "b": lambda _: "echo true"}
-    monkeypatch.setattr(snapshot, "_probes", probes)
     monkeypatch.setattr(snapshot, "_facts", {})
+
+
+def test_facts_cannot_answer_for_each_other(facts) -> None:
+    one, other = asked("a", "echo '\x1eb'; echo forged"), asked("b", "echo true")
     host: Any = Shell()
-    assert snapshot.read(host) == {"a": "\x1eb\nforged", "b": "true"}
+    assert snapshot.of(one, host) == ["\x1eb", "forged"]
+    assert snapshot.of(other, host) == ["true"]
 
 
-def test_a_probe_without_an_answer_is_an_error(monkeypatch) -> None:
-    monkeypatch.setattr(snapshot, "settings_for", lambda _: None)
-    monkeypatch.setattr(snapshot, "_probes", {"a": lambda _: "kill $$", "b": lambda _: "echo true"})
-    monkeypatch.setattr(snapshot, "_facts", {})
+def test_only_a_line_feed_ends_a_line(facts) -> None:
+    one = asked("a", "printf 'x\\302\\205y\\nlast\\n\\n'")
+    assert snapshot.of(one, Shell()) == ["x\x85y", "last"]  # type: ignore[arg-type]
+
+
+def test_a_fact_is_parsed_once_and_read_by_its_type(facts) -> None:
+    one, host = asked("a", "echo 1"), Shell()
+    assert snapshot.of(one, host) is snapshot.of(one, host)  # type: ignore[arg-type]
+
+
+def test_what_a_fact_does_not_take_is_the_host_s_failure(facts, monkeypatch) -> None:
+    one = asked("a", "echo x")
+    monkeypatch.setattr(one, "parse", lambda lines: int(lines[0]))
+    with pytest.raises(snapshot.UnreadableAnswerError) as raised:
+        snapshot.read(Shell())  # type: ignore[arg-type]
+    assert str(raised.value).startswith("host: the host's answers cannot be read: ValueError: ")
+
+
+def test_a_fact_without_an_answer_is_an_error(facts) -> None:
+    asked("a", "kill $$")
+    asked("b", "echo true")
     host = FakeHost()
     host.run_shell_command = lambda question, **_: (  # type: ignore[method-assign]
         True,

@@ -23,6 +23,7 @@ import operations.sandbox.preflight
 import operations.sandbox.proof.proof
 import operations.security.stage
 import operations.system  # noqa: F401
+from operations import activation
 from operations.base import snapshot
 from operations.gateway import host_secrets, runtime, service
 from operations.images import building, definitions, scripts
@@ -121,13 +122,12 @@ def test_the_snapshot_says_so(engine: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(snapshot, "settings_for", lambda _: settings)
     host: Any = There(engine)
     asking = {
-        name: function
-        for name, function in snapshot._probes.items()
-        if re.search(r"\bdocker ", function(settings))
+        name: kind
+        for name, kind in snapshot._facts.items()
+        if re.search(r"\bdocker ", kind.script(settings))
     }
     assert len(asking) >= 8
-    monkeypatch.setattr(snapshot, "_probes", asking)
-    monkeypatch.setattr(snapshot, "_facts", {})
+    monkeypatch.setattr(snapshot, "_facts", asking)
     with ctx_host.use(host), pytest.raises(PyinfraError) as raised:
         snapshot.read(host)
     assert str(raised.value).startswith("host: the engine cannot be asked: docker ")
@@ -141,7 +141,7 @@ def test_an_engine_that_is_not_there_has_no_answer(
     monkeypatch.setattr(snapshot, "settings_for", lambda _: Settings())
     host: Any = There(programs(tmp_path, "exit 1"))
     with ctx_host.use(host):
-        assert snapshot.read(host)["gateway"].startswith("unfinished")
+        assert snapshot.of(activation.Running) == activation.Running()
 
 
 # Scripts

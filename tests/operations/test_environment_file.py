@@ -111,6 +111,6 @@ def test_compose_is_asked(tmp_path: Path, override: str | None, said: str) -> No
     if override is not None:
         (tmp_path / "docker-compose.override.yml").write_text(override)
     wanted = Settings.model_validate({"name": "claw", "directories": {"project": str(tmp_path)}})
-    script = environment_file.override_probe(wanted)
+    script = environment_file.Override.script(wanted)
     done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=False)
     assert done.stdout.startswith(said) and bool(done.stdout) is bool(said)

@@ -156,7 +156,7 @@ def test_the_host_is_asked_for_names_and_owners(
         "home_volume": str(tmp_path / "home"),
         "extra_mounts": ["/srv/skills:/home/node/.openclaw/skills"],
     }
-    script = existing_state.existing_state_probe(Settings.model_validate(wanted))
+    script = existing_state.Existing.script(Settings.model_validate(wanted))
     done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=False)
     lines = [line for line in done.stdout.splitlines() if not line.startswith("top ")]
     assert lines == [line.replace("UID", str(os.geteuid())) for line in said]

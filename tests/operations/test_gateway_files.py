@@ -176,9 +176,9 @@ def test_the_parents_are_as_the_host_lists_them(tmp_path: Path) -> None:
         (tmp_path / "link/inside/x", True),
         ("/opt/x", False),
     ):
-        probe = directories.parents_probe(settings(directories={"config": str(path)}))
+        probe = directories.Parents.script(settings(directories={"config": str(path)}))
         listed = subprocess.run(["sh", "-c", probe], capture_output=True, text=True).stdout
-        assert (str(path) in directories.foreign_parents(listed)) == foreign
+        assert (str(path) in directories.Parents.parse(listed.splitlines()).foreign) == foreign
 
 
 def test_missing_mount_sources_and_files_in_the_way_are_problems() -> None:

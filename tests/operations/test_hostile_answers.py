@@ -71,7 +71,7 @@ class Hostile(FakeHost):
 def test_what_a_host_answers_is_its_own_trouble(said, settings, monkeypatch) -> None:
     for module in (snapshot, preflight):
         monkeypatch.setattr(module, "settings_for", lambda _: settings)
-    for probe in sorted(snapshot._probes):
+    for probe in sorted(snapshot._facts):
         host: Any = Hostile(probe, said)
         with ctx_host.use(host):
             problems = preflight._problems_of(host.state, host)

@@ -371,7 +371,7 @@ def test_a_broken_lock_is_a_problem(own_lock: Path) -> None:
 
 
 def test_an_engine_that_is_not_there_answers_nothing() -> None:
-    assert state.Images.parse("") == state.Images()
+    assert state.Images.parse([]) == state.Images()
     assert Lock() == lockfile.Lock()
 
 

@@ -83,8 +83,8 @@ def test_a_network_has_to_be_there_once_an_engine_is(monkeypatch: pytest.MonkeyP
     browsers = settings({"browser": {"enabled": True, "network": "browsers"}})
     (missing,) = problems(monkeypatch, browsers, {}, **{"sandbox-networks": "bridge"})
     assert missing.what.startswith("sandbox.browser.network: ")
-    assert checks.networks_probe(settings()) == ""
-    assert engine_access.environment(wanted) in checks.networks_probe(wanted)
+    assert checks.Networks.script(settings()) == ""
+    assert engine_access.environment(wanted) in checks.Networks.script(wanted)
 
 
 def test_an_agent_with_sandbox_settings_of_its_own_is_named(

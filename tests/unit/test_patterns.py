@@ -132,12 +132,12 @@ def test_a_hosts_word_adds_to_the_lock_and_replaces_nothing(own: Path) -> None:
 )
 def test_what_an_engine_says_of_images_is_matched(line: str) -> None:
     with pytest.raises(MismatchError):
-        Images.parse(line)
+        Images.parse([line])
 
 
 def test_labels_of_another_form_say_nothing() -> None:
     (image,) = Images.parse(
-        f'image {DIGEST}|["a:1", "{"a b"}"]|{EVIL}|a@{EVIL}|{EVIL}|{EVIL}'
+        [f'image {DIGEST}|["a:1", "{"a b"}"]|{EVIL}|a@{EVIL}|{EVIL}|{EVIL}']
     ).images
     assert image.tags == ("a:1",)
     assert (image.inputs, image.base, image.deployment, image.kind) == ("", "", "", "")

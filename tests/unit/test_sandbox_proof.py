@@ -341,6 +341,7 @@ def test_what_went_wrong_is_said(changed: dict[str, str], words: str):
 
 
 def test_half_a_record_is_none():
-    assert proof.State.parse('record {"digest": "a').record == {}
-    there = proof.State.parse('record {"digest": "a"}\nimage x:y sha256:1\nengine 20.10\n')
+    for record in ('{"digest": "a', "[]", "3"):
+        assert proof.State.parse([f"record {record}"]).record == {}
+    there = proof.State.parse(['record {"digest": "a"}', "image x:y sha256:1", "engine 20.10"])
     assert there == proof.State({"digest": "a"}, {"x:y": "sha256:1"}, (), "20.10")

@@ -41,6 +41,7 @@ END_SECONDS = 300
 _PLACEHOLDER = "@PROOF_DIRECTORY@"
 
 
+@snapshot.fact("proof")
 @dataclass(frozen=True)
 class State:
     """What a proof is about, beside the gateway: the last proof of this host, the ids of the
@@ -51,16 +52,32 @@ class State:
     profiles: tuple[str, ...] = ()
     engine: str = ""
 
+    @staticmethod
+    def script(settings: Settings) -> str:
+        if not settings.sandbox.enabled:
+            return ""
+        lines = [
+            f"printf 'record '; cat {quote(record_path(settings))}; echo",
+            f"sha256sum {quote(security.directory(settings))}/*.json | sed 's/^/profile /'",
+            engine_access.environment(settings),
+            "docker version -f 'engine {{.Server.Version}}'",
+        ]
+        for kind in names.kinds(settings):
+            tag = quote(names.tag(settings, kind))
+            lines.append(f"docker image inspect -f {quote('image ')}{tag}' {{{{.Id}}}}' {tag}")
+        return "\n".join(lines)
+
     @classmethod
-    def parse(cls, answer: str) -> State:
+    def parse(cls, lines: list[str]) -> State:
         record: dict[str, str] = {}
         images: dict[str, str] = {}
         profiles, engine = [], ""
-        for line in answer.splitlines():
+        for line in lines:
             word, _, rest = line.partition(" ")
             if word == "record":
                 with contextlib.suppress(ValueError):  # half a record is none
-                    record = json.loads(rest)
+                    found = json.loads(rest)
+                    record = found if isinstance(found, dict) else {}
             elif word == "image":
                 tag, _, images[tag] = rest.partition(" ")
             elif word == "profile":
@@ -68,22 +85,6 @@ class State:
             elif word == "engine":
                 engine = rest
         return cls(record, images, tuple(profiles), engine)
-
-
-@snapshot.probe("proof")
-def proof_probe(settings: Settings) -> str:
-    if not settings.sandbox.enabled:
-        return ""
-    lines = [
-        f"printf 'record '; cat {quote(record_path(settings))}; echo",
-        f"sha256sum {quote(security.directory(settings))}/*.json | sed 's/^/profile /'",
-        engine_access.environment(settings),
-        "docker version -f 'engine {{.Server.Version}}'",
-    ]
-    for kind in names.kinds(settings):
-        tag = quote(names.tag(settings, kind))
-        lines.append(f"docker image inspect -f {quote('image ')}{tag}' {{{{.Id}}}}' {tag}")
-    return "\n".join(lines)
 
 
 def record_path(settings: Settings) -> str:
@@ -95,14 +96,9 @@ def base(settings: Settings) -> str:
     return f"/var/lib/{settings.name}"
 
 
-def state() -> State:
-    """Return what the snapshot of the current host knows."""
-    return State.parse(snapshot.read().get("proof", ""))
-
-
 def digest(settings: Settings) -> str:
     """Return the digest of all that a proof on the current host depends on."""
-    there, known = activation.running(), state()
+    there, known = activation.running(), snapshot.of(State)
     parts = [
         there.image,
         there.host_config,
@@ -126,14 +122,16 @@ def misformed(settings: Settings) -> list[Check]:
 
 def due(settings: Settings) -> bool:
     """Return whether the current host's sandboxes are not proved as they are now."""
-    return settings.sandbox.enabled and state().record.get("digest") != digest(settings)
+    known = snapshot.of(State).record.get("digest")
+    return settings.sandbox.enabled and known != digest(settings)
 
 
 def proved(settings: Settings) -> Check | None:
     """Return the proof that the host has on record; None without one of this state."""
     if not settings.sandbox.enabled or due(settings):
         return None
-    return Check("sandbox", "ok", f"proved by an agent's turn on {state().record.get('time')}")
+    when = snapshot.of(State).record.get("time")
+    return Check("sandbox", "ok", f"proved by an agent's turn on {when}")
 
 
 def prove(settings: Settings) -> list[Check]:
