@@ -9,16 +9,17 @@ import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import gevent
 import pytest
+from pyinfra.api.host import Host
 from pyinfra.context import ctx_host
 
 from operations.base import channel as plain
-from operations.images.sharing import pieces, pipe, stream, transfer
+from operations.images.sharing import archive, by_stream, processes, transfer
+from operations.images.sharing.archive import Archive
 from operations.images.sharing.groups import Group
-from operations.images.sharing.stream import Store
 from tests.operations.hosts import FakeHost
 from toolkit.settings import Settings
 
@@ -70,10 +71,10 @@ def streamed(engine: Path, monkeypatch: pytest.MonkeyPatch, hostile: str | None)
     that it is sent; return what the run knows of the image then.
     """
     settings = Settings()
-    giver, host = (FakeHost({}) for _ in range(2))
+    giver, host = (cast(Host, FakeHost({})) for _ in range(2))
     giver.name = "giver"
     group = Group("openclaw:local", INPUTS, [giver, host], {giver: IMAGE})
-    group.store = Store(IMAGE, INPUTS, [LAYER])
+    group.archive = Archive(IMAGE, INPUTS, [LAYER])
 
     @contextmanager
     def process(on: Any, script: str, environment: Any) -> Iterator[plain.Process]:
@@ -87,14 +88,14 @@ def streamed(engine: Path, monkeypatch: pytest.MonkeyPatch, hostile: str | None)
         finally:
             running.stop()
 
-    monkeypatch.setattr(pipe, "process", process)
-    monkeypatch.setattr(pipe, "answer", lambda *_: "")
-    for module in (transfer, stream):
+    monkeypatch.setattr(processes, "process", process)
+    monkeypatch.setattr(processes, "answer", lambda *_: "")
+    for module in (transfer, by_stream):
         monkeypatch.setattr(module, "settings_for", lambda _: settings, raising=False)
     host.state.print_output = False
     with ctx_host.use(host), gevent.Timeout(120):
         receive = transfer.Receive(settings, group, giver, "", "gateway image")
-        assert receive.execute(host.state, host, {})  # type: ignore[arg-type]
+        assert receive.execute(host.state, host, {})
     return group
 
 
@@ -116,9 +117,9 @@ def test_an_image_goes_from_one_engine_to_another(
 def test_who_gives_anything_else_is_refused_alone(
     hostile: str, engine: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pieces, "DIRECTORY", str(engine))
+    monkeypatch.setattr(archive, "DIRECTORY", str(engine))
     group = streamed(engine, monkeypatch, hostile)
     ((giver, reason),) = group.refused.items()
-    assert giver.name == "giver" and reason and len(reason) < 1000
+    assert cast(Host, giver).name == "giver" and reason and len(reason) < 1000
     assert not (engine / "tags").exists(), "nothing got the image's name"
-    assert group.store is None, "what came of it is not passed on"
+    assert group.archive is None, "what came of it is not passed on"

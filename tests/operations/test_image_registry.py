@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from operations.images import scripts
-from operations.images.sharing import groups, registry
+from operations.images.sharing import by_registry, groups
 from tests.operations.hosts import commands
 from toolkit.settings import Settings
 
@@ -20,7 +20,7 @@ SYSTEMD, THERE = "systemd=1\n", "installed docker-registry 2.8.2+ds1-1\n"
 def install(system: str = SYSTEMD, packages: str = "", **values: Any) -> list[Any]:
     wanted = Settings.model_validate({**LOCAL, **values})
     facts = {"system": system, "packages": packages, "access": "", "images": ""}
-    return commands(registry.installed, facts, settings=wanted)
+    return commands(by_registry.installed, facts, settings=wanted)
 
 
 @pytest.fixture(autouse=True)
@@ -47,7 +47,7 @@ def test_a_login_is_in_no_argument(monkeypatch: pytest.MonkeyPatch) -> None:
     login = {"username": "claw", "password": {"env": "CLAW_REGISTRY"}}
     named = {"images": {"registry": {"address": "registry.example.org", **login}}}
     wanted = Settings.model_validate(named)
-    authorization = registry._authorization(wanted)
+    authorization = by_registry._authorization(wanted)
     assert json.loads(base64.urlsafe_b64decode(authorization)) == {
         "username": "claw",
         "password": "s3cret",

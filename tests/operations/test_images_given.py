@@ -14,8 +14,8 @@ from pyinfra.api.host import Host
 from pyinfra.context import ctx_host
 
 from operations.base import snapshot
-from operations.images.sharing import pipe, stream
-from operations.images.sharing.stream import Store
+from operations.images.sharing import by_stream, processes
+from operations.images.sharing.archive import Archive
 from tests.operations.hosts import FakeHost
 from toolkit.settings import Settings
 
@@ -40,12 +40,12 @@ def test_each_engine_is_asked_at_the_socket_of_its_own_host(
         nothing.read = lambda: said.pop(0)
         yield nothing
 
-    monkeypatch.setattr(pipe, "process", process)
-    for module in (snapshot, stream):
+    monkeypatch.setattr(processes, "process", process)
+    for module in (snapshot, by_stream):
         monkeypatch.setattr(module, "settings_for", lambda host: SANDBOXED)
-    kept = Store("sha256:1", "inputs", ["sha256:a"])
+    kept = Archive("sha256:1", "inputs", ["sha256:a"])
     with ctx_host.use(host("socket")):
-        parts = stream.fetched(host("rootless"), kept, [0], {})
-        assert gzip.decompress(b"".join(parts[0].chunks())) == b"layer"
+        by_stream.fetch(host("rootless"), kept, [0], {})
+        assert gzip.decompress(b"".join(kept.parts[0].chunks())) == b"layer"
     (script,) = asked
     assert "/run/openclaw-engine/docker.sock" in script

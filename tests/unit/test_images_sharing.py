@@ -6,113 +6,118 @@ import gzip
 import io
 import json
 import tarfile
+from collections.abc import Sequence
+from typing import cast
 
 import gevent
 import pytest
+from pyinfra.api.host import Host
 
-from operations.images.sharing import groups, pieces
+from operations.images.sharing import archive, groups
+from operations.images.sharing.archive import Archive, Part, Splitter
 from operations.images.sharing.groups import Group, SharingError, Want, grouped
-from operations.images.sharing.pieces import Part, Splitter
-from operations.images.sharing.pipe import ChannelError
+from operations.images.sharing.processes import ChannelError
+
+A, B, C = (cast(Host, name) for name in "abc")
 
 
-def want(host: str, *accepted: str, has: str | None = None, arch: str = "x86_64") -> Want:
+def want(host: Host, *accepted: str, has: str | None = None, arch: str = "x86_64") -> Want:
     image = f"sha256:{host}" if has else None
     return Want(host, "openclaw:local", arch, accepted, image, has)
 
 
-def roles(*wants: Want) -> dict[str, str | None]:
+def roles(*wants: Want) -> dict[Host, Host | None]:
     """The host that is planned to build for each host; None where one has the image."""
     found = grouped(wants, choose=lambda one: one.accepted[0])
-    return {str(host): group.expected for host, group in found.items()}
+    return {host: group.expected for host, group in found.items()}
 
 
-def yes(host: object) -> bool:
+def yes(host: Host) -> bool:
     return True
 
 
-def no(host: object) -> bool:
+def no(host: Host) -> bool:
     return False
 
 
-def group(*members: str, **sources: str) -> Group:
-    return Group("openclaw:local", "inputs", list(members), dict(sources))
+def group(*members: Host, have: Sequence[Host] = ()) -> Group:
+    return Group("openclaw:local", "inputs", list(members), dict.fromkeys(have, "sha256:1"))
 
 
 def test_the_first_host_builds_for_all_that_want_the_same() -> None:
-    assert roles(want("a", "x"), want("b", "x"), want("c", "y")) == {"a": "a", "b": "a", "c": "c"}
+    assert roles(want(A, "x"), want(B, "x"), want(C, "y")) == {A: A, B: A, C: C}
 
 
 def test_each_architecture_has_its_own_builder() -> None:
-    assert roles(want("a", "x"), want("b", "x", arch="aarch64"), want("c", "x")) == {
-        "a": "a",
-        "b": "b",
-        "c": "a",
+    assert roles(want(A, "x"), want(B, "x", arch="aarch64"), want(C, "x")) == {
+        A: A,
+        B: B,
+        C: A,
     }
 
 
 def test_what_a_host_has_is_not_built() -> None:
-    assert roles(want("a", "x"), want("b", "x", has="x")) == {"a": None, "b": None}
+    assert roles(want(A, "x"), want(B, "x", has="x")) == {A: None, B: None}
 
 
 def test_of_what_it_accepts_a_host_takes_what_another_one_has_or_builds() -> None:
     found = grouped(
-        [want("a", "x", "y"), want("b", "x", "y", has="y"), want("c", "y", "x")],
+        [want(A, "x", "y"), want(B, "x", "y", has="y"), want(C, "y", "x")],
         choose=lambda one: one.accepted[0],
     )
     assert {group.inputs for group in found.values()} == {"y"}
 
 
 def test_others_wait_for_the_builder_and_then_receive() -> None:
-    shared = group("a", "b")
-    assert shared.next("a", yes, yes) == "a"
-    waiting = gevent.spawn(shared.next, "b", yes, yes)
+    shared = group(A, B)
+    assert shared.next(A, yes, yes) == A
+    waiting = gevent.spawn(shared.next, B, yes, yes)
     gevent.sleep(0)
     assert not waiting.ready()
-    shared.has("a", "sha256:1")
-    assert waiting.get(timeout=10) == "a"
+    shared.has(A, "sha256:1")
+    assert waiting.get(timeout=10) == A
 
 
 def test_nobody_waits_for_a_host_that_does_not_come() -> None:
     """It is in a later batch, or its turn is after this one's."""
-    shared = group("a", "b")
-    assert shared.next("b", yes, no) == "b"
-    late = gevent.spawn(shared.next, "a", yes, yes)
+    shared = group(A, B)
+    assert shared.next(B, yes, no) == B
+    late = gevent.spawn(shared.next, A, yes, yes)
     gevent.sleep(0)
     assert not late.ready()
-    shared.has("b", "sha256:1")
-    assert late.get(timeout=10) == "b"
+    shared.has(B, "sha256:1")
+    assert late.get(timeout=10) == B
 
 
 def test_after_a_failed_builder_another_one_builds_and_then_nobody() -> None:
-    shared = group("a", "b", "c")
-    assert shared.next("a", yes, yes) == "a"
-    shared.fails("a")
-    assert shared.next("b", yes, yes) == "b"
-    shared.fails("b")
+    shared = group(A, B, C)
+    assert shared.next(A, yes, yes) == A
+    shared.fails(A)
+    assert shared.next(B, yes, yes) == B
+    shared.fails(B)
     with pytest.raises(SharingError, match="could not be built on a and b"):
-        shared.next("c", yes, yes)
+        shared.next(C, yes, yes)
     assert groups.BUILDERS == 2
 
 
 def test_a_builder_that_was_lost_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(groups, "LOOK_SECONDS", 0.01)
-    shared, lost = group("a", "b"), set[str]()
-    assert shared.next("a", yes, yes) == "a"
-    waiting = gevent.spawn(shared.next, "b", lambda host: host not in lost, yes)
+    shared, lost = group(A, B), set[Host]()
+    assert shared.next(A, yes, yes) == A
+    waiting = gevent.spawn(shared.next, B, lambda host: host not in lost, yes)
     gevent.sleep(0)
     assert not waiting.ready()
-    lost.add("a")
-    assert waiting.get(timeout=10) == "b"
+    lost.add(A)
+    assert waiting.get(timeout=10) == B
 
 
 def test_a_host_that_cannot_give_it_is_not_asked_again() -> None:
-    shared = group("c", a="sha256:1", b="sha256:1")
-    assert shared.next("c", yes, yes) == "a"
-    shared.refuses("a", "no space left")
-    assert shared.next("c", yes, yes) == "b"
-    shared.refuses("b", "no space left")
-    assert shared.next("c", yes, yes) == "c"
+    shared = group(C, have=[A, B])
+    assert shared.next(C, yes, yes) == A
+    shared.refuses(A, "no space left")
+    assert shared.next(C, yes, yes) == B
+    shared.refuses(B, "no space left")
+    assert shared.next(C, yes, yes) == C
 
 
 @pytest.mark.parametrize(
@@ -126,7 +131,7 @@ def test_a_host_that_cannot_give_it_is_not_asked_again() -> None:
     ],
 )
 def test_only_layers_that_are_lacking_are_sent(there: list[list[str]], sent: list[int]) -> None:
-    assert pieces.missing(["a", "b", "c"], there) == sent
+    assert archive.missing(["a", "b", "c"], there) == sent
 
 
 def arrived(content: bytes) -> Part:
@@ -138,7 +143,8 @@ def arrived(content: bytes) -> Part:
 
 def test_an_archive_holds_the_layers_that_are_sent_and_names_them_all() -> None:
     content = b"layer" * 1000
-    stream = pieces.archive("sha256:1d", b"{}", ["sha256:aa", "sha256:bb"], {1: arrived(content)})
+    made = Archive("sha256:1d", "inputs", ["sha256:aa", "sha256:bb"], b"{}", {1: arrived(content)})
+    stream = made.content([1])
     with tarfile.open(fileobj=io.BytesIO(gzip.decompress(b"".join(stream)))) as tar:
         names = tar.getnames()
         (manifest,) = json.load(tar.extractfile("manifest.json") or io.BytesIO())
@@ -215,7 +221,7 @@ def test_a_length_that_no_layer_has_and_a_disk_without_room_are_refused(
 ) -> None:
     with pytest.raises(ChannelError, match="is said to have"):
         part_of(10**15)
-    monkeypatch.setattr(pieces, "SPARE_BYTES", 1 << 60)
+    monkeypatch.setattr(archive, "SPARE_BYTES", 1 << 60)
     with pytest.raises(ChannelError, match="no room"):
         Splitter([part_of(5)]).feed(gzip.compress(b"12345"))
 

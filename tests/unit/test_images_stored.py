@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
+from pyinfra.api.host import Host
 
-from operations.images.sharing import lookup
+from operations.images.sharing import in_registry
 from operations.images.sharing.groups import Group, Want, grouped
-from operations.images.sharing.lookup import Finder, Stored
+from operations.images.sharing.in_registry import Finder, Stored
 from toolkit import lockfile, oci
 from toolkit.settings import Settings
 
@@ -100,29 +101,32 @@ def test_only_loopback_and_what_the_engine_may_is_asked_without_tls(
 )
 def test_why_a_registry_refused_names_what_to_change(said: str, named: str) -> None:
     wanted = settings(username="claw", password={"env": "P"})
-    assert named in lookup.reason(wanted, said)
+    assert named in in_registry.reason(wanted, said)
     if "unauthorized" in said:
-        assert lookup.reason(settings(), said).startswith("it wants a login")
+        assert in_registry.reason(settings(), said).startswith("it wants a login")
 
 
-def want(host: str, registry: str) -> Want:
+A, B, C = (cast(Host, name) for name in "abc")
+
+
+def want(host: Host, registry: str) -> Want:
     return Want(host, "openclaw:local", "x86_64", ("x",), registry=registry)
 
 
 def test_hosts_with_different_registries_do_not_share() -> None:
-    found = grouped([want("a", ADDRESS), want("b", ADDRESS), want("c", "")], lambda _: "x")
-    assert found["a"] is found["b"] is not found["c"]
-    assert found["a"].registry == ADDRESS
+    found = grouped([want(A, ADDRESS), want(B, ADDRESS), want(C, "")], lambda _: "x")
+    assert found[A] is found[B] is not found[C]
+    assert found[A].registry == ADDRESS
 
 
 def test_who_cannot_pull_it_builds_it_and_the_others_still_pull() -> None:
     kept = Stored("registry.example.org/openclaw", DIGEST)
-    group = Group("openclaw:local", "x", ["a", "b"], {kept: ""})
+    group = Group("openclaw:local", "x", [A, B], {kept: ""})
 
-    def yes(_: object) -> bool:
+    def yes(_: Host) -> bool:
         return True
 
     assert group.expected is None
-    assert group.next("a", yes, yes) is kept
-    assert group.next("a", yes, yes, without=[kept]) == "a"
-    assert group.next("b", yes, yes) is kept
+    assert group.next(A, yes, yes) is kept
+    assert group.next(A, yes, yes, without=[kept]) == A
+    assert group.next(B, yes, yes) is kept

@@ -12,9 +12,9 @@ import pytest
 from pyinfra.api.exceptions import PyinfraError
 
 from operations.images import scripts
-from operations.images.sharing import lookup, pipe, registry, stream
+from operations.images.sharing import by_registry, by_stream, in_registry, processes
+from operations.images.sharing.archive import Archive
 from operations.images.sharing.groups import Group
-from operations.images.sharing.stream import Store
 from operations.images.state import Images
 from toolkit import lockfile, oci, patterns
 from toolkit.lockfile import LockError
@@ -148,15 +148,15 @@ class Giver:
 
 
 def group(**more: Any) -> Any:
-    giver = Giver()
+    giver: Any = Giver()
     made = Group("openclaw:local", INPUTS, sources={giver: DIGEST}, architecture="x86_64", **more)
     return made, giver
 
 
 def answering(said: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pipe, "answer", lambda *_: said)
+    monkeypatch.setattr(processes, "answer", lambda *_: said)
     monkeypatch.setattr(scripts, "render", lambda *_, **__: "")
-    for module in (stream, registry):
+    for module in (by_stream, by_registry):
         monkeypatch.setattr(module, "settings_for", lambda _: Settings())
 
 
@@ -174,16 +174,16 @@ def answering(said: str, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_giver_gives_the_wanted_image_or_none(said: str, monkeypatch: pytest.MonkeyPatch) -> None:
     answering(said, monkeypatch)
     wanted, giver = group()
-    with pytest.raises(pipe.ChannelError):
-        stream.described(wanted, giver, {})
-    assert wanted.store is None
+    with pytest.raises(processes.ChannelError):
+        by_stream.described(wanted, giver, {})
+    assert wanted.archive is None
 
 
 def test_a_receiver_that_says_no_layers_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     for said in ("[1]\n", "[{]\n", '["a"]\n'):
         answering(said, monkeypatch)
-        with pytest.raises(pipe.ChannelError):
-            stream.lacking(SimpleNamespace(), Store(DIGEST, INPUTS, [DIGEST]), Settings())  # type: ignore[arg-type]
+        with pytest.raises(processes.ChannelError):
+            by_stream.lacking(SimpleNamespace(), Archive(DIGEST, INPUTS, [DIGEST]), Settings())  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -202,7 +202,7 @@ def test_what_was_pushed_is_the_wanted_image(
     answering(said, monkeypatch)
     wanted, giver = group(registry="registry.example")
     with pytest.raises(PyinfraError):
-        registry._push(wanted, giver)
+        by_registry._push(wanted, giver)
     assert not own.exists()
 
 
@@ -210,14 +210,14 @@ def test_what_was_pushed_is_the_wanted_image(
 def test_a_pushed_image_replaces_only_what_the_registry_has_lost(
     says: str | None, kept: str, own: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    name, version = "registry.example/openclaw", lookup.version(INPUTS, "x86_64")
+    name, version = "registry.example/openclaw", in_registry.version(INPUTS, "x86_64")
     monkeypatch.setattr(oci, "digest", lambda *_: says)
     lockfile.record(images={f"{name}:{version}": DIGEST})
     answering(f"stored {OTHER} {INPUTS} {DIGEST}", monkeypatch)
     wanted, giver = group(registry="registry.example")
     if says is None:
-        assert registry._push(wanted, giver).digest == OTHER
+        assert by_registry._push(wanted, giver).digest == OTHER
     else:
         with pytest.raises(PyinfraError):
-            registry._push(wanted, giver)
+            by_registry._push(wanted, giver)
     assert lockfile.read().images == {f"{name}:{version}": kept}

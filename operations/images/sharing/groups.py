@@ -13,9 +13,9 @@ what was built in this run (`registry`). Then a host that is alone is a group, t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import cast
 
 from pyinfra import host as current_host
 from pyinfra.api.exceptions import PyinfraError
@@ -24,8 +24,9 @@ from pyinfra.context import ctx_host
 
 from operations import system
 from operations.base import notes, preflight
-from operations.images.sharing import lookup as stored
-from operations.images.sharing import pipe
+from operations.images.sharing import in_registry, processes
+from operations.images.sharing.archive import Archive
+from operations.images.sharing.in_registry import LOCAL, Stored
 from operations.images.state import Image
 from toolkit.greenlets import Event, RLock
 from toolkit.settings import Settings, settings_for
@@ -38,6 +39,10 @@ _GROUPS = "openclaw_shared_images"
 _RUN = "openclaw_sharing_lock"
 
 
+Giver = Host | Stored
+"""Who has an image: a host of the run, or a registry."""
+
+
 class SharingError(PyinfraError):
     """An image can be had from no host of the run."""
 
@@ -48,7 +53,7 @@ class Want:
     `inputs` are those of the one it has, if it is one of these.
     """
 
-    host: Hashable
+    host: Host
     tag: str
     architecture: str
     accepted: tuple[str, ...]
@@ -59,7 +64,7 @@ class Want:
 
 @dataclass(eq=False)
 class Group:
-    """Hosts that accept the same image; `sources` have it, by its id on each, a `Stored` one too.
+    """Hosts that accept the same image; `sources` have it, by its id on each.
 
     `server` is the host that is planned to give the image through a registry of its own, `stored`
     what a host of the run has pushed to the group's registry; `silent` says that this failed.
@@ -67,38 +72,38 @@ class Group:
 
     tag: str
     inputs: str
-    members: list[Any] = field(default_factory=list)
-    sources: dict[Any, str] = field(default_factory=dict)
-    refused: dict[Any, str] = field(default_factory=dict)
-    failed: list[Any] = field(default_factory=list)
-    builder: Any = None
-    store: Any = None
-    """What the control machine keeps of it, see `transfer`."""
+    members: list[Host] = field(default_factory=list)
+    sources: dict[Giver, str] = field(default_factory=dict)
+    refused: dict[Giver, str] = field(default_factory=dict)
+    failed: list[Host] = field(default_factory=list)
+    builder: Host | None = None
+    archive: Archive | None = None
+    """What the control machine keeps of it."""
     architecture: str = ""
     registry: str = ""
-    server: Any = None
-    stored: Any = None
+    server: Host | None = None
+    stored: Stored | None = None
     silent: bool = False
     pushing: RLock = field(default_factory=RLock)
     changed: Event = field(default_factory=Event)
 
     @property
-    def expected(self) -> Any:
+    def expected(self) -> Host | None:
         """The host that is planned to build; None if one has the image."""
         return None if self.sources else self.members[0]
 
-    def source(self, without: Sequence[Any] = ()) -> Any:
+    def source(self, without: Collection[Giver] = ()) -> Giver | None:
         """Return who has the image and may give it; None if there is nobody."""
         usable = (one for one in self.sources if one not in self.refused and one not in without)
         return next(usable, None)
 
     def next(
         self,
-        host: Any,
-        alive: Callable[[Any], bool],
-        coming: Callable[[Any], bool],
-        without: Sequence[Any] = (),
-    ) -> Any:
+        host: Host,
+        alive: Callable[[Host], bool],
+        coming: Callable[[Host], bool],
+        without: Collection[Giver] = (),
+    ) -> Giver:
         """Return who gives the image to `host`: itself, if it has to build it. Waits while another
         builds.
 
@@ -127,33 +132,33 @@ class Group:
             self.changed.clear()
             self.changed.wait(LOOK_SECONDS)
 
-    def has(self, host: Any, image: str) -> None:
+    def has(self, host: Host, image: str) -> None:
         """Say that a host has the image."""
         if self.builder is host:
             self.builder = None
         self.sources[host] = image
         self.changed.set()
 
-    def fails(self, host: Any) -> None:
+    def fails(self, host: Host) -> None:
         """Say that the host could not build it."""
         if self.builder is host:
             self.builder = None
             self.failed.append(host)
         self.changed.set()
 
-    def refuses(self, host: Any, reason: str) -> None:
-        """Say that a host could not give it."""
-        self.refused[host] = reason
+    def refuses(self, giver: Giver, reason: str) -> None:
+        """Say that somebody could not give it."""
+        self.refused[giver] = reason
         self.changed.set()
 
 
-def grouped(wants: Sequence[Want], choose: Callable[[Want], str]) -> dict[Hashable, Group]:
+def grouped(wants: Sequence[Want], choose: Callable[[Want], str]) -> dict[Host, Group]:
     """Return the group of every host.
 
     + choose: the inputs that a host would get or build by itself, of those it accepts
     """
     groups: dict[tuple[str, ...], Group] = {}
-    result: dict[Hashable, Group] = {}
+    result: dict[Host, Group] = {}
 
     def key(want: Want, inputs: str) -> tuple[str, ...]:
         return want.tag, inputs, want.architecture, want.registry
@@ -206,21 +211,21 @@ def arrange(wishes: Iterable[Wishes]) -> None:
             for one in state.inventory
             if one in state.active_hosts
             and preflight.passed(one)
-            and pipe.reachable(one)
+            and processes.reachable(one)
             and _GROUPS not in one.connector_data
         ]
         for one in hosts:
             one.connector_data[_GROUPS] = {}
         sharing = [one for one in hosts if settings_for(one).images.share]
         alone = len(sharing) == 1 and not settings_for(sharing[0]).images.registry.address
-        finder = stored.Finder()
+        finder = in_registry.Finder()
         for function in () if alone else wishes:
             _arrange(sharing, function, finder)
 
 
-def _arrange(hosts: Sequence[Host], function: Wishes, finder: stored.Finder) -> None:
-    wishes: dict[Any, Wish] = {}
-    wants: dict[Any, Want] = {}
+def _arrange(hosts: Sequence[Host], function: Wishes, finder: in_registry.Finder) -> None:
+    wishes: dict[Host, Wish] = {}
+    wants: dict[Host, Want] = {}
     for one in hosts:
         settings = settings_for(one)
         with ctx_host.use(one):
@@ -229,12 +234,11 @@ def _arrange(hosts: Sequence[Host], function: Wishes, finder: stored.Finder) -> 
         if wish:
             wishes[one] = wish
             has = (wish.there.id, wish.there.inputs) if wish.there else (None, None)
-            where = stored.place(settings)
+            where = in_registry.place(settings)
             wants[one] = Want(one, wish.tag, machine, wish.accepted, has[0], has[1], where)
 
-    def kept(want: Want, inputs: str) -> stored.Stored | None:
-        settings = settings_for(cast(Host, want.host))
-        return finder.find(settings, want.tag, inputs, want.architecture)
+    def kept(want: Want, inputs: str) -> Stored | None:
+        return finder.find(settings_for(want.host), want.tag, inputs, want.architecture)
 
     def choose(want: Want) -> str:
         there = next((one for one in want.accepted if kept(want, one)), None)
@@ -242,12 +246,13 @@ def _arrange(hosts: Sequence[Host], function: Wishes, finder: stored.Finder) -> 
             return there or wishes[want.host].choose()
 
     for wanting, found in grouped(list(wants.values()), choose).items():
-        if found.registry == stored.LOCAL and len(found.members) > bool(found.expected):
-            found.server = found.expected or found.source()
+        if found.registry == LOCAL and len(found.members) > bool(found.expected):
+            holders = [one for one in found.sources if isinstance(one, Host)]
+            found.server = found.expected or next(iter(holders), None)
         if not found.sources and (there := kept(wants[wanting], found.inputs)):
             found.sources[there] = there.image
-        if len(found.members) + len(found.sources) > 1 or found.registry not in ("", stored.LOCAL):
-            cast(Host, wanting).connector_data[_GROUPS][found.tag] = found
+        if len(found.members) + len(found.sources) > 1 or found.registry not in ("", LOCAL):
+            wanting.connector_data[_GROUPS][found.tag] = found
 
 
 def group(tag: str) -> Group | None:
@@ -275,7 +280,7 @@ def note(tag: str, image: str | None) -> None:
         found.has(this(), image)
 
 
-def giver(found: Group, without: Sequence[Any] = ()) -> Any:
+def giver(found: Group, without: Collection[Giver] = ()) -> Giver:
     """Return who gives an image to the current host, itself if it builds it; see `Group.next`."""
     return found.next(this(), _alive, _coming, without)
 

@@ -11,7 +11,7 @@ from pyinfra.api.host import Host
 from pyinfra.connectors.local import LocalConnector
 
 from operations.base.connection import transport
-from operations.images.sharing.pipe import CHUNK, ChannelError
+from operations.images.sharing.processes import CHUNK, ChannelError
 from toolkit import greenlets
 from toolkit.greenlets import StreamServer
 from toolkit.ssh import SSHException

@@ -20,13 +20,11 @@ from pyinfra.api.host import Host
 from pyinfra.api.output import echo
 
 from operations.images import scripts
-from operations.images.sharing import groups as sharing
-from operations.images.sharing import pieces, pipe, registry, stream
-from operations.images.sharing.groups import Group, SharingError
-from operations.images.sharing.lookup import LOCAL, Stored
-from operations.images.sharing.pieces import Part
-from operations.images.sharing.pipe import ChannelError
-from operations.images.sharing.stream import Store
+from operations.images.sharing import by_registry, by_stream, groups, processes
+from operations.images.sharing.archive import Archive
+from operations.images.sharing.groups import Giver, Group, SharingError
+from operations.images.sharing.in_registry import LOCAL, Stored
+from operations.images.sharing.processes import ChannelError
 from toolkit.settings import Settings
 
 differences = getLogger("pyinfra.differences")
@@ -42,7 +40,9 @@ class Receive(PyinfraCommand):
     from which the host cannot pull is noted in `tried`.
     """
 
-    def __init__(self, settings: Settings, group: Group, giver: Any, probe: str, label: str):
+    def __init__(
+        self, settings: Settings, group: Group, giver: Giver, probe: str, label: str
+    ) -> None:
         super().__init__()
         self.settings, self.group, self.giver = settings, group, giver
         self.probe, self.label = probe, label
@@ -59,16 +59,16 @@ class Receive(PyinfraCommand):
             return True
         if self.group.registry and not (self.group.stored or self.group.silent):
             _say(host, f"waits until {self.giver} has pushed it")
-        kept = registry.pushed(self.group, self.giver)
+        kept = by_registry.pushed(self.group, self.giver)
         if kept and self._pull(host, kept, environment):
             return True
-        return self._stream(host, environment)
+        return self._stream(host, self.giver, environment)
 
     def _pull(self, host: Host, kept: Stored, environment: dict[str, str]) -> bool:
         started = time.monotonic()
         _say(host, f"pulls it from {kept}")
         try:
-            image = registry.pull(self.settings, kept, self.group.tag, self.probe, environment)
+            image = by_registry.pull(self.settings, kept, self.group.tag, self.probe, environment)
         except PyinfraError as error:
             logger.warning(f"{host.print_prefix}{self.label}: not from {error}")
             return False
@@ -79,39 +79,44 @@ class Receive(PyinfraCommand):
         )
         return True
 
-    def _stream(self, host: Host, environment: dict[str, str]) -> bool:
+    def _stream(self, host: Host, giver: Host, environment: dict[str, str]) -> bool:
         started = time.monotonic()
-        _say(host, f"asks {self.giver} for it")
+        _say(host, f"asks {giver} for it")
         try:
-            kept = stream.described(self.group, self.giver, environment)
+            kept = by_stream.described(self.group, giver, environment)
         except PyinfraError as error:
-            return self._not_given(host, error)
+            return self._not_given(host, giver, error)
         try:
-            lacking = stream.lacking(host, kept, self.settings)
+            lacking = by_stream.lacking(host, kept, self.settings)
         except PyinfraError as error:
             return _refuse(host, f"{self.label}: the engine does not answer: {error}")
         try:
-            sent = stream.fetched(self.giver, kept, lacking, environment)
-            size = self._load(host, kept, sent, environment)
+            by_stream.fetch(giver, kept, lacking, environment)
+            size = self._load(host, giver, kept, lacking, environment)
         except _Taken as error:
             return _refuse(host, f"{self.label}: {error}")
         except PyinfraError as error:
-            return self._not_given(host, error)
+            return self._not_given(host, giver, error)
         self.group.has(host, kept.image)
         differences.info(
             f"{host.print_prefix}{self.label}: {len(lacking)} of {len(kept.layers)} layers from"
-            f" {self.giver}, {size / 1e6:.1f} MB in {time.monotonic() - started:.0f} s"
+            f" {giver}, {size / 1e6:.1f} MB in {time.monotonic() - started:.0f} s"
         )
         return True
 
-    def _not_given(self, host: Host, error: PyinfraError) -> bool:
-        self.group.refuses(self.giver, str(error))
-        self.group.store = None  # what is half there is fetched anew, from another
-        logger.warning(f"{host.print_prefix}{self.label}: {self.giver} cannot give it: {error}")
+    def _not_given(self, host: Host, giver: Host, error: PyinfraError) -> bool:
+        self.group.refuses(giver, str(error))
+        self.group.archive = None  # what is half there is fetched anew, from another
+        logger.warning(f"{host.print_prefix}{self.label}: {giver} cannot give it: {error}")
         return True
 
     def _load(
-        self, host: Host, kept: Store, sent: dict[int, Part], environment: dict[str, str]
+        self,
+        host: Host,
+        giver: Host,
+        kept: Archive,
+        lacking: list[int],
+        environment: dict[str, str],
     ) -> int:
         script = scripts.render(
             "receive.sh.j2",
@@ -122,15 +127,15 @@ class Receive(PyinfraCommand):
             tag=self.group.tag,
             probe=self.probe,
         )
-        archive = pieces.archive(kept.image, kept.configuration, kept.layers, sent)
+        content = kept.content(lacking)
         size, said = 0, time.monotonic()
         given: ChannelError | None = None
         try:
-            with pipe.process(host, script, environment) as process:
+            with processes.process(host, script, environment) as process:
                 process.hear()
                 while True:
                     try:
-                        data = next(archive, None)
+                        data = next(content, None)
                     except ChannelError as error:
                         given = error
                         raise
@@ -140,9 +145,9 @@ class Receive(PyinfraCommand):
                     size += len(data)
                     if time.monotonic() - said > SAY_SECONDS:
                         said = time.monotonic()
-                        _say(host, f"{size / 1e6:.0f} MB received from {self.giver}")
+                        _say(host, f"{size / 1e6:.0f} MB received from {giver}")
                 process.end()
-                _say(host, f"{size / 1e6:.0f} MB received from {self.giver}; the engine loads it")
+                _say(host, f"{size / 1e6:.0f} MB received from {giver}; the engine loads it")
                 process.finish()
         except ChannelError as error:
             if error is given:
@@ -159,13 +164,13 @@ def builds(tag: str) -> bool:
     """Return whether the current host is to build the image of a tag by itself; waits if another
     one does.
     """
-    group, host = sharing.group(tag), sharing.this()
+    group, host = groups.group(tag), groups.this()
     if group is None:
         return True
-    if sharing.receives(tag):
+    if groups.receives(tag):
         return False
     try:
-        return not host.state.is_executing or sharing.giver(group) is host
+        return not host.state.is_executing or groups.giver(group) is host
     except SharingError:  # `received` reports it
         return False
 
@@ -177,17 +182,17 @@ def built(tags: Sequence[str], make: Make, there: There) -> Generator:
     + make: returns the commands
     + there: returns the id of a tag's image, if it is the one that is wanted
     """
-    groups = [group for group in map(sharing.group, tags) if group]
-    host = sharing.this()
+    concerned = [group for group in map(groups.group, tags) if group]
+    host = groups.this()
     try:
         yield from make()
-        for group in groups:
+        for group in concerned:
             if image := there(group.tag):
                 group.has(host, image)
                 if group.registry not in ("", LOCAL):
                     yield FunctionCommand(_push, [group], {})
     finally:
-        for group in groups:
+        for group in concerned:
             group.fails(host)  # counts only where it has not said that it has the image
 
 
@@ -202,19 +207,19 @@ def received(
     + label: the image in messages
     + probe: the script that a new image must pass
     """
-    host, group = sharing.this(), sharing.group(tag)
+    host, group = groups.this(), groups.group(tag)
     if group is None:
         return
     if not host.state.is_executing:
-        yield Receive(settings, group, None, probe, label)
+        yield Receive(settings, group, host, probe, label)  # who gives it is not known yet
         return
-    tried: list[Stored] = []
+    tried: list[Giver] = []
     while there(tag) is None:
         builder = None if group.sources else group.builder or group.expected
         if builder not in (None, host):
             _say(host, f"waits for {builder}, which builds it")
         try:
-            giver = sharing.giver(group, tried)
+            giver = groups.giver(group, tried)
         except SharingError as error:
             yield FunctionCommand(_fail, [f"{label}: {error}"], {})
             return
@@ -232,7 +237,7 @@ def received(
 
 def _push(state: Any, host: Host, group: Group) -> bool:
     _say(host, f"pushes it to {group.registry}")
-    registry.pushed(group, host)
+    by_registry.pushed(group, host)
     return True
 
 

@@ -15,9 +15,10 @@ import tarfile
 import tempfile
 import zlib
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 
-from operations.images.sharing.pipe import CHUNK, ChannelError
-from toolkit.greenlets import Event
+from operations.images.sharing.processes import CHUNK, ChannelError
+from toolkit.greenlets import Event, RLock
 
 DIRECTORY = "/var/tmp"
 """Where there is room: `/tmp` may be memory."""
@@ -161,6 +162,51 @@ class Splitter:
             raise ChannelError("the stream ended too early")
 
 
+@dataclass
+class Archive:
+    """What the control machine keeps of an image that it passes on: its id, the digest of its
+    inputs, the digests of its layers, what the id is the digest of, and parts by layer.
+    """
+
+    image: str
+    inputs: str
+    layers: list[str]
+    configuration: bytes = b""
+    parts: dict[int, Part] = field(default_factory=dict)
+    lock: RLock = field(default_factory=RLock)
+
+    def content(self, positions: Sequence[int]) -> Iterator[bytes]:
+        """Yield the compressed archive, with only some of its layers, as their parts come.
+
+        What names the image comes last: an archive that breaks off holds none.
+
+        Raises:
+            ChannelError: a part will not come.
+        """
+        for position in positions:
+            part = self.parts[position]
+            part.wait()
+            yield gzip.compress(_header(_path(self.layers, position), part.length))
+            yield from part.chunks()
+            yield gzip.compress(bytes(-part.length % tarfile.BLOCKSIZE))
+        name = f"{self.image.rpartition(':')[2]}.json"
+        manifest = {
+            "Config": name,
+            "RepoTags": None,
+            "Layers": [_path(self.layers, position) for position in range(len(self.layers))],
+        }
+        end = io.BytesIO()
+        with tarfile.open(fileobj=end, mode="w") as tar:
+            for path, data in (
+                (name, self.configuration),
+                ("manifest.json", json.dumps([manifest]).encode()),
+            ):
+                entry = tarfile.TarInfo(path)
+                entry.size = len(data)
+                tar.addfile(entry, io.BytesIO(data))
+        yield gzip.compress(end.getvalue())
+
+
 def missing(layers: Sequence[str], there: Sequence[Sequence[str]]) -> list[int]:
     """Return the positions of the layers that an engine lacks, which has images of the layers
     `there`.
@@ -176,41 +222,6 @@ def missing(layers: Sequence[str], there: Sequence[Sequence[str]]) -> list[int]:
             length += 1
         common = max(common, length)
     return list(range(common, len(layers)))
-
-
-def archive(
-    image: str, configuration: bytes, layers: Sequence[str], sent: dict[int, Part]
-) -> Iterator[bytes]:
-    """Yield the compressed archive of an image, with only some of its layers.
-
-    What names the image comes last: an archive that breaks off holds none.
-
-    + image: its id
-    + configuration: what the id is the digest of
-    + layers: digests of all layers
-    + sent: the layers to put in, by position
-    """
-    for position, part in sent.items():
-        part.wait()
-        yield gzip.compress(_header(_path(layers, position), part.length))
-        yield from part.chunks()
-        yield gzip.compress(bytes(-part.length % tarfile.BLOCKSIZE))
-    name = f"{image.rpartition(':')[2]}.json"
-    manifest = {
-        "Config": name,
-        "RepoTags": None,
-        "Layers": [_path(layers, position) for position in range(len(layers))],
-    }
-    end = io.BytesIO()
-    with tarfile.open(fileobj=end, mode="w") as tar:
-        for path, data in (
-            (name, configuration),
-            ("manifest.json", json.dumps([manifest]).encode()),
-        ):
-            entry = tarfile.TarInfo(path)
-            entry.size = len(data)
-            tar.addfile(entry, io.BytesIO(data))
-    yield gzip.compress(end.getvalue())
 
 
 def _path(layers: Sequence[str], position: int) -> str:

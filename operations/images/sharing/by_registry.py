@@ -13,7 +13,6 @@ import re
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from typing import Any, cast
 
 from pyinfra import host as current_host
 from pyinfra import logger
@@ -27,10 +26,10 @@ from operations.base import preflight
 from operations.base.operation import operation
 from operations.base.preflight import Problem
 from operations.images import scripts
-from operations.images.sharing import groups, lookup, pipe, port_forward
+from operations.images.sharing import groups, in_registry, port_forward, processes
 from operations.images.sharing.groups import Group
-from operations.images.sharing.lookup import LOCAL, Stored
-from operations.images.sharing.pipe import ChannelError
+from operations.images.sharing.in_registry import LOCAL, Stored
+from operations.images.sharing.processes import ChannelError
 from toolkit import credentials, oci, patterns
 from toolkit.greenlets import RLock
 from toolkit.patterns import matches, shown
@@ -81,7 +80,7 @@ def installed(settings: Settings) -> Generator:
         yield packages.install_command([PACKAGE])
 
 
-def pushed(group: Group, giver: Any) -> Stored | None:
+def pushed(group: Group, giver: Host) -> Stored | None:
     """Return where the group's registry has the image of `giver`, which pushes it first if nobody
     has yet; None without a registry, and where it does not do.
     """
@@ -97,7 +96,7 @@ def pushed(group: Group, giver: Any) -> Stored | None:
                     f"{giver.print_prefix}{group.tag} is not kept in a registry: {error}; it goes"
                     " from host to host"
                 )
-        return cast(Stored | None, group.stored)
+        return group.stored
 
 
 def _push(group: Group, giver: Host) -> Stored:
@@ -105,7 +104,7 @@ def _push(group: Group, giver: Host) -> Stored:
     local = group.registry == LOCAL
     if local and (hindrance := _hindrance(settings)):
         raise RegistryError(f"images.registry.local: {hindrance}")
-    repository = lookup.repository(group.registry, group.tag)
+    repository = in_registry.repository(group.registry, group.tag)
     script = scripts.render(
         "push.sh.j2",
         settings,
@@ -116,20 +115,20 @@ def _push(group: Group, giver: Host) -> Stored:
         authorization=_authorization(settings),
     )
     try:
-        said = pipe.answer(giver, "sh -s", {}, script)
+        said = processes.answer(giver, "sh -s", {}, script)
     except ChannelError as error:
         if local:
             raise RegistryError(f"images.registry.local: {error}") from None
-        why = lookup.reason(settings, str(error))
+        why = in_registry.reason(settings, str(error))
         raise RegistryError(f"{group.registry}: {why}") from None
     found = _STORED.search(said)
     if not found or found["inputs"] != group.inputs:
         raise RegistryError("it does not say that it has pushed the image that is wanted")
     digest, image = found["digest"], found["image"] or ""
     if not local:
-        version = lookup.version(group.inputs, group.architecture)
+        version = in_registry.version(group.inputs, group.architecture)
         try:
-            lookup.keep(settings, repository, version, digest)
+            in_registry.keep(settings, repository, version, digest)
         except oci.RegistryError as error:
             raise RegistryError(f"{group.registry}: {error}") from None
     return Stored(repository, digest, group.inputs, image, giver if local else None)
@@ -161,9 +160,9 @@ def pull(
                 probe=probe,
                 authorization=_authorization(settings),
             )
-            said = pipe.answer(host, "sh -s", environment, script)
+            said = processes.answer(host, "sh -s", environment, script)
     except ChannelError as error:
-        why = str(error) if kept.server else lookup.reason(settings, str(error))
+        why = str(error) if kept.server else in_registry.reason(settings, str(error))
         raise RegistryError(f"{kept}: {why}") from None
     image = said.rpartition("received ")[2].strip()
     if not matches(patterns.DIGEST, image):
@@ -176,7 +175,7 @@ def _authorization(settings: Settings) -> str:
 
     https://docs.docker.com/reference/api/engine/ (Authentication)
     """
-    login = dict(zip(("username", "password"), lookup.login(settings) or (), strict=False))
+    login = dict(zip(("username", "password"), in_registry.login(settings) or (), strict=False))
     return base64.urlsafe_b64encode(json.dumps(login).encode()).decode()
 
 
@@ -240,7 +239,7 @@ def _start(server: _Server, giver: Host) -> None:
         )
     said = b""
     with ExitStack() as stack:
-        process = stack.enter_context(pipe.process(giver, script, {}))
+        process = stack.enter_context(processes.process(giver, script, {}))
         while not said.endswith(b"\n") and len(said) < 100:
             more = process.read()
             if not more:

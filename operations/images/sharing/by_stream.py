@@ -1,22 +1,20 @@
-"""What the control machine keeps of an image that it passes on, and how that comes from a host."""
+"""Images from host to host through the control machine: how their layers come from one."""
 
 from __future__ import annotations
 
 import base64
 import json
 import re
-from dataclasses import dataclass, field
 
 from pyinfra.api.host import Host
 from pyinfra.context import ctx_host
 
 from operations.images import scripts
-from operations.images.sharing import pieces, pipe
+from operations.images.sharing import archive, processes
+from operations.images.sharing.archive import Archive, Part, Splitter
 from operations.images.sharing.groups import Group
-from operations.images.sharing.pieces import Part, Splitter
-from operations.images.sharing.pipe import ChannelError
+from operations.images.sharing.processes import ChannelError
 from toolkit import greenlets, patterns
-from toolkit.greenlets import RLock
 from toolkit.patterns import matches
 from toolkit.settings import Settings, settings_for
 
@@ -25,48 +23,33 @@ LONGEST_BEGINNING = 4 << 20
 MOST_LAYERS = 1000
 
 
-@dataclass
-class Store:
-    """What the control machine keeps of an image: its id, the digest of its inputs, its layers,
-    configuration and parts.
-    """
-
-    image: str
-    inputs: str
-    layers: list[str]
-    configuration: bytes = b""
-    parts: dict[int, Part] = field(default_factory=dict)
-    lock: RLock = field(default_factory=RLock)
-
-
-def described(group: Group, giver: Host, environment: dict[str, str]) -> Store:
+def described(group: Group, giver: Host, environment: dict[str, str]) -> Archive:
     """Return what is kept of a group's image, asking `giver` for its layers if nothing is."""
-    if group.store is None:
+    if group.archive is None:
         image = group.sources[giver]
         with ctx_host.use(giver):
             script = scripts.render("layers.sh.j2", settings_for(giver), image=image)
-        said = pipe.answer(giver, script, environment)
+        said = processes.answer(giver, script, environment)
         try:
             layers, inputs = map(json.loads, said.splitlines())
         except (ValueError, RecursionError):
             raise ChannelError(f"it has no image {image}") from None
         if inputs != group.inputs or not _layers(layers):
             raise ChannelError(f"its image {image} is another one than the one that is wanted")
-        group.store = group.store or Store(image, group.inputs, layers)
-    store: Store = group.store
-    return store
+        group.archive = group.archive or Archive(image, group.inputs, layers)
+    return group.archive
 
 
-def lacking(host: Host, store: Store, settings: Settings) -> list[int]:
+def lacking(host: Host, kept: Archive, settings: Settings) -> list[int]:
     """Return the positions of the layers that the engine of a host lacks."""
-    said = pipe.answer(host, scripts.render("layers.sh.j2", settings, image=None), {})
+    said = processes.answer(host, scripts.render("layers.sh.j2", settings, image=None), {})
     try:
         lines = [json.loads(line) for line in said.splitlines() if line.startswith("[")]
     except (ValueError, RecursionError):
         lines = [None]
     if not all(map(_layers, lines)):
         raise ChannelError("its engine does not say of which layers its images are")
-    return pieces.missing(store.layers, lines)
+    return archive.missing(kept.layers, lines)
 
 
 def _layers(said: object) -> bool:
@@ -78,44 +61,45 @@ def _layers(said: object) -> bool:
     )
 
 
-def fetched(
-    giver: Host, store: Store, wanted: list[int], environment: dict[str, str]
-) -> dict[int, Part]:
-    """Return the parts of the wanted layers; those that nobody has asked for are on their way."""
-    with store.lock:
-        new = [position for position in wanted if position not in store.parts]
+def fetch(giver: Host, kept: Archive, wanted: list[int], environment: dict[str, str]) -> None:
+    """Have the wanted layers on their way, as far as nobody has asked for them before.
+
+    Raises:
+        ChannelError: the giver does not begin to give them.
+    """
+    with kept.lock:
+        new = [position for position in wanted if position not in kept.parts]
         for position in new:
-            store.parts[position] = Part()
-        if new or not store.configuration:
-            fetching = greenlets.spawn(_fetch, giver, store, new, environment)
-            while not (store.configuration or fetching.ready()):
+            kept.parts[position] = Part()
+        if new or not kept.configuration:
+            fetching = greenlets.spawn(_fetch, giver, kept, new, environment)
+            while not (kept.configuration or fetching.ready()):
                 fetching.join(LOOK_SECONDS)
-            if not store.configuration:
+            if not kept.configuration:
                 raise ChannelError(fetching.value)
-    return {position: store.parts[position] for position in wanted}
 
 
 def _fetch(
-    giver: Host, store: Store, positions: list[int], environment: dict[str, str]
+    giver: Host, kept: Archive, positions: list[int], environment: dict[str, str]
 ) -> str | None:
     """Bring layers from the giver to their parts; return why it failed."""
-    parts = [store.parts[position] for position in positions]
+    parts = [kept.parts[position] for position in positions]
     try:
         settings = settings_for(giver)
         with ctx_host.use(giver):
             script = scripts.render(
                 "give.sh.j2",
                 settings,
-                image=store.image,
+                image=kept.image,
                 layers=[position + 1 for position in positions],
                 directory=f"{settings.project_directory}/images",
             )
-        with pipe.process(giver, script, environment) as process:
+        with processes.process(giver, script, environment) as process:
             process.end()
             configuration, lengths, data = _beginning(process)
             for part, length in zip(parts, lengths, strict=True):
                 part.begin(length)
-            store.configuration = configuration
+            kept.configuration = configuration
             splitter = Splitter(parts)
             splitter.feed(data)
             while not splitter.done and (data := process.read()):
@@ -132,7 +116,7 @@ def _fetch(
     return None
 
 
-def _beginning(process: pipe.Process) -> tuple[bytes, list[int], bytes]:
+def _beginning(process: processes.Process) -> tuple[bytes, list[int], bytes]:
     """Return an image's configuration, the lengths of layers, and what has come behind them."""
     data = b""
     while data.count(b"\n") < 2:
