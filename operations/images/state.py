@@ -18,7 +18,7 @@ from toolkit.settings import Settings
 
 _BASE = rf"[^|]{{1,600}}@({patterns.DIGEST}|{patterns.INPUTS}|{patterns.COMMIT})"
 _LABELS = (patterns.INPUTS, _BASE, "[a-z0-9][a-z0-9_-]{0,62}", "sandbox(-[a-z]+)?")
-"""The forms of the labels that `images_probe` asks for."""
+"""The forms of the labels that are asked for."""
 
 
 @dataclass(frozen=True)
