@@ -48,6 +48,7 @@ class Fact(Protocol):
 
 
 F = TypeVar("F", bound=Fact)
+A = TypeVar("A")
 _facts: dict[str, type[Fact]] = {}
 
 
@@ -214,9 +215,14 @@ def run_quietly(host: Host, script: str, seconds: float = answers.ANSWER_SECONDS
     return answers.run(host, script, arguments=privileges(host), seconds=seconds)
 
 
-def ask_several(host: Host, script: str, seconds: float = answers.ANSWER_SECONDS) -> dict[str, str]:
-    """Return the answers of a script by name; each begins with the line `\\036`NAME, as printf
-    writes it. Otherwise as `run_quietly`.
+def ask_several(
+    host: Host,
+    script: str,
+    made_of: Callable[[Mapping[str, str]], A],
+    seconds: float = answers.ANSWER_SECONDS,
+) -> A:
+    """Return what `made_of` makes of a script's answers by name; each begins with the line
+    `\\036`NAME, as printf writes it. Otherwise as `run_quietly`.
     """
     question, mark = marked(script)
-    return parse(run_quietly(host, question, seconds), mark)
+    return made_of(parse(run_quietly(host, question, seconds), mark))

@@ -26,6 +26,7 @@ from operations.images.sandbox import contexts, probes
 from operations.sandbox import comparison, running
 from operations.sandbox import deployed as deployed_form
 from operations.sandbox.proof import scripted_gateway
+from operations.sandbox.seen import Examined
 from operations.security import stage as security
 from toolkit.settings import Settings
 from toolkit.settings.contradictions.mounts import state_in_gateway
@@ -54,11 +55,13 @@ def findings(settings: Settings) -> list[Problem]:
     deployed = given.configuration
     try:
         with waiting("OpenClaw's doctor, and a container of each sandbox image"):
-            answers = snapshot.ask_several(host, script(settings, deployed), LOOK_SECONDS)
+            seen = snapshot.ask_several(
+                host, script(settings, deployed), Examined.parse, LOOK_SECONDS
+            )
     except PyinfraError as error:
         return [Problem(f"the host cannot be looked at: {error}", "./claw up")]
     wrong = [Problem(f"openclaw.json: {what}", MISFORMED, False) for what in given.wrong]
-    found = [*wrong, *examine(settings, deployed, answers)]
+    found = [*wrong, *examine(settings, deployed, seen)]
     if settings.sandbox.enabled and not any(problem.stops for problem in found):
         found += _stale(settings)
     return [replace(problem, what=" ".join(problem.what.split())) for problem in found]
@@ -104,40 +107,36 @@ def workspaces(settings: Settings, deployed: Mapping[str, Any]) -> dict[str, str
     return {name: path.replace("~", "/home/node", 1) for name, path in found.items()}
 
 
-def examine(
-    settings: Settings, deployed: Mapping[str, Any], answers: Mapping[str, str]
-) -> Iterable[Problem]:
-    """Yield what the script's answers say."""
-    if "." not in answers.get("engine", ""):
+def examine(settings: Settings, deployed: Mapping[str, Any], seen: Examined) -> Iterable[Problem]:
+    """Yield what is wrong with what was seen."""
+    if "." not in seen.engine:
         yield Problem(
-            f"the engine does not answer: {answers.get('engine', '').strip()}",
+            f"the engine does not answer: {seen.engine}",
             "systemctl restart docker && systemctl status docker",
         )
         return
     sandboxes = _sandboxes(settings, deployed) if settings.sandbox.enabled else {}
     if settings.sandbox.enabled and not sandboxes:
         yield Problem("openclaw.json has no sandbox policy", "./claw up")
-    yield from _images(settings, sandboxes, answers)
-    if not answers.get("gateway", "").strip():
+    yield from _images(settings, sandboxes, seen)
+    if not seen.gateway:
         yield Problem("the gateway does not run", "./claw up")
         return
     if settings.sandbox.enabled:
-        yield from _client(answers)
-        yield from _paths(settings, deployed, sandboxes, answers)
-        for path in answers.get("profiles", "").split():
+        yield from _client(seen)
+        yield from _paths(settings, deployed, sandboxes, seen)
+        for path in seen.profiles:
             yield Problem(f"the gateway cannot read the profile {path}", "./claw up")
-        yield from _owners(settings, answers)
-    yield from _release(answers.get("doctor", ""))
+        yield from _owners(settings, seen)
+    yield from _release(seen.doctor)
 
 
-def _images(
-    settings: Settings, sandboxes: Mapping[str, Any], answers: Mapping[str, str]
-) -> Iterable[Problem]:
+def _images(settings: Settings, sandboxes: Mapping[str, Any], seen: Examined) -> Iterable[Problem]:
     ours = {names.tag(settings, kind) for kind in get_args(names.ImageKind)}
     for image in sorted(
         {image for one in sandboxes.values() for image in scripted_gateway.images(one)}
     ):
-        if not answers.get(f"image {image}", "").strip():
+        if not seen.images.get(image):
             yield Problem(f"the sandbox image {image} is not on the engine", "./claw up")
     for image in sorted(
         {
@@ -146,7 +145,7 @@ def _images(
             if scripted_gateway.browsed(one)
         }
     ):
-        identifier, _, contract = answers.get(f"image {image}", "").strip().partition("|")
+        identifier, _, contract = seen.images.get(image, "").partition("|")
         if identifier and contract != contexts.CONTRACT:
             is_now = contract.replace("<no value>", "") or "missing"
             yield Problem(
@@ -157,11 +156,11 @@ def _images(
                 else "make it anew for this OpenClaw, or take it out of openclaw.json",
             )
     for image in sorted({scripted_gateway.images(one)[0] for one in sandboxes.values()}):
-        yield from _start(image, answers.get(f"start {image}", ""), image in ours)
+        yield from _start(image, seen.starts.get(image, ""), image in ours)
 
 
 def _start(image: str, answer: str, ours: bool) -> Iterable[Problem]:
-    *said, code = answer.strip().splitlines() or [""]
+    *said, code = answer.splitlines() or [""]
     if not code.startswith("exit "):
         return  # there is no such image
     if code != "exit 0":
@@ -189,8 +188,8 @@ def _start(image: str, answer: str, ours: bool) -> Iterable[Problem]:
             )
 
 
-def _client(answers: Mapping[str, str]) -> Iterable[Problem]:
-    groups, _, said = answers.get("client", "").strip().partition("\n")
+def _client(seen: Examined) -> Iterable[Problem]:
+    groups, _, said = seen.client.partition("\n")
     if said.startswith("server "):
         return
     if said.startswith("no docker"):
@@ -200,8 +199,7 @@ def _client(answers: Mapping[str, str]) -> Iterable[Problem]:
         )
         return
     words = " ".join(said.split())[-300:]
-    group = answers.get("socket", "").strip()
-    if group and group not in groups.split():
+    if (group := seen.socket_group) and group not in groups.split():
         what = f"the engine's socket belongs to group {group}, the gateway is in {groups.strip()}"
         yield Problem(f"the gateway may not use the engine: {what}", "./claw up")
     else:
@@ -212,9 +210,8 @@ def _paths(
     settings: Settings,
     deployed: Mapping[str, Any],
     sandboxes: Mapping[str, Any],
-    answers: Mapping[str, str],
+    seen: Examined,
 ) -> Iterable[Problem]:
-    mounts = json.loads(answers.get("mounts", "").strip() or "[]")
     wanted = workspaces(settings, deployed) | {"the state": state_in_gateway(settings)}
     for agent, sandbox in sandboxes.items():
         if sandbox.get("workspaceRoot"):
@@ -224,7 +221,7 @@ def _paths(
     told = set()
     for owner, path in wanted.items():
         mount = max(
-            (one for one in mounts if f"{path}/".startswith(f"{one['Destination']}/")),
+            (one for one in seen.mounts if f"{path}/".startswith(f"{one['Destination']}/")),
             key=lambda one: len(one["Destination"]),
             default=None,
         )
@@ -240,11 +237,10 @@ def _paths(
         )
 
 
-def _owners(settings: Settings, answers: Mapping[str, str]) -> Iterable[Problem]:
-    mounts = json.loads(answers.get("mounts", "").strip() or "[]")
-    for line in answers.get("owners", "").splitlines():
+def _owners(settings: Settings, seen: Examined) -> Iterable[Problem]:
+    for line in seen.owners:
         owners, uid, path = [*line.split(" ", 2), "", ""][:3]
-        place = _on_host(path, mounts)
+        place = _on_host(path, seen.mounts)
         user = settings.sandbox.container.user or "the gateway does"
         yield Problem(
             f"{place} belongs to uid {uid} ({owners}), but tools run as {user}",

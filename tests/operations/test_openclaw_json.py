@@ -16,6 +16,7 @@ from operations.gateway import secrets
 from operations.gateway.host_secrets import Private, UnreadableFile
 from operations.sandbox import comparison, doctor
 from operations.sandbox.proof import scripted_gateway
+from operations.sandbox.seen import Examined
 from tests.operations.hosts import FakeHost
 from toolkit.settings import Settings
 
@@ -86,7 +87,7 @@ def read(settings: Settings, text: str) -> None:
     proved = scripted_gateway.configuration(there, settings)
     for agent in scripted_gateway.agents(proved):
         comparison.compare(comparison.policy(there, agent), {}, comparison.Surroundings())
-    list(doctor.examine(settings, there, {"engine": "26.1", "gateway": "x", "doctor": "{}"}))
+    list(doctor.examine(settings, there, Examined("26.1", True, doctor="{}")))
 
 
 @pytest.mark.parametrize("value", VALUES, ids=repr)

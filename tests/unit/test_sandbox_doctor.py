@@ -9,6 +9,7 @@ import pytest
 
 from operations.images.sandbox.contexts import CONTRACT
 from operations.sandbox import doctor, running
+from operations.sandbox.seen import Examined
 from toolkit.settings import Settings
 
 SETTINGS = Settings.model_validate({"name": "mine", "sandbox": {"enabled": True}})
@@ -51,7 +52,9 @@ def found(
     changed: dict[str, str] | None = None, deployed: dict[str, Any] = DEPLOYED
 ) -> list[tuple[str, str]]:
     answers = {**FINE, **(changed or {})}
-    return [(one.what, one.fix) for one in doctor.examine(SETTINGS, deployed, answers)]
+    return [
+        (one.what, one.fix) for one in doctor.examine(SETTINGS, deployed, Examined.parse(answers))
+    ]
 
 
 def test_nothing_is_wrong():

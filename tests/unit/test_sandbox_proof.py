@@ -11,6 +11,7 @@ import pytest
 from operations.base.check import Check
 from operations.sandbox import comparison
 from operations.sandbox.proof import inside, proof, scripted_gateway
+from operations.sandbox.seen import Driven
 from toolkit.settings import Settings
 
 SETTINGS = Settings.model_validate({"name": "mine", "sandbox": {"enabled": True}})
@@ -311,7 +312,6 @@ def answers(**changed: str) -> dict[str, str]:
         "images": "mine-sandbox:bookworm-slim sha256:1111",
         "profiles": "",
         "left": "",
-        "socket": "/run/docker.sock",
         **changed,
     }
 
@@ -319,7 +319,9 @@ def answers(**changed: str) -> dict[str, str]:
 def results(found: dict[str, str]) -> list[Check]:
     configuration = scripted_gateway.configuration(DEPLOYED, SETTINGS)
     plan = scripted_gateway.plan(configuration, SETTINGS, "n1")
-    return proof.results(SETTINGS, configuration, plan, "n1", found)
+    return proof.results(
+        SETTINGS, configuration, plan, "n1", Driven.parse(found), "/run/docker.sock"
+    )
 
 
 def test_the_scripts_answers_become_checks():

@@ -8,7 +8,6 @@ workspaces and its configuration are not touched, and nothing is left behind.
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import hashlib
 import json
@@ -31,6 +30,7 @@ from operations.sandbox import comparison
 from operations.sandbox import deployed as deployed_form
 from operations.sandbox.deployed import Deployed
 from operations.sandbox.proof import inside, scripted_gateway
+from operations.sandbox.seen import Driven
 from operations.security import stage as security
 from toolkit.settings import Settings
 from toolkit.settings.sandbox import names
@@ -145,11 +145,11 @@ def prove(settings: Settings) -> list[Check]:
     seconds = _seconds(plan) + END_SECONDS
     try:
         with waiting(f"turns of agents in their sandboxes ({len(plan['turns'])})"):
-            seen = snapshot.ask_several(host, script(settings, configuration, plan), seconds)
+            told = script(settings, configuration, plan)
+            seen = snapshot.ask_several(host, told, Driven.parse, seconds)
     except PyinfraError as error:
         return [Check("sandbox", "failed", f"no agent could take a turn: {error}")]
-    seen["socket"] = engine_access.socket(settings)
-    checks = results(settings, configuration, plan, nonce, seen)
+    checks = results(settings, configuration, plan, nonce, seen, engine_access.socket(settings))
     if not any(check.outcome == "failed" for check in checks):
         record = {"digest": wanted, "time": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())}
         snapshot.run_quietly(host, _record_script(settings, json.dumps(record)))
@@ -229,14 +229,14 @@ def results(
     configuration: dict[str, Any],
     plan: dict[str, Any],
     nonce: str,
-    answers: dict[str, str],
+    seen: Driven,
+    socket: str,
 ) -> list[Check]:
-    """Return the checks of what the script printed, and of the engine's `socket` on the host."""
+    """Return the checks of what was seen; `socket` is the engine's on the host."""
     try:
-        driven = json.loads(answers.get("turns", "").strip().splitlines()[-1])
-        containers = json.loads(answers.get("sandboxes", "").strip() or "[]")
+        driven, containers = json.loads(seen.turns.splitlines()[-1]), json.loads(seen.containers)
     except (ValueError, IndexError):
-        said = (answers.get("failed") or answers.get("turns") or "it said nothing").strip()
+        said = seen.failed or seen.turns or "it said nothing"
         return [Check("sandbox", "failed", f"the proof's gateway failed: {said[-1500:]}")]
     if driven["error"]:
         return [Check("sandbox", "failed", f"{driven['error']}; its log:\n{driven['log'][-1500:]}")]
@@ -244,21 +244,17 @@ def results(
     for one in plan["turns"]:
         paths |= profile_paths(settings, comparison.policy(configuration, one["agent"]))
     around = comparison.Surroundings(
-        images=dict(line.split(" ", 1) for line in answers.get("images", "").splitlines() if line),
-        profiles={
-            paths[line.split(" ")[0]]: base64.b64decode(line.split(" ")[1]).decode()
-            for line in answers.get("profiles", "").splitlines()
-            if line.split(" ")[0] in paths
-        },
-        sockets=frozenset({answers["socket"], "/var/run/docker.sock", "/run/docker.sock"}),
-        roots=(answers.get("directory", "").strip(),),
+        images=seen.images,
+        profiles={paths[path]: text for path, text in seen.profiles.items() if path in paths},
+        sockets=frozenset({socket, *engine_access.DEFAULT_SOCKETS}),
+        roots=(seen.directory,),
     )
     checks: list[Check] = []
     for taken in driven["turns"]:
         sandbox = comparison.policy(configuration, taken["agent"])
         checks += list(_of_turn(taken, sandbox, containers, around, nonce))
-    if left := answers.get("left", "").split():
-        checks.append(Check("sandbox", "failed", f"these stay behind: {' '.join(left)}"))
+    if seen.left:
+        checks.append(Check("sandbox", "failed", f"these stay behind: {' '.join(seen.left)}"))
     failed = [check for check in checks if check.outcome == "failed"]
     if failed and driven["log"]:
         checks.append(Check("sandbox", "unknown", f"the gateway said:\n{driven['log'][-1500:]}"))
