@@ -26,7 +26,7 @@ FIRST = "main"
 
 
 @dataclass(frozen=True)
-class Roster:
+class Agents:
     """The agents that are there by id, whether the release keeps them under `entries`, the
     workspace of an agent that is the only one, and OpenClaw's state directory."""
 
@@ -75,7 +75,7 @@ def workspace(name: str, state: str = STATE) -> str:
     return f"{state}/workspace-{name}"
 
 
-def of(settings: Settings, there: Mapping[str, Any]) -> Roster:
+def of(settings: Settings, there: Mapping[str, Any]) -> Agents:
     """Return the agents of openclaw.json as it is."""
     agents = there.get("agents")
     agents = agents if isinstance(agents, Mapping) else {}
@@ -90,7 +90,7 @@ def of(settings: Settings, there: Mapping[str, Any]) -> Roster:
     keyed = version >= KEYED_SINCE if version else entries is not None or listed is None
     usual = workspace_in_gateway(settings)
     chosen = _workspace(settings.openclaw) or _workspace(there) or usual
-    return Roster(keyed, found, chosen, state_in_gateway(settings))
+    return Agents(keyed, found, chosen, state_in_gateway(settings))
 
 
 def release(settings: Settings) -> tuple[int, ...] | None:

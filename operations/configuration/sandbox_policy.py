@@ -17,9 +17,8 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from operations import engine_access
-from operations.configuration import agents as roster
-from operations.configuration import tools as tool_lists
-from operations.configuration.agents import Roster
+from operations.configuration import agents, tools
+from operations.configuration.agents import Agents
 from operations.security import stage as security
 from toolkit.settings import Settings
 from toolkit.settings.sandbox import names
@@ -81,11 +80,11 @@ def configuration(settings: Settings, there: Mapping[str, Any] | None = None) ->
     turns that off and takes its paths, images and networks away.
     """
     there = there or {}
-    agents = roster.of(settings, there)
+    known = agents.of(settings, there)
     if settings.sandbox.enabled:
-        wanted = _enabled(settings, there, agents)
+        wanted = _enabled(settings, there, known)
     elif _is_ours(settings, there):
-        wanted = _withdrawn(settings, there, agents)
+        wanted = _withdrawn(settings, there, known)
     else:
         return {}
     return _settled(wanted, there)
@@ -99,7 +98,7 @@ def seccomp_profile(settings: Settings, browser: bool) -> str | None:
     return f"{security.SECURITY_IN_GATEWAY}/{path.rpartition('/')[2]}"
 
 
-def _enabled(settings: Settings, there: Mapping[str, Any], agents: Roster) -> dict[str, Any]:
+def _enabled(settings: Settings, there: Mapping[str, Any], known: Agents) -> dict[str, Any]:
     sandbox = settings.sandbox
     container = _container(sandbox.container, _CONTAINER, new=True)
     container = _limited(settings, _networked(settings, container))
@@ -118,30 +117,30 @@ def _enabled(settings: Settings, there: Mapping[str, Any], agents: Roster) -> di
     defaults = _values(sandbox, _SESSIONS, _SESSIONS)
     defaults |= {
         "docker": container,
-        "browser": _named(browser, agents),
+        "browser": _named(browser, known),
         "prune": _values(sandbox.prune, _PRUNE, _PRUNE),
     }
     current = _at(there, "agents", "defaults", "sandbox", "docker")
     _exactly(container, current)
     own = {
-        name: _agent(settings, agent, agents.entries.get(name, {}), agents)
+        name: _agent(settings, agent, known.entries.get(name, {}), known)
         for name, agent in sandbox.agents.items()
     }
-    tools = {
-        "sandbox": {"tools": tool_lists.of_all(sandbox, agents.keyed)},
-        "exec": {"host": tool_lists.exec_host(sandbox.mode, _at(there, "tools", "exec"))},
+    of_tools = {
+        "sandbox": {"tools": tools.of_all(sandbox, known.keyed)},
+        "exec": {"host": tools.exec_host(sandbox.mode, _at(there, "tools", "exec"))},
     }
-    if agents.keyed and agents.several(own):
+    if known.keyed and known.several(own):
         # Else an agent for strangers is read by, and reads, all others' sessions.
-        tools["sessions"] = {"visibility": "tree"}
+        of_tools["sessions"] = {"visibility": "tree"}
     return {
-        "agents": {"defaults": {"sandbox": defaults}, **agents.merged(own)},
-        "tools": tools,
+        "agents": {"defaults": {"sandbox": defaults}, **known.merged(own)},
+        "tools": of_tools,
     }
 
 
 def _agent(
-    settings: Settings, agent: SandboxAgent, entry: Mapping[str, Any], agents: Roster
+    settings: Settings, agent: SandboxAgent, entry: Mapping[str, Any], known: Agents
 ) -> dict[str, Any]:
     sandbox, container = settings.sandbox, agent.container
     docker = _networked(settings, _container(container, container.model_fields_set))
@@ -152,18 +151,18 @@ def _agent(
     docker |= _profiles(settings, has_browser) if differs else dict.fromkeys(_PROFILES)
     mode = agent.mode or sandbox.mode
     # Releases without `auto` run such sessions beside the gateway when nothing is set.
-    elsewhere = "auto" if agents.keyed else None
+    elsewhere = "auto" if known.keyed else None
     return {
         "sandbox": {
             **_values(agent, _SESSIONS, agent.model_fields_set),
             "docker": docker,
             "browser": _named(
-                _values(agent.browser, _BROWSER, agent.browser.model_fields_set), agents
+                _values(agent.browser, _BROWSER, agent.browser.model_fields_set), known
             ),
             "prune": _values(agent.prune, _PRUNE, agent.prune.model_fields_set),
         },
         "tools": {
-            "sandbox": {"tools": tool_lists.of_agent(sandbox, agent, has_browser, agents.keyed)},
+            "sandbox": {"tools": tools.of_agent(sandbox, agent, has_browser, known.keyed)},
             "exec": {
                 "host": None if mode == sandbox.mode else "sandbox" if mode == "all" else elsewhere
             },
@@ -210,7 +209,7 @@ def _has_browser(sandbox: Sandbox, agent: SandboxAgent) -> bool:
     return agent.browser.enabled if given else sandbox.browser.enabled
 
 
-def _withdrawn(settings: Settings, there: Mapping[str, Any], agents: Roster) -> dict[str, Any]:
+def _withdrawn(settings: Settings, there: Mapping[str, Any], known: Agents) -> dict[str, Any]:
     """Return what takes the policy away; what means nothing any more may stay.
 
     OpenClaw refuses to write an openclaw.json of less than half its size, and takes one that it
@@ -218,26 +217,26 @@ def _withdrawn(settings: Settings, there: Mapping[str, Any], agents: Roster) -> 
     """
     own = [
         name
-        for name, entry in agents.entries.items()
+        for name, entry in known.entries.items()
         if name in settings.sandbox.agents or _has_our_marks(settings, entry.get("sandbox"))
     ]
     exec_host = {"exec": {"host": None}}
     everything = {
         "agents": {
             "defaults": {"sandbox": {**dict.fromkeys(_OWNED), "mode": "off"}},
-            **agents.merged(
+            **known.merged(
                 {name: {"sandbox": None, "tools": {"sandbox": None, **exec_host}} for name in own}
             ),
         },
         "tools": {"sandbox": {"tools": None}, **exec_host},
     }
-    if _size(roster.patched(there, everything)) > 0.6 * _size(there):
+    if _size(agents.patched(there, everything)) > 0.6 * _size(there):
         return everything
     marks = {key: dict.fromkeys(names) for key, names in _MARKS.items()}
     return {
         "agents": {
             "defaults": {"sandbox": {**marks, "mode": "off"}},
-            **agents.merged(
+            **known.merged(
                 {name: {"sandbox": {**marks, "mode": None}, "tools": exec_host} for name in own}
             ),
         },
@@ -260,11 +259,11 @@ def _has_our_marks(settings: Settings, sandbox: object) -> bool:
     ).startswith(f"{security.SECURITY_IN_GATEWAY}/")
 
 
-def _named(browser: dict[str, Any], agents: Roster) -> dict[str, Any]:
+def _named(browser: dict[str, Any], known: Agents) -> dict[str, Any]:
     """Return the browser's keys under the names of the release; the other name goes."""
     old, new = "enableNoVnc", "noVncEnabled"
     value = browser.pop(new)
-    return {**browser, **({new: value, old: None} if agents.keyed else {old: value, new: None})}
+    return {**browser, **({new: value, old: None} if known.keyed else {old: value, new: None})}
 
 
 def _values(section: Section, keys: Mapping[str, str], given: Collection[str]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from shlex import quote
 from operations import engine_access, project
 from operations.base import files, preflight, snapshot
 from operations.base.preflight import Problem
-from operations.configuration import agents as roster
+from operations.configuration import agents
 from operations.gateway import host_secrets
 from toolkit.settings import Settings
 from toolkit.settings.sandbox.view import views
@@ -66,11 +66,11 @@ def roster_problems(settings: Settings) -> Iterable[Problem]:
         there = host_secrets.read(settings).configuration()
     except host_secrets.UnreadableFile:
         return  # named by `configuration`
-    agents = settings.openclaw.get("agents", {})
-    if "list" in agents:
+    given = settings.openclaw.get("agents", {})
+    if "list" in given:
         return
-    ours = {*settings.sandbox.agents, *agents.get("entries", {})}
-    for name, entry in roster.of(settings, there).entries.items():
+    ours = {*settings.sandbox.agents, *given.get("entries", {})}
+    for name, entry in agents.of(settings, there).entries.items():
         own = entry.get("sandbox")
         mode = own.get("mode") if isinstance(own, Mapping) else None
         if name in ours or not own:

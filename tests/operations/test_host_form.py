@@ -16,7 +16,7 @@ from pyinfra.context import ctx_host
 
 from operations import activation, engine_access, verification
 from operations.base import files, snapshot
-from operations.configuration import agents as roster
+from operations.configuration import agents
 from operations.configuration import stage as configuration
 from operations.engine import access_problems
 from operations.gateway import compose, host_secrets, runtime, service
@@ -129,8 +129,8 @@ def test_the_engine_finds_state_and_workspace_at_the_gateways_paths() -> None:
     with on():
         owned = configuration.owned(settings())
     assert owned["agents"]["defaults"]["workspace"] == "/var/lib/openclaw/workspace"
-    agents = roster.of(settings(), {})
-    added = agents.merged({"second": {}})["entries"]
+    known = agents.of(settings(), {})
+    added = known.merged({"second": {}})["entries"]
     assert added["second"]["workspace"] == "/var/lib/openclaw/config/workspace-second"
     assert added["main"]["workspace"] == "/var/lib/openclaw/workspace"
 

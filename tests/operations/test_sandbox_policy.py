@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 
 from operations import engine_access
-from operations.configuration import agents as roster
-from operations.configuration import sandbox_policy
+from operations.configuration import agents, sandbox_policy
 from operations.configuration import stage as configuration
 from operations.security import stage as security
 from toolkit.settings import Settings
@@ -28,7 +27,7 @@ def settings(sandbox: dict[str, Any] | None = None, **others: Any) -> Settings:
 def written(wanted: Settings, there: dict[str, Any] | None = None) -> dict[str, Any]:
     """Return openclaw.json after a merge, as OpenClaw's `config patch` does it (RFC 7396)."""
     there = there or {}
-    return roster.patched(there, configuration.owned(wanted, there))
+    return agents.patched(there, configuration.owned(wanted, there))
 
 
 def pending(wanted: Settings, there: dict[str, Any]) -> list[str]:

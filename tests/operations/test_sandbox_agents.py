@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from operations.configuration import agents as roster
+from operations.configuration import agents
 from tests.operations.test_sandbox_policy import OLD, pending, settings, written
 from toolkit.settings import Settings
 
@@ -61,5 +61,5 @@ def test_an_old_release_has_a_list_of_which_other_entries_stay() -> None:
     ],
 )
 def test_the_form_of_the_roster(gateway: dict, there: dict, keyed: bool) -> None:
-    found = roster.of(Settings.model_validate({"gateway": gateway}), {"agents": there})
+    found = agents.of(Settings.model_validate({"gateway": gateway}), {"agents": there})
     assert found.keyed == keyed
