@@ -143,15 +143,35 @@ def parsed(name: str) -> nodes.Template:
     return tree
 
 
-def reading(script: str) -> str:
-    """Return a script as bash has understood it: its grammar in one form, its words as they are."""
-    done = subprocess.run(
-        ["bash", "-c", "declare -f script"],
-        env={**os.environ, "BASH_FUNC_script%%": f"() {{ :\n{script}\n}}"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        raise ValueError(done.stderr)
-    return done.stdout
+def readings(scripts: list[str]) -> list[str]:
+    """Return scripts as bash has understood them: grammar in one form, words as they are."""
+    found: list[str] = []
+    for batch in _batches(scripts):
+        names = [f"script{number}" for number in range(len(batch))]
+        functions = {
+            f"BASH_FUNC_{name}%%": f"() {{ :\n{script}\n}}"
+            for name, script in zip(names, batch, strict=True)
+        }
+        done = subprocess.run(
+            ["bash", "-c", 'for name; do declare -f "$name" || exit; printf "\\0"; done', "", *names],
+            env={**os.environ, **functions},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            raise ValueError(done.stderr)
+        found += [one.partition("\n")[2] for one in done.stdout.split("\0")[:-1]]
+    assert len(found) == len(scripts)
+    return found
+
+
+def _batches(scripts: list[str]) -> Iterator[list[str]]:
+    """Yield as many scripts at a time as the environment of a process may hold."""
+    batch: list[str] = []
+    for script in scripts:
+        if sum(map(len, [*batch, script])) > 300_000 and batch:
+            yield batch
+            batch = []
+        batch.append(script)
+    yield batch

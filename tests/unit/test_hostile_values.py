@@ -20,7 +20,7 @@ from jinja2 import meta
 
 from operations.base import templates
 from operations.base.quoting import UnsafeValueError, language
-from tests.unit.hostile import Variables, conditions, parsed, reading
+from tests.unit.hostile import Variables, conditions, parsed, readings
 
 ALL = [str(path.relative_to(templates.DIRECTORY)) for path in templates.DIRECTORY.rglob("*.j2")]
 NOBODY = 65534
@@ -62,6 +62,15 @@ FAKE = """#!/bin/sh
 case $0 in */docker) [ "$1 $2" != "image inspect" ] || echo sha256:1 ;; esac
 [ -t 0 ] || /bin/cat >/dev/null
 exit {status}
+"""
+ONE_BY_ONE = """
+number=0
+for status; do
+  PATH=$BIN$status /bin/sh -x script$number activate detached >/dev/null 2>said$number
+  [ ! -e canary ] || { echo "Canary: it was run" >>said$number; rm -f canary; }
+  echo $number
+  number=$((number + 1))
+done
 """
 DATE = '#!/bin/sh\necho x >>"$COUNT"\nset -- $(/usr/bin/wc -l <"$COUNT")\necho $(($1 * 1000))\n'
 
@@ -112,25 +121,35 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
-def run(script: str, directory: Path, status: int) -> subprocess.CompletedProcess[str]:
+def run(scripts: list[tuple[str, int]], directory: Path) -> None:
+    """Run scripts, one after the other, each with the commands that end as it is told; none may
+    leave the canary, and each is to be grammar.
+    """
     user: dict[str, Any] = {}
     if os.geteuid() == 0:
         user = {"user": NOBODY, "group": NOBODY, "extra_groups": []}
     work = directory / "work"
-    variables = {"PATH": str(directory / f"bin{status}"), "COUNT": str(work / "count")}
-    file = work / "script"
-    file.write_text(script)
-    return subprocess.run(
-        ["/bin/sh", "-x", str(file), "activate", "detached"],
+    (work / "canary").unlink(missing_ok=True)
+    for number, (text, _) in enumerate(scripts):
+        (work / f"script{number}").write_text(text)
+        (work / f"said{number}").write_text("")
+        (work / f"said{number}").chmod(0o666)
+    variables = {"COUNT": str(work / "count"), "TMPDIR": str(work), "BIN": str(directory / "bin")}
+    done = subprocess.run(
+        ["/bin/sh", "-c", ONE_BY_ONE, "", *(str(status) for _, status in scripts)],
         stdin=subprocess.DEVNULL,
         cwd=work,
-        env={**variables, "TMPDIR": str(work)},
+        env={**variables, "PATH": str(directory / "bin0")},
         capture_output=True,
         text=True,
-        errors="replace",
-        timeout=60,
+        timeout=60 * len(scripts),
         **user,
     )
+    assert done.stdout.split() == [str(number) for number in range(len(scripts))], done.stderr
+    for number, (text, _) in enumerate(scripts):
+        said = (work / f"said{number}").read_text(errors="replace")
+        assert "Canary" not in said, f"{text}\n{said}"
+        assert "yntax error" not in said, f"{text}\n{said[-2000:]}"
 
 
 def with_functions(script: str) -> str:
@@ -144,33 +163,33 @@ def with_functions(script: str) -> str:
 
 @pytest.mark.parametrize("name", [one for one in ALL if language(one) == "sh"])
 def test_no_value_is_run_by_a_script(name: str, directory: Path) -> None:
-    canary = directory / "work" / "canary"
-    canary.unlink(missing_ok=True)
-    for number, evil in enumerate(hostile(canary)):
+    scripts: list[tuple[str, int]] = []
+    for number, evil in enumerate(hostile(directory / "work" / "canary")):
         for script, _ in ways(name, evil):
-            texts = [with_functions(script), *([] if number else [script])]
-            for text in texts:
-                for status in (0,) if number else (0, 1):
-                    done = run(text, directory, status)
-                    assert not canary.exists(), f"{text}\n{done.stderr}"
-                    assert "yntax error" not in done.stderr, f"{text}\n{done.stderr[-2000:]}"
+            for text in [with_functions(script), *([] if number else [script])]:
+                scripts += [(text, status) for status in ((0,) if number else (0, 1))]
             if number:
                 break
+    run(scripts, directory)
 
 
 @pytest.mark.parametrize("name", [one for one in ALL if language(one) == "sh"])
 def test_no_value_changes_how_a_script_is_read(name: str) -> None:
+    harmless = list(ways(name))
+    read = readings([script for script, _ in harmless])
+    expected, given = [], []
     for evil in hostile("X"):
-        for (harmless, variables), (script, _) in zip(ways(name), ways(name, evil), strict=True):
-            expected = reading(harmless)
+        given += [script for script, _ in ways(name, evil)]
+        for (_, variables), text in zip(harmless, read, strict=True):
             for path in variables.filters:
                 named = variables.named(path)
                 for form, value in (
                     (json.dumps(named), json.dumps(evil, ensure_ascii=False)),
                     (named, evil),
                 ):
-                    expected = expected.replace(form, value.replace("'", "'\"'\"'"))
-            assert reading(script) == expected
+                    text = text.replace(form, value.replace("'", "'\"'\"'"))
+            expected.append(text)
+    assert readings(given) == expected
 
 
 @pytest.mark.parametrize("name", ALL)
