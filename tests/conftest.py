@@ -1,4 +1,9 @@
-"""What all tests share: markers, order, the private engine, and a summary of what was left out."""
+"""What all tests share: tiers, markers, order, the private engine, a summary of what was left out.
+
+The tiers, where no files are named: `--fast` runs unit and operations tests; without an option the
+end-to-end tests come too, but for those marked `whole`; `--all` runs these as well. What is marked
+`long` is in none.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +13,7 @@ from gevent import monkey
 # stops a whole run for good.
 monkey.patch_all()
 
+import logging
 import os
 from collections import Counter
 from collections.abc import Iterator
@@ -16,6 +22,7 @@ from pathlib import Path
 import pytest
 
 from lab import engine as lab_engine
+from tests import side_by_side
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDERS = ("unit", "operations", "e2e")  # cheap before dear
@@ -23,30 +30,61 @@ _left_out: Counter[str] = Counter()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption(
-        "--keep-lab", action="store_true", help="leave lab hosts for the next run to use again"
-    )
+    group = parser.getgroup("openclaw-pyinfra")
+    group.addoption("--fast", action="store_true", help="unit and operations tests alone: a minute")
+    group.addoption("--all", action="store_true", help="every test but those marked long")
+    group.addoption("--keep-lab", action="store_true", help="leave lab hosts for the next run")
+    group.addoption("--worker", help="DIRECTORY:FD of side_by_side.py; not for people")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     for marker in (
         "engine: needs a real Docker Engine; the tests start a private one where they may",
-        "slow: deploys from nothing or longer than a minute",
         "browser: needs a headless Chromium",
+        "whole: takes minutes; `./claw test --all` runs it, or its file by name",
         "long: takes long; only `./claw test -m long` runs it",
     ):
         config.addinivalue_line("markers", marker)
+    if config.option.worker:
+        directory, channel = config.option.worker.split(":")
+        worker = side_by_side.Worker(Path(directory), int(channel))
+        config.pluginmanager.register(worker)
+        logging.getLogger("lab").addHandler(worker)
+        logging.getLogger("lab").setLevel(logging.INFO)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> int | None:
+    """A whole tier runs in two processes; what is named runs in this one."""
+    option = config.option
+    alone = option.worker or option.collectonly or option.usepdb or option.help or option.version
+    if alone or option.markers or option.showfixtures or not _tier(config):
+        return None
+    return side_by_side.run(list(config.invocation_params.args))
+
+
+def _tier(config: pytest.Config) -> bool:
+    return config.args_source is pytest.Config.ArgsSource.TESTPATHS
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if not config.option.markexpr:
-        long = [item for item in items if item.get_closest_marker("long")]
-        config.hook.pytest_deselected(items=long)
-        items[:] = [item for item in items if item not in long]
+        left = [item for item in items if _is_left(config, item)]
+        config.hook.pytest_deselected(items=left)
+        items[:] = [item for item in items if item not in set(left)]
     for item in items:
         if item.get_closest_marker("engine") and isinstance(item, pytest.Function):
             item.fixturenames.insert(0, "engine")
     items.sort(key=_cost)  # stable: the order within a folder stays
+
+
+def _is_left(config: pytest.Config, item: pytest.Item) -> bool:
+    if item.get_closest_marker("long"):
+        return True
+    if not _tier(config) or config.option.all:
+        return False
+    cheap = FOLDERS.index("e2e") > _cost(item)[0]
+    return not cheap and bool(config.option.fast or item.get_closest_marker("whole"))
 
 
 def _cost(item: pytest.Item) -> tuple[int, int]:

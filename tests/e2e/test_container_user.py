@@ -7,7 +7,7 @@ import pytest
 from operations import container_user
 from tests.e2e.harness import Deployment, until
 
-pytestmark = [pytest.mark.engine, pytest.mark.slow]
+pytestmark = [pytest.mark.engine, pytest.mark.whole]
 KEPT = {"gateway": {"uid": 1000}}
 STATE = """
 cd /var/lib/{name}

@@ -12,7 +12,7 @@ from tests.e2e.harness import ARTIFACTS, Deployment, tunnel
 PATIENCE = 180_000
 """Milliseconds."""
 
-pytestmark = [pytest.mark.engine, pytest.mark.browser]
+pytestmark = [pytest.mark.engine, pytest.mark.browser, pytest.mark.whole]
 
 
 def test_paste_the_token_be_approved_and_be_connected(deployed: Deployment, browser: Browser):

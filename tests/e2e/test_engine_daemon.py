@@ -8,7 +8,7 @@ import pytest
 
 from tests.e2e.engine_job import TINY, Job
 
-pytestmark = [pytest.mark.engine, pytest.mark.slow]
+pytestmark = [pytest.mark.engine, pytest.mark.whole]
 
 SUITES = ("bookworm", "trixie")  # engine 20.10, which cannot validate the file, and 26.1
 FILE = "/etc/docker/daemon.json"

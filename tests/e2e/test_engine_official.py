@@ -18,7 +18,7 @@ from operations.engine import daemon
 from operations.engine.apt_sources import KEY, SOURCE
 from tests.e2e.engine_job import TINY, Job
 
-pytestmark = [pytest.mark.engine, pytest.mark.slow]
+pytestmark = [pytest.mark.engine, pytest.mark.whole]
 
 OFFICIAL = {
     "docker-ce",

@@ -16,7 +16,7 @@ from lab import seed
 from tests.e2e.engine_job import TINY, Job
 from tests.e2e.harness import until
 
-pytestmark = [pytest.mark.engine, pytest.mark.slow]
+pytestmark = [pytest.mark.engine, pytest.mark.whole]
 
 # The shim of a lab host, ending in sshd instead of systemd; apt may not start services.
 INIT = """

@@ -10,7 +10,7 @@ import pytest
 from tests.e2e.harness import Deployment, until
 from tests.e2e.test_gateway_swap import running, up
 
-pytestmark = [pytest.mark.engine, pytest.mark.slow]
+pytestmark = [pytest.mark.engine, pytest.mark.whole]
 
 
 def path(gateway: Deployment) -> str:

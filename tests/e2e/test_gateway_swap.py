@@ -13,7 +13,7 @@ import pytest
 from lab import hosts as lab
 from tests.e2e.harness import Deployment, merged, until
 
-pytestmark = [pytest.mark.engine, pytest.mark.slow]
+pytestmark = pytest.mark.engine
 
 SWAP = "Activation | Start the gateway and wait until it is ready"
 BROKEN = """\
@@ -92,6 +92,7 @@ def test_a_second_run_leaves_the_container_alone(gateway: Deployment) -> None:
     assert running(gateway) == was
 
 
+@pytest.mark.whole
 def test_a_changed_credential_reaches_the_gateway(gateway: Deployment) -> None:
     env_file = f"/opt/{gateway.name}/.env"
     token = gateway.token()
@@ -112,6 +113,7 @@ def test_a_changed_credential_reaches_the_gateway(gateway: Deployment) -> None:
     assert gateway.sh(f"stat -c '%a %u' {env_file}").split() == ["600", "0"]
 
 
+@pytest.mark.whole
 def test_mounts_and_a_home_volume_alone_and_combined(gateway: Deployment, tmp_path) -> None:
     data = tmp_path / "data"
     data.mkdir()
@@ -162,6 +164,7 @@ def test_the_users_override_is_respected(gateway: Deployment) -> None:
     assert gateway.in_gateway("echo $OWN").strip() == ""
 
 
+@pytest.mark.whole
 def test_a_stopped_gateway_is_started_again(gateway: Deployment) -> None:
     for stop in ("pause", "rm -f"):
         gateway.sh(f"docker {stop} {gateway.container()['Id']}")
@@ -213,6 +216,7 @@ def test_a_first_gateway_that_fails_is_stopped_and_shown(local_deployment) -> No
     assert up(one) == []
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("phase", ["stopping", "swapped"])
 def test_a_swap_that_was_cut_is_finished(phase: str, gateway: Deployment, canary: str) -> None:
     wanted = build(gateway, f"FROM {{image}}\nLABEL clawtest={phase}\n", "next")
@@ -239,6 +243,7 @@ def test_a_swap_that_was_cut_is_finished(phase: str, gateway: Deployment, canary
     assert up(gateway) == []
 
 
+@pytest.mark.whole
 def test_a_way_back_that_was_cut_is_finished(gateway: Deployment, canary: str) -> None:
     """Before anything else: openclaw.json may be missing in the middle of it."""
     good = image(gateway, f"{gateway.name}:local")
@@ -255,6 +260,7 @@ def test_a_way_back_that_was_cut_is_finished(gateway: Deployment, canary: str) -
     assert up(gateway) == []
 
 
+@pytest.mark.whole
 def test_a_killed_run_does_not_stop_the_swap(gateway: Deployment) -> None:
     """The script on the host finishes by itself, and the next run has nothing to do."""
     settings = {"time_zone": "Europe/Berlin"}

@@ -11,7 +11,7 @@ import pytest
 from tests.e2e.harness import Deployment, until
 from tests.e2e.test_gateway_swap import BROKEN, build, image, retag
 
-pytestmark = [pytest.mark.engine, pytest.mark.slow]
+pytestmark = [pytest.mark.engine, pytest.mark.whole]
 
 SECONDS = 300
 """A command that hangs never ends; one that starts a gateway may take twice as long when busy."""

@@ -17,7 +17,7 @@ from tests.e2e.harness import until
 from tests.e2e.images_job import Registry
 from toolkit import lockfile
 
-pytestmark = [pytest.mark.engine, pytest.mark.slow]
+pytestmark = [pytest.mark.engine, pytest.mark.whole]
 BUILD, RECEIVE = "Build the gateway image", "Receive the gateway image"
 INSTALL = "Install a registry for the images"
 LISTENERS = "awk '$4 == \"0A\" { print $2 }' /proc/net/tcp /proc/net/tcp6 | sort"

@@ -19,7 +19,7 @@ from lab import hosts as lab
 from tests.e2e.harness import ROOT, until
 from tests.e2e.images_job import Job, Registry
 
-pytestmark = [pytest.mark.engine, pytest.mark.slow]
+pytestmark = [pytest.mark.engine, pytest.mark.whole]
 BUILD = "Build the gateway image"
 NODE = "library/node:24.21.0-bookworm-slim"
 CANARIES = {name: f"canary-{name}-5d1c90" for name in ("npm", "pip", "proxy", "apt")}

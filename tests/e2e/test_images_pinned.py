@@ -16,7 +16,7 @@ from tests.e2e.harness import ROOT, Deployment
 from tests.e2e.images_job import DEPLOY, Job
 from tests.e2e.npm_registry import Mirror, Own, serving
 
-pytestmark = [pytest.mark.engine, pytest.mark.slow]
+pytestmark = [pytest.mark.engine, pytest.mark.whole]
 IMAGES = ROOT / "templates" / "images"
 WHO = "node -e 'require(`fs`).writeFileSync(`ran`, `uid ${process.getuid()}`)'"
 RELEASE: dict[str, Any] = {

@@ -13,7 +13,7 @@ import yaml
 from lab import hosts as lab
 from tests.e2e.images_job import Job, Registry, refusing_registry
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.whole]
 BUILD = "Build the gateway image"
 DOCKERFILE = """FROM scratch
 ARG OPENCLAW_IMAGE_APT_PACKAGES

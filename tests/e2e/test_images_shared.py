@@ -11,7 +11,7 @@ import pytest
 from tests.e2e.fleet_job import Fleet, Outcome
 from tests.e2e.harness import until
 
-pytestmark = [pytest.mark.engine, pytest.mark.slow]
+pytestmark = [pytest.mark.engine, pytest.mark.whole]
 BUILD, RECEIVE = "Build the gateway image", "Receive the gateway image"
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from tests.e2e.harness import Deployment, Process, Result, start_claw
 
-pytestmark = [pytest.mark.engine, pytest.mark.slow]
+pytestmark = [pytest.mark.engine, pytest.mark.whole]
 
 # Every test installs a package of its own, for a layer that BuildKit does not have yet.
 APT = {"gateway": {"apt_packages": ["jq"]}}

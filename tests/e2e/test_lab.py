@@ -7,7 +7,7 @@ from lab import hosts as lab
 pytestmark = pytest.mark.engine
 
 
-@pytest.mark.parametrize("suite", lab.SUITES)
+@pytest.mark.parametrize("suite", ["bookworm", pytest.param("trixie", marks=pytest.mark.whole)])
 def test_a_host_is_a_bare_debian(lab_host, suite):
     host = lab_host(suite, "bare")
 

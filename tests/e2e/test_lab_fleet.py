@@ -13,7 +13,7 @@ import pytest
 from lab import hosts as lab
 from tests.e2e.harness import claw, until
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.whole]
 
 INVENTORY = "inventories/lab.yml"
 

@@ -20,6 +20,8 @@ import pytest
 
 from tests.e2e.harness import ROOT
 
+pytestmark = pytest.mark.whole
+
 LONG = pytest.mark.long
 TOOLKIT = """
 import json, os, sys

@@ -70,6 +70,7 @@ def read(descriptor: int) -> bytes:
         return b""
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize(
     ("name", "terminal"),
     [

@@ -17,7 +17,7 @@ from tests.e2e.harness import Deployment, until
 from tests.operations.hosts import at
 from toolkit.settings import Settings
 
-pytestmark = [pytest.mark.engine, pytest.mark.slow]
+pytestmark = pytest.mark.engine
 
 TABLE = "inet openclaw-openclaw"
 # A cloud beside the host: its metadata, a private network, the Internet; and a service of the host.
@@ -96,7 +96,9 @@ def has_rules(one: Deployment) -> bool:
     return "loopback" in one.sh(f"nft list table {TABLE}", None)
 
 
-@pytest.mark.parametrize("fixture", ["deployed", "deployed_trixie"])
+@pytest.mark.parametrize(
+    "fixture", ["deployed", pytest.param("deployed_trixie", marks=pytest.mark.whole)]
+)
 def test_up_has_looked_as_a_neighbour_would(fixture: str, request) -> None:
     one: Deployment = request.getfixturevalue(fixture)
     if one.first and not one.kept:

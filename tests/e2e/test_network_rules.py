@@ -22,7 +22,8 @@ from tests.operations.hosts import at
 from toolkit.settings import Settings
 
 pytestmark = [
-    pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("nft"), reason="needs root and nft")
+    pytest.mark.whole,
+    pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("nft"), reason="needs root and nft"),
 ]
 
 LISTEN = """

@@ -11,9 +11,10 @@ import pytest
 from lab import hosts as lab
 from tests.e2e.harness import Deployment, claw
 
-pytestmark = [pytest.mark.engine, pytest.mark.slow]
+pytestmark = pytest.mark.engine
 
 
+@pytest.mark.whole
 def test_a_bare_machine_provisions_itself(newcomer):
     """git, python3 and root are all there is; then plain pyinfra agrees that nothing is left."""
     shell = newcomer()
@@ -102,6 +103,7 @@ def test_a_jump_host_whose_key_is_unknown_is_an_error_and_no_question(deployed, 
     assert "[y/n]" not in said
 
 
+@pytest.mark.whole
 def test_two_hosts_by_address_are_one_fleet(
     deployed: Deployment, deployed_trixie: Deployment, home
 ):

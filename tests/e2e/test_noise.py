@@ -11,7 +11,7 @@ import pytest
 from lab import hosts as lab
 from tests.e2e.harness import Deployment, Result
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.whole]
 
 PASSWORD = "it's-a-canary"
 DEPLOY = """

@@ -13,7 +13,7 @@ import pytest
 from lab import hosts as lab
 from tests.e2e.fleet import FOREVER, PORTS, Fleet
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.whole]
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from operations.configuration import stage as configuration
 from tests.e2e.harness import Deployment
 from toolkit.settings import Settings
 
-pytestmark = [pytest.mark.engine, pytest.mark.slow]
+pytestmark = [pytest.mark.engine, pytest.mark.whole]
 
 WITHOUT_HOST = {"apparmor": "off", "socket": "socket"}
 """What decides without a look at a host."""

@@ -17,7 +17,7 @@ import pytest
 
 from tests.e2e.harness import ARTIFACTS, ROOT, Deployment, Result
 
-pytestmark = [pytest.mark.engine, pytest.mark.slow]
+pytestmark = [pytest.mark.engine, pytest.mark.whole]
 
 NAME, PORT = "canary", 18790
 

@@ -11,7 +11,7 @@ from commandline.screen import timeline
 from tests.e2e.harness import ARTIFACTS
 from tests.unit.test_timeline import a_run
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.whole]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -9,10 +9,15 @@ import pytest
 
 from tests.e2e.harness import Deployment
 
-pytestmark = [pytest.mark.engine, pytest.mark.slow]
+pytestmark = pytest.mark.engine
 
-KINDS = [("bookworm", "root", "deployed"), ("trixie", "deploy", "deployed_trixie")]
-EACH = pytest.mark.parametrize("fixture", [kind[-1] for kind in KINDS])
+KINDS = [
+    ("bookworm", "root", "deployed"),
+    pytest.param("trixie", "deploy", "deployed_trixie", marks=pytest.mark.whole),
+]
+EACH = pytest.mark.parametrize(
+    "fixture", ["deployed", pytest.param("deployed_trixie", marks=pytest.mark.whole)]
+)
 
 
 @pytest.mark.parametrize(("suite", "user", "fixture"), KINDS)
@@ -124,6 +129,7 @@ def test_status_and_logs(deployed: Deployment):
     assert deployed.claw("logs").stdout.strip()
 
 
+@pytest.mark.whole
 def test_status_of_a_gateway_that_is_down_fails(deployed: Deployment):
     container = deployed.container()["Id"]
     deployed.sh(f"docker stop {container}")

@@ -9,9 +9,11 @@ import pytest
 from lab import hosts as lab
 from tests.e2e.harness import Deployment, until
 
-pytestmark = [pytest.mark.engine, pytest.mark.slow]
+pytestmark = pytest.mark.engine
 
-EACH = pytest.mark.parametrize("fixture", ["deployed", "deployed_trixie"])
+EACH = pytest.mark.parametrize(
+    "fixture", ["deployed", pytest.param("deployed_trixie", marks=pytest.mark.whole)]
+)
 
 
 @EACH

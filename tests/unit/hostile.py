@@ -153,7 +153,13 @@ def readings(scripts: list[str]) -> list[str]:
             for name, script in zip(names, batch, strict=True)
         }
         done = subprocess.run(
-            ["bash", "-c", 'for name; do declare -f "$name" || exit; printf "\\0"; done', "", *names],
+            [
+                "bash",
+                "-c",
+                'for name; do declare -f "$name" || exit; printf "\\0"; done',
+                "",
+                *names,
+            ],
             env={**os.environ, **functions},
             capture_output=True,
             text=True,

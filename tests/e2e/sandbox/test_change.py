@@ -9,7 +9,7 @@ import pytest
 from tests.e2e.harness import Deployment
 from tests.e2e.sandbox.conftest import live_turn
 
-pytestmark = [pytest.mark.engine, pytest.mark.slow]
+pytestmark = [pytest.mark.engine, pytest.mark.whole]
 
 
 def listed(one: Deployment, **settings: Any) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ import pytest
 
 from tests.e2e.harness import Deployment, until
 
-pytestmark = [pytest.mark.engine, pytest.mark.slow]
+pytestmark = [pytest.mark.engine, pytest.mark.whole]
 
 
 def findings(one: Deployment, expect: int | None = 1, **settings: Any) -> list[dict[str, Any]]:

@@ -13,7 +13,7 @@ from tests.e2e.harness import Deployment, until
 from tests.e2e.sandbox.conftest import live_turn
 from toolkit.settings import Settings
 
-pytestmark = [pytest.mark.engine, pytest.mark.slow]
+pytestmark = [pytest.mark.engine, pytest.mark.whole]
 
 CANARY = "what only root may read"
 ESCAPES = {

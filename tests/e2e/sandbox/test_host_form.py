@@ -13,7 +13,7 @@ from tests.e2e.conftest import MakeDeployment, MakeHost
 from tests.e2e.harness import Deployment, until
 from toolkit.settings import Settings
 
-pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.long]
+pytestmark = [pytest.mark.engine, pytest.mark.long]
 
 UNIT = "openclaw-gateway"
 ENGINE = f"unix://{engine_access.rootless_socket(Settings())}"

@@ -17,7 +17,7 @@ from tests.e2e.harness import Deployment, until
 from tests.e2e.test_hostile_agent import NOT_READ, PLANTED, SECONDS, Agent
 from toolkit.settings import Settings
 
-pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.long]
+pytestmark = [pytest.mark.engine, pytest.mark.long]
 
 ENGINE = "openclaw-engine"
 SOCKET = engine_access.rootless_socket(Settings())

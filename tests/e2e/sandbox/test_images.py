@@ -19,7 +19,7 @@ from tests.e2e.harness import ROOT, until
 from tests.e2e.images_job import Registry
 from tests.e2e.sandbox.images_job import ALL, CLOSED, SandboxJob
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.whole]
 BASE = 'index .Config.Labels "openclaw-pyinfra.base"'
 BUILD, PRUNE = "Build the sandbox images", "Remove superseded sandbox images"
 WRITE = "Write the sandbox images' build contexts"

@@ -19,7 +19,7 @@ from operations.security import seccomp
 from tests.e2e.harness import Deployment
 from tests.e2e.sandbox.images_job import CLOSED, SandboxJob
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.whole]
 BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
 ATTEMPTS = """
 import ctypes, errno, fcntl, json, os, pty, socket, threading

@@ -11,7 +11,7 @@ import pytest
 
 from tests.e2e.harness import Deployment, until
 
-pytestmark = [pytest.mark.engine, pytest.mark.slow]
+pytestmark = pytest.mark.engine
 GROUP = "sandbox of main"
 
 
