@@ -14,11 +14,18 @@ from commandline.targets import ROOT
 
 @click.command(
     context_settings={"ignore_unknown_options": True},
-    epilog=examples("./claw test tests/unit", target=False),
+    epilog=examples("./claw test --fast", target=False),
 )
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def test(arguments: tuple[str, ...]) -> None:
     """Run the tests of the toolkit; arguments go to pytest.
+
+    \b
+    --fast      unit and operations tests alone: a minute
+    (nothing)   real deployments too, on hosts that it makes: a quarter of an hour
+    --all       everything but what is marked long: some forty minutes
+    -m long     what is marked long: hours
+    FILES       all that they hold
 
     The first time, some 70 MB of Python packages are installed for them.
     """
