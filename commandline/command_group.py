@@ -8,11 +8,9 @@ from typing import Any
 
 import click
 
-_BY_HAND = "on the host, in /opt/openclaw: docker compose"
 INSTEAD = {
-    "start": "./claw up{}",
-    "restart": f"{_BY_HAND} restart openclaw-gateway (./claw up{{}} does where it is needed)",
-    "stop": f"{_BY_HAND} stop openclaw-gateway (./claw up{{}} starts it again)",
+    **dict.fromkeys(("reboot", "reload"), "./claw restart{}"),
+    **dict.fromkeys(("halt", "pause"), "./claw stop{}"),
     **dict.fromkeys(
         ("down", "remove", "uninstall", "destroy", "undo"),
         "the commands of the section Undo in README.md; nothing is removed without them",

@@ -21,9 +21,13 @@ from commandline.verbs.lab import lab
 from commandline.verbs.logs import logs
 from commandline.verbs.onboard import onboard
 from commandline.verbs.profiles import profiles
+from commandline.verbs.restart import restart
+from commandline.verbs.rotate import rotate
 from commandline.verbs.sandboxes import sandboxes
 from commandline.verbs.settings import settings
+from commandline.verbs.start import start
 from commandline.verbs.status import status
+from commandline.verbs.stop import stop
 from commandline.verbs.test import test
 from commandline.verbs.token import token
 from commandline.verbs.trust import trust
@@ -33,6 +37,7 @@ from toolkit import terminal
 
 VERBS = (
     *(up, status, verify, doctor, sandboxes, profiles, logs, token, openclaw_cli, onboard),
+    *(stop, start, restart, rotate),
     *(settings, inventory, init, trust, lab, test, completion),
 )
 

@@ -42,7 +42,8 @@ class HostResult:
     `planned` holds the names of operations that would change it, `checks` what the verification
     saw, `left_out` why it was not attempted although it should have been; `settings` are those that
     differ from the last deploy (`key`, `from`, `to`); `version` and `health` are those of its
-    gateway when it was last looked at.
+    gateway when it was last looked at; `notes` is what the plan says beside names of operations,
+    `outcome` what the operations say of what they did.
     """
 
     planned: list[str] = field(default_factory=list)
@@ -56,6 +57,8 @@ class HostResult:
     output: list[str] = field(default_factory=list)
     problems: list[dict[str, str]] = field(default_factory=list)
     checks: list[dict[str, str]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    outcome: list[str] = field(default_factory=list)
 
     @property
     def changed(self) -> list[str]:
@@ -157,6 +160,8 @@ class RunResult:
                     "output": host.output,
                     "problems": host.problems,
                     "checks": host.checks,
+                    "notes": host.notes,
+                    "outcome": host.outcome,
                     "operations": [asdict(operation) for operation in host.operations],
                 }
                 for name, host in self.hosts.items()

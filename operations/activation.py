@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import ipaddress
 import json
-from collections.abc import Generator
+import re
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass, field
 from shlex import quote
 from typing import Any
@@ -19,10 +20,11 @@ from pyinfra.api.deploy import deploy
 from pyinfra.api.host import Host
 
 from operations import engine_access
-from operations.base import files, notes, snapshot, templates
+from operations.base import files, notes, preflight, snapshot, templates
 from operations.base.operation import operation
+from operations.base.preflight import Problem
 from operations.configuration import stage as configuration
-from operations.gateway import runtime
+from operations.gateway import runtime, secrets, service
 from operations.images import stage as images
 from toolkit import secret_names
 from toolkit.settings import Settings
@@ -30,7 +32,7 @@ from toolkit.settings import Settings
 LABEL = "openclaw-pyinfra.project"
 INPUTS_CHANGED = "its compose inputs changed"
 INTERRUPTED = "an earlier run was interrupted"
-CANDIDATE = "candidate"
+CANDIDATE, ROTATING = "candidate", "rotating"
 RELOAD_SECONDS = 15
 """OpenClaw takes up a changed openclaw.json within 2 s on an idle machine."""
 STATE_SECONDS = 1800
@@ -40,7 +42,10 @@ STATE_SECONDS = 1800
 @snapshot.fact("gateway")
 @dataclass(frozen=True)
 class Running:
-    """The gateway's container and what it should run; empty values where there is nothing."""
+    """The gateway's container and what it should run; empty values where there is nothing.
+
+    `stopped` is when `./claw stop` stopped it; a run that starts it makes that ''.
+    """
 
     image: str = ""
     label: str = ""
@@ -52,6 +57,7 @@ class Running:
     host_config: dict[str, Any] = field(default_factory=dict)
     ports: dict[str, Any] = field(default_factory=dict)
     wanted_image: str = ""
+    stopped: str = ""
     unfinished: tuple[str, ...] = ()
     probes: dict[str, str] = field(default_factory=dict)
 
@@ -85,6 +91,7 @@ class Running:
             host_config=json.loads(values.get("host_config") or "{}"),
             ports=json.loads(values.get("ports") or "{}") or {},
             wanted_image=values.get("wanted_image", ""),
+            stopped=moment(values.get("stopped", "")),
             unfinished=tuple(values.get("unfinished", "").split()),
             probes={key: values[key] for key in ("healthz", "startupz", "readyz") if key in values},
         )
@@ -99,6 +106,18 @@ def known(host: Host) -> Running:
     """Return what was last seen of a host's gateway, without asking the host."""
     there = snapshot.known(host)
     return there.of(Running) if there else Running()
+
+
+@preflight.check
+def stopped_on_purpose(settings: Settings) -> Iterable[Problem]:
+    """Say that a run starts what somebody has stopped."""
+    there = running()
+    if there.stopped and there.status not in ("running", "restarting"):
+        yield Problem(
+            f"the gateway was stopped on purpose, {there.stopped}; this run starts it",
+            "to leave it as it is, leave the host out (--exclude)",
+            stops=False,
+        )
 
 
 def url(settings: Settings) -> str:
@@ -147,7 +166,7 @@ def activated(settings: Settings) -> Generator:
     if not found:
         host.noop("the gateway runs what it should")
         return
-    yield _run(settings, "activate")
+    yield run(settings, "activate")
     notes.of(host).changed += found
 
 
@@ -160,10 +179,10 @@ def recovered(settings: Settings) -> Generator:
     It comes before any other stage: until then neither the compose files nor the state need be
     those of one gateway.
     """
-    if CANDIDATE not in running().unfinished:
+    if not {CANDIDATE, ROTATING} & set(running().unfinished):
         host.noop("no swap was interrupted")
         return
-    yield _run(settings, "recover")
+    yield run(settings, "recover")
     notes.of(host).changed = [INTERRUPTED]
 
 
@@ -179,7 +198,8 @@ def activate(settings: Settings) -> None:
     activated(name="Start the gateway and wait until it is ready", settings=settings)
 
 
-def _run(settings: Settings, mode: str) -> StringCommand:
+def run(settings: Settings, mode: str) -> StringCommand:
+    """Return the command that runs the swap's script on the host: `activate` or another mode."""
     path, text = quote(f"{settings.project_directory}/run/activate.sh"), script(settings)
     return StringCommand(
         f"umask 077 && {files.received(path, text)} && sh {path} {mode}", _stdin=[text]
@@ -190,6 +210,11 @@ def script(settings: Settings) -> str:
     """Return the script that swaps the gateway on the host."""
     return templates.render(
         "compose/activate.sh.j2",
+        job="activate",
+        service=engine_access.on_host(settings),
+        inputs_variable=service.INPUTS_VARIABLE,
+        token=secrets.TOKEN,
+        port=settings.gateway.port,
         docker=runtime.shell(settings),
         ownership=runtime.ownership(settings),
         kind="gateway" if engine_access.on_host(settings) else "container",
@@ -207,3 +232,8 @@ def script(settings: Settings) -> str:
         reload_seconds=RELOAD_SECONDS,
         state_seconds=STATE_SECONDS,
     )
+
+
+def moment(text: str) -> str:
+    """Return a time that a host says, as the swap's scripts write it; '' if it is none."""
+    return text if re.fullmatch(r"[0-9T:Z-]{20}", text) else ""

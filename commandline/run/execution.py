@@ -24,7 +24,7 @@ from commandline.run.session import Session
 from commandline.screen.display import Display
 from commandline.screen.words import count
 from operations import activation
-from operations.base import snapshot
+from operations.base import notes, snapshot
 from toolkit import greenlets, pyinfra_internals
 from toolkit.settings import settings_for
 
@@ -59,10 +59,11 @@ class Execution:
         return [host for host, reason in refusals.items() if not reason]
 
     def _lock(self, host: Host) -> str | None:
+        given = self.session.options.given
         holder = deploy_lock.Holder(
             id=self.id,
             owner=self.owner,
-            message=f"claw up {self.session.options.target or ''}".strip(),
+            message=f"claw {given.verb} {self.session.options.target or ''}".strip(),
             process=os.getpid(),
             control=deploy_lock.control_process(os.getpid()),
         )
@@ -92,6 +93,8 @@ class Execution:
         openclaw = activation.known(host).version or settings_for(host).gateway.version
         target = self.session.options.target_name
         line = audit.line(own, self.id, self.owner, target, openclaw)
+        if notes.of(host).forgotten:
+            line = ""  # the log went with the deployment
         with contextlib.suppress(Exception):  # a broken connection: the lock ends with it
             deploy_lock.release(host, name, self.id, line)
             self._locked.pop(host, None)

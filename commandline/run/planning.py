@@ -59,6 +59,7 @@ class Planning:
                 {"key": change.key, "from": change.before, "to": change.after}
                 for change in notes.of(host).settings
             ]
+            self.result.hosts[host.name].notes = list(notes.of(host).plan)
         order = session.state.get_op_order() if session.active else []
         for host in session.active:
             for operation in order:

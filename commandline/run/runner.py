@@ -1,4 +1,4 @@
-"""A run of `deploy.py`: plan it on every host, then change the hosts that differ.
+"""A run of a deploy file, `deploy.py` or a verb's own: plan it, then change the hosts that differ.
 
 The deploy file is the one that plain `pyinfra` runs. What is ours: complete reports, hosts that
 neither wait for each other nor fail with each other, the deploy lock, canary and batches,
@@ -15,6 +15,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from pyinfra.api.host import Host
+from pyinfra.api.state import State
 
 from commandline.errors import explain
 from commandline.results import INTERRUPTED, HostResult, RunResult
@@ -43,6 +44,7 @@ class Runner:
         confirm: asked with the result so far (the plan is in it) before the first change.
         wait_lock: seconds to wait for another run on the same host.
         timeline: where the timeline is written (default: among those that are kept).
+        prepare: called once the inventory is loaded, before anything is planned.
     """
 
     def __init__(
@@ -54,8 +56,10 @@ class Runner:
         confirm: Callable[[RunResult], bool] = lambda result: True,
         wait_lock: float = 0,
         timeline: Path | None = None,
+        prepare: Callable[[State], None] = lambda state: None,
     ) -> None:
         self.display, self.confirm, self.timeline = display, confirm, timeline
+        self.prepare, self.provisions = prepare, options.given.verb == "up"
         self.session = Session(options, display)
         self.result = RunResult(dry=dry)
         self.execution = Execution(self.session, self.result, display, wait_lock)
@@ -87,6 +91,7 @@ class Runner:
     def _run(self) -> None:
         phases, session = self.result.phases, self.session
         session.open()
+        self.prepare(session.state)
         self.result.hosts = {host.name: HostResult() for host in session.hosts}
         with timed(phases, "connect"), self.display.phase("Connecting"):
             session.connect()
@@ -99,14 +104,15 @@ class Runner:
         if not self.result.dry:
             self._change()
         last_seen.note_gateways(session, self.result)
-        last_seen.note_forwarding(session, self.result)
+        if self.provisions:
+            last_seen.note_forwarding(session, self.result)
 
     def _change(self) -> None:
         planned = [host for host in self.session.active if self.result.hosts[host.name].planned]
         changing = [
             host
             for host in self.session.active
-            if host in planned or self.planning.unverified(host)
+            if host in planned or (self.provisions and self.planning.unverified(host))
         ]
         if planned:
             with self.display.suspended():
@@ -138,6 +144,7 @@ class Runner:
             for host in batch:
                 checks = [asdict(check) for check in notes.of(host).checks]
                 self.result.hosts[host.name].checks = checks
+                self.result.hosts[host.name].outcome = list(notes.of(host).outcome)
             failed += [host.name for host in batch if self.result.hosts[host.name].failed]
             if self.result.interrupted is not None:
                 return
@@ -185,7 +192,9 @@ class Runner:
         """Keep which hosts are unfinished, for `--limit @failed`."""
         result = self.result
         stopped = result.error is not None or result.interrupted is not None
-        if result.dry or result.declined or not result.hosts or (stopped and result.untouched):
+        if not self.provisions or result.dry or result.declined or not result.hosts:
+            return
+        if stopped and result.untouched:
             return
         try:
             history.note(self.session.options.target, result, self.display.warn)
@@ -194,7 +203,7 @@ class Runner:
 
     def _keep_timeline(self) -> None:
         result = self.result
-        if not result.hosts or (result.untouched and not self.timeline):
+        if not self.provisions or not result.hosts or (result.untouched and not self.timeline):
             return
         owner, moment = self.execution.owner, time.strftime("%Y-%m-%d %H:%M:%S %Z")
         html = timeline.render(result, self.session.options.target_name, owner, moment)

@@ -12,19 +12,23 @@ from commandline.targets import FAILED
 from toolkit import secret_names
 from toolkit.settings.sources.function_inventory import REFERENCE
 
-_VERBS = ("cli", "doctor", "init", "logs", "onboard", "sandboxes", "token", "trust", "up", "verify")
+_VERBS = (
+    *("cli", "doctor", "init", "logs", "onboard", "remove", "restart", "rotate", "sandboxes"),
+    *("start", "stop", "token", "trust", "up", "verify"),
+)
 _COMMAND = re.compile(rf"\./claw ({'|'.join(_VERBS)})\b")
 
 
 @dataclass(frozen=True)
 class Given:
-    """What was typed after the verb; `flags` are the further options of `up`."""
+    """What was typed after the verb; `flags` are the further options of that `verb`."""
 
     target: str | None = None
     assignments: tuple[str, ...] = ()
     limit: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     flags: tuple[str, ...] = ()
+    verb: str = "up"
 
     @classmethod
     def of(cls, target: str | None, options: Mapping[str, Any]) -> Given:
@@ -41,7 +45,7 @@ class Given:
         pairs = [_shown(pair) for pair in self.assignments]
         for option, values in (("--limit", limit), ("--exclude", exclude), ("--set", pairs)):
             line += [word for value in values for word in (option, value)]
-        line += self.flags if verb == "up" else ()
+        line += self.flags if verb == self.verb else ()
         return " ".join([*map(shlex.quote, line), *words])
 
     def about(self, hosts: Iterable[str]) -> Given:

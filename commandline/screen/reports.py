@@ -70,6 +70,8 @@ class Report:
                     stage = own_stage
                     self._line(f"  {stage}")
                 self._line(f"    + {operation}", "yellow")
+            for note in host.notes:
+                self._line(f"      {self.given.completed(note, name)}")
 
     def _value(self, value: Any) -> str:
         return "none" if value is None else json.dumps(value, ensure_ascii=False)
@@ -100,8 +102,9 @@ class Report:
                 self._error(f"    {reason}")
         if failed or waiting:
             # A dry run leaves no word of whom it could not look at.
-            again = [*failed, *waiting] if result.dry else [targets.FAILED]
-            self._error(f"Try just those again: {self.command('up', hosts=again)}")
+            named = result.dry or self.given.verb != "up"
+            again = [*failed, *waiting] if named else [targets.FAILED]
+            self._error(f"Try just those again: {self.command(self.given.verb, hosts=again)}")
 
     def _problems(self, host: HostResult, say: Callable[[str, str], None]) -> None:
         for problem in host.problems:
@@ -112,10 +115,13 @@ class Report:
         """Print what was going on when the run was interrupted."""
         running = "; ".join(result.interrupted or []) or "nothing was running"
         self._error(f"Interrupted. Running were: {running}", "bold yellow")
-        self._error(f"Run it again to finish: {self.command('up')}")
+        self._error(f"Run it again to finish: {self.command(self.given.verb)}")
 
     def summary(self, result: RunResult, hosts: list[Host]) -> None:
         """Print what changed and where to go next; of several hosts a table."""
+        if self.given.verb != "up":
+            self._outcome(result)
+            return
         if len(hosts) > 1:
             self._fleet(result, hosts)
             return
@@ -142,6 +148,18 @@ class Report:
             self._verification(host)
             self._sandboxes(host)
             self._next_steps(host, settings_for(host))
+
+    def _outcome(self, result: RunResult) -> None:
+        """Print what a verb that changes something of a deployment says of each host."""
+        for name, own in result.hosts.items():
+            if own.failed or own.left_out:
+                continue
+            if not own.changed:
+                self._line(f"{name}: nothing to change", "bold green")
+                continue
+            self._line(f"{name}: done ({duration(own.seconds)})", "bold green")
+            for line in own.outcome:
+                self._line(f"  {self.given.completed(line, name)}")
 
     def _fleet(self, result: RunResult, hosts: list[Host]) -> None:
         wide = None if self.console.is_terminal else 240  # nothing to fold for

@@ -14,6 +14,7 @@ from commandline import asking
 from commandline.asking import Answer, Answers
 from commandline.options import examples, json_option, target_options
 from commandline.screen import tables
+from operations import activation
 from operations.base import snapshot, templates
 from operations.gateway import runtime
 from toolkit.settings import settings_for
@@ -49,6 +50,7 @@ def what_runs(host: Host) -> dict[str, Any]:
     script = templates.render(
         "deploy/status.sh.j2",
         docker=runtime.shell(settings),
+        project=settings.project_directory,
         url=f"http://{f'[{address}]' if ':' in address else address}:{settings.gateway.port}",
     )
     answer = snapshot.run_quietly(host, script)
@@ -61,6 +63,7 @@ def what_runs(host: Host) -> dict[str, Any]:
         "compose": found.get("compose") or None,
         "openclaw": _given(found.get("package")) or _given(found.get("version")),
         "state": found.get("state"),
+        "stopped_on_purpose": activation.moment(found.get("stopped", "")) or None,
         "health": found.get("health") or None,
         "started": found.get("started", ""),
         "restarts": int(found.get("restarts") or 0),
@@ -102,6 +105,8 @@ def _row(answer: Answer) -> dict[str, Text]:
         return {"Gateway": said(answer.error, "red")}
     one = answer.value
     state = one["state"] or ("stopped" if one["deployed"] else "not deployed")
+    if one["stopped_on_purpose"] and one["state"] != "running":
+        state = f"stopped on purpose, {one['stopped_on_purpose']}"
     since = f", since {one['started'][:19]}Z" if one["state"] == "running" else ""
     health = f" ({one['health']})" if one["health"] else ""
     ready = {True: ("yes", "green"), False: ("no", "red"), None: ("no", "yellow")}[one["ready"]]

@@ -38,6 +38,8 @@ class Notes:
     which the gateway reaches its engine, and why; `warnings`: of what that lets it do. `changed`:
     why what the gateway runs or reads was changed. `checks`: what the verification saw; `proved`:
     the proof of the sandboxes that is on record. `forwards`: whether sshd forwards to the gateway.
+    `plan`: what the plan says beside the names of operations; `outcome`: what they say they did.
+    `forgotten`: the log of the deployment went with it.
     """
 
     begun: bool = False
@@ -49,6 +51,9 @@ class Notes:
     checks: list[Check] = field(default_factory=list)
     proved: Check | None = None
     forwards: bool = True
+    plan: list[str] = field(default_factory=list)
+    outcome: list[str] = field(default_factory=list)
+    forgotten: bool = False
 
 
 def of(host: Host) -> Notes:

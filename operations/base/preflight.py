@@ -88,8 +88,10 @@ def isolate(state: State) -> None:
     _isolated.add(state)
 
 
-def run() -> Settings:
+def run(only: Iterable[Check] | None = None) -> Settings:
     """Check every host of the run once; return the settings of the current one.
+
+    + only: these checks, instead of all that are registered for provisioning
 
     Raises:
         PreflightError: at least one host has a problem (after `isolate`: the current host).
@@ -100,7 +102,7 @@ def run() -> Settings:
     if state not in _results:
         result = _results[state] = AsyncResult()
         try:
-            result.set(_problems_of_all(state))
+            result.set(_problems_of_all(state, only))
         except Exception as error:
             result.set_exception(error)
     problems = _results[state].get() or {}
@@ -117,10 +119,10 @@ def passed(host: Host) -> bool:
     return result is not None and result.successful() and host.name not in (result.value or {})
 
 
-def _problems_of_all(state: State) -> dict[str, list[Problem]]:
+def _problems_of_all(state: State, only: Iterable[Check] | None) -> dict[str, list[Problem]]:
     hosts = [host for host in state.inventory if state.is_host_in_limit(host)]
     pool = Pool(max(1, state.config.PARALLEL))
-    checked = {host: pool.spawn(_problems_of, state, host) for host in hosts}
+    checked = {host: pool.spawn(_problems_of, state, host, only) for host in hosts}
     greenlets.joinall(list(checked.values()))
     problems: dict[str, list[Problem]] = {}
     for host, greenlet in checked.items():
@@ -132,7 +134,7 @@ def _problems_of_all(state: State) -> dict[str, list[Problem]]:
     return problems
 
 
-def _problems_of(state: State, host: Host) -> list[Problem]:
+def _problems_of(state: State, host: Host, only: Iterable[Check] | None = None) -> list[Problem]:
     """Return what is wrong with one host; never raises, for one host must not hide the others."""
     if not host.connected or host in state.failed_hosts:
         return [
@@ -147,7 +149,7 @@ def _problems_of(state: State, host: Host) -> list[Problem]:
             if problem := root_problem(host):
                 return [problem]
             with timer, waiting("what it answers"):
-                return _looked_at(host)
+                return _looked_at(host) if only is None else _looked_at_for(host, only)
     except TimeoutError:
         what = f"the host did not answer everything it was asked within {HOST_SECONDS} s"
         return [Problem(what, "see what it is busy with, or leave it out (--limit)")]
@@ -175,6 +177,12 @@ def _looked_at(host: Host) -> list[Problem]:
             raise said
         keep(settings, said)
     return [problem for function in _checks for problem in function(settings)]
+
+
+def _looked_at_for(host: Host, only: Iterable[Check]) -> list[Problem]:
+    settings = settings_for(host)
+    snapshot.read(host)
+    return [problem for function in only for problem in function(settings)]
 
 
 def _ask(host: Host, ask: Ask, settings: Settings) -> str | Exception:

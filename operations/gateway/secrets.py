@@ -144,10 +144,16 @@ def written(settings: Settings) -> Generator:
     if not wanted.make_token and good and current == wanted.text.encode():
         host.noop(f"{path} is as it should be")
         return
-    # The token is made by the host and passes through no argument: printf is built in.
-    token = f"printf '{TOKEN}=%s\\n' \"$(od -An -N32 -v -tx1 /dev/urandom | tr -d ' \\n')\""
-    make = f"{token} >>{files.NEW}" if wanted.make_token else ""
+    make = f"{made_on_host()} >>{files.NEW}" if wanted.make_token else ""
     yield files.replace_command(path, current, wanted.text, make)
+
+
+def made_on_host() -> str:
+    """Return the shell command that writes the line of a new token.
+
+    The host makes it, and it passes through no argument: printf is built in.
+    """
+    return f"printf '{TOKEN}=%s\\n' \"$(od -An -N32 -v -tx1 /dev/urandom | tr -d ' \\n')\""
 
 
 @deploy("Secrets")

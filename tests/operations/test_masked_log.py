@@ -9,31 +9,16 @@ import subprocess
 import pytest
 
 from operations.base.templates import render
-from operations.gateway import runtime
 from toolkit import secret_names
-from toolkit.settings import Settings
 
 
 def masked(variables: list[str], log: str) -> str:
     """What the function prints of a log that follows these variables."""
     script = render(
-        "compose/activate.sh.j2",
-        docker=runtime.shell(Settings()),
-        ownership=runtime.ownership(Settings()),
+        "compose/ready.sh.j2",
         kind="container",
-        uid=1000,
-        directories=[],
-        name="openclaw",
-        project="/opt/openclaw",
-        config="/var/lib/openclaw/config",
-        rollback="/var/lib/openclaw/rollback",
-        image="openclaw:local",
-        url="http://127.0.0.1:1",
-        timeout=1,
         secret_parts=secret_names.LOGGED,
         secrets=["PLAIN_NAME"],
-        reload_seconds=1,
-        state_seconds=1,
     )
     found = re.search(r"^masked_log\(\) \{\n.*?^\}\n", script, re.M | re.S)
     assert found

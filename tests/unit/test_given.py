@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 
-from commandline import main
+from commandline import changing, main
 from commandline.results import HostResult, RunResult
 from commandline.run.planning import Planning
 from commandline.run.session import Options
 from commandline.screen.given import Given
 from commandline.screen.reports import Report
-from commandline.verbs import cli, logs, onboard, up
+from commandline.verbs import cli, logs, onboard
 from operations.base.preflight import PreflightError, Problem
 from toolkit.settings import Settings
 from toolkit.terminal import Screen
@@ -84,7 +84,7 @@ def test_up_repeats_what_decides_its_run(monkeypatch: pytest.MonkeyPatch) -> Non
         given.append(arguments[2])
         raise Stop
 
-    monkeypatch.setattr(up, "Report", report)
+    monkeypatch.setattr(changing, "Report", report)
     with pytest.raises(Stop):
         main.cli.main(["up", *words], standalone_mode=False)
     printed = shlex.split(given[0].command("up"))

@@ -130,8 +130,7 @@ def test_the_readme_is_short_and_names_every_page() -> None:
 @pytest.mark.parametrize(
     ("typed", "said"),
     [
-        ("restart", "docker compose restart openclaw-gateway (./claw up does"),
-        ("restart root@h", "(./claw up root@h does"),
+        ("reboot root@h", "./claw restart root@h"),
         ("uninstall", "the section Undo"),
         ("plan f.yml --limit a", "./claw up f.yml --limit a --dry --diff"),
         ("dashboard root@h", "./claw cli root@h -- dashboard --json"),

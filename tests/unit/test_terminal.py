@@ -98,6 +98,7 @@ STATUS: dict[str, Any] = {
     "compose": HOSTILE,
     "openclaw": HOSTILE,
     "state": "running",
+    "stopped_on_purpose": None,
     "health": HOSTILE,
     "started": HOSTILE,
     "restarts": 0,

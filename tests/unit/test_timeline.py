@@ -92,7 +92,10 @@ def test_nothing_comes_from_outside_and_text_stays_text() -> None:
 
 
 def test_each_stage_of_the_deploy_has_its_own_colour_in_every_run() -> None:
-    sources = [path.read_text() for path in (ROOT / "operations").rglob("*.py")]
+    paths = set((ROOT / "operations").rglob("*.py")) - set(
+        (ROOT / "operations/lifecycle").iterdir()
+    )
+    sources = [path.read_text() for path in paths]
     declared = {name for text in sources for name in re.findall(r'^@deploy\("(.+)"\)', text, re.M)}
     assert declared == set(STAGES)
     own = ["Mine", "Other", "Monitoring", "My backups"]

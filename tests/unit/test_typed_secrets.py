@@ -125,6 +125,8 @@ def test_no_page_and_no_summary_tells_anybody_to() -> None:
         for line in commands.findall(path.read_text(errors="replace")):
             words = re.split(r"[\s\"'()]+", line)
             found = typed_secrets.found(words)
+            if words[:2] == ["./claw", "rotate"] and found == "--credential":
+                continue  # takes the name of one
             assert not found, f"{path}: {line}"
             checked += 1
     assert checked > 50

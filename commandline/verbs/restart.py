@@ -1,0 +1,28 @@
+"""`./claw restart`: the gateway alone, as it is; nothing else of a host changes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from commandline import changing
+from commandline.options import examples
+
+
+@click.command(
+    epilog=examples("./claw restart root@203.0.113.7", "./claw restart fleet.yml --limit web")
+)
+@changing.change_options
+def restart(target: str | None, **options: Any) -> None:
+    """Restart the gateway; a turn that is running is finished first.
+
+    The gateway takes nothing new and has up to 315 seconds for what it is doing; what is cut
+    then goes on at its next start. Settings that have changed since are not
+    applied: `./claw up` does that.
+
+    \b
+    Exit codes: 0 done or nothing to do, 1 failed, 2 changes pending (--dry),
+    130 interrupted.
+    """
+    changing.run("restart", target, **options)

@@ -1,0 +1,146 @@
+"""A gateway that is a few files, for the scripts that stop, start and swap one, and a way to cut
+them at any of their steps."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+
+from operations.base.quoting import Script
+
+FUNCTIONS = r"""
+fake={fake}
+gateway_files="docker-compose.yml .env"
+gateway_tag=openclaw:local gateway_log_command=log
+bounded() {{ shift 2; "$@"; }}
+has_docker() {{ true; }}
+docker() {{ case $1 in tag) : ;; *) echo "docker $*" >>$fake/asked ;; esac; }}
+image_id() {{ echo sha256:{image}; }}
+ids() {{ cat; }}
+gateway_status() {{ cat $fake/status 2>/dev/null; }}
+gateway_runs() {{ [ "$(gateway_status)" = running ]; }}
+gateway_health() {{ :; }}
+gateway_restarts() {{ echo 0; }}
+gateway_exit_code() {{ cat $fake/code 2>/dev/null || echo 0; }}
+gateway_image() {{ [ ! -e $fake/label ] || image_id; }}
+gateway_label() {{ cat $fake/label 2>/dev/null; }}
+wanted_label() {{ sed -n 's/^ *openclaw-pyinfra.project: "\(.*\)"$/\1/p' "$1/docker-compose.yml"; }}
+gateway_variables() {{ cat $fake/env; }}
+gateway_log() {{ echo "a line of the log with the-hidden-value"; }}
+gateway_run() {{ :; }}
+gateway_stop() {{
+  echo stop >>$fake/done
+  until [ ! -e $fake/turn ]; do sleep 0.05; done
+  echo exited >$fake/status
+}}
+gateway_start() {{
+  echo exited >$fake/status
+  cp .env $fake/env && wanted_label . >$fake/label && echo running >$fake/status
+  echo start >>$fake/done
+}}
+gateway_start_again() {{ echo start again >>$fake/done; echo running >$fake/status; }}
+gateway_restart() {{ gateway_start_again; }}
+gateway_resume() {{ :; }}
+gateway_prune() {{ :; }}
+gateway_exec() {{
+  case "$*" in
+    *node*)
+      given=$(sed -n 's/.*Buffer.from("\([^"]*\)".*/\1/p' | base64 -d)
+      case $(grep ^OPENCLAW_GATEWAY_TOKEN= $fake/env) in
+        "OPENCLAW_GATEWAY_TOKEN=$given") echo accepted ;;
+        *) echo refused AUTH_TOKEN_MISMATCH ;;
+      esac ;;
+    *printf*) sed -n "s/^${{6-$5}}=//p" $fake/env | head -c -1 ;;
+  esac
+}}
+"""
+OWNERSHIP = "gateway_to_own() { :; }\ngateway_own() { :; }\ngateway_makes_volume() { false; }\n"
+CURL = r"""#!/bin/sh
+case "$*" in
+  *tools/invoke*)
+    case $(cat) in
+      "authorization: Bearer $(sed -n 's/^OPENCLAW_GATEWAY_TOKEN=//p' {fake}/env)") printf 400 ;;
+      *) printf 401 ;;
+    esac ;;
+  *)
+    if grep -qsx running {fake}/status && ! grep -qsf {fake}/broken {fake}/env; then printf 200
+    else printf 503; fi ;;
+esac
+"""
+STEP = r"""#!/bin/sh
+count=$(($({cat} {fake}/steps 2>/dev/null || echo 0) + 1))
+echo $count >{fake}/steps
+if [ $count = "${{KILL_AT-}}" ]; then kill -9 -$(ps -o sid= -p $$ | tr -d ' '); fi
+exec {real} "$@"
+"""
+STEPS = ("awk", "chown", "cp", "grep", "mkdir", "mktemp", "mv", "rm", "sha256sum", "touch")
+CLOCK = '#!/bin/sh\ncase $1 in +%s) ;; *) exec {real} "$@" ;; esac\n'
+CLOCK += "now=$(($(cat {fake}/clock 2>/dev/null || echo 1000) + 1))\n"
+CLOCK += "echo $now >{fake}/clock\necho $now\n"
+"""A second has passed whenever somebody asks for the time."""
+
+
+class Gateway:
+    """What the functions know, in a directory of its own, beside the deployment's."""
+
+    def __init__(self, directory: Path) -> None:
+        self.fake, self.project = directory / "fake", directory / "opt"
+        self.config, self.rollback = directory / "config", directory / "rollback"
+        self.programs = directory / "programs"
+        for path in (self.fake, self.project / "run", self.config, self.rollback, self.programs):
+            path.mkdir(parents=True)
+        self._program("curl", CURL.format(fake=self.fake))
+        self._program("date", CLOCK.format(fake=self.fake, real=shutil.which("date")))
+        self._program("sleep", f"#!/bin/sh\nexec {shutil.which('sleep')} 0.02\n")
+        for name in STEPS:
+            real = shutil.which(name)
+            text = STEP.format(fake=self.fake, real=real, cat=shutil.which("cat"))
+            self._program(name, text)
+
+    @property
+    def functions(self) -> Script:
+        return Script(FUNCTIONS.format(fake=self.fake, image="a" * 64))
+
+    def says(self, name: str) -> str:
+        path = self.fake / name
+        return path.read_text().strip() if path.exists() else ""
+
+    def set(self, name: str, text: str = "") -> None:
+        (self.fake / name).write_text(text)
+
+    def start(self, script: str, mode: str, kill_at: int | None = None) -> subprocess.Popen[str]:
+        """Start a script as the command of an operation does."""
+        path = self.project / "run/script.sh"
+        path.write_text(script)
+        self.set("steps")
+        environment = {**os.environ, "PATH": f"{self.programs}:{os.environ['PATH']}"}
+        environment["KILL_AT"] = str(kill_at or "")
+        return subprocess.Popen(
+            ["sh", str(path), mode],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env=environment,
+            start_new_session=True,
+        )
+
+    def run(self, script: str, mode: str, kill_at: int | None = None) -> tuple[int, str]:
+        """Run a script; its status, and what it said."""
+        process = self.start(script, mode, kill_at)
+        try:
+            said, _ = process.communicate(timeout=60)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
+        return process.returncode, said
+
+    def steps(self) -> int:
+        return int(re.sub(r"\D", "", self.says("steps")) or 0)
+
+    def _program(self, name: str, text: str) -> None:
+        (self.programs / name).write_text(text)
+        (self.programs / name).chmod(0o755)

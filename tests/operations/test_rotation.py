@@ -1,0 +1,303 @@
+"""A new token in place of the old one: the script on a gateway that is a few files, cut at each of
+its steps, and the operation."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from operations.base import snapshot, templates
+from operations.base.quoting import Script
+from operations.gateway import runtime, secrets
+from operations.lifecycle import rotation
+from tests.operations.fake_gateway import OWNERSHIP, Gateway
+from tests.operations.hosts import at, commands, private_answer
+from toolkit import secret_names
+from toolkit.settings import Settings
+
+OLD, NEW = "a" * 64, "b" * 64
+COMPOSE = 'services:\n  openclaw-gateway:\n    labels:\n      openclaw-pyinfra.project: "{}"\n'
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="root's own files")
+
+
+class Deployed(Gateway):
+    """A gateway that is deployed and runs with the old token."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory)
+        self.put(self.project, OLD, "old-label")
+        good = self.project / "last-good"
+        good.mkdir()
+        self.put(good, OLD, "old-label")
+        (good / "image").write_text(f"sha256:{'a' * 64}\n")
+        self.set("env", f"OPENCLAW_GATEWAY_TOKEN={OLD}\nKEPT=1\n")
+        self.set("label", "old-label\n")
+        self.set("status", "running\n")
+
+    def put(self, where: Path, token: str, label: str) -> None:
+        (where / ".env").write_text(f"OPENCLAW_GATEWAY_TOKEN={token}\nKEPT=1\n")
+        (where / ".env").chmod(0o600)
+        (where / "docker-compose.yml").write_text(COMPOSE.format(label))
+
+    def prepare(self, environment: str = f"OPENCLAW_GATEWAY_TOKEN={NEW}\nKEPT=1\n") -> None:
+        """As the operation's first two commands do, unless a rotation was interrupted."""
+        directory = self.project / "run/rotate"
+        if (directory / "rotating").exists():
+            return
+        subprocess.run(["rm", "-rf", directory], check=True)
+        directory.mkdir(mode=0o700)
+        (directory / "new").write_text(environment)
+        was = hashlib.sha256((self.project / ".env").read_bytes()).hexdigest()
+        (directory / "was").write_text(was)
+        (directory / "label").write_text("new-label")
+
+    @property
+    def script(self) -> str:
+        return templates.render(
+            "compose/activate.sh.j2",
+            job="activate",
+            service=False,
+            inputs_variable="X",
+            token="OPENCLAW_GATEWAY_TOKEN",
+            port=1,
+            docker=self.functions,
+            ownership=Script(OWNERSHIP),
+            kind="container",
+            uid=0,
+            directories=[],
+            name="openclaw",
+            project=str(self.project),
+            config=str(self.config),
+            rollback=str(self.rollback),
+            image="openclaw:local",
+            url="http://127.0.0.1:1",
+            timeout=20,
+            secret_parts=secret_names.LOGGED,
+            secrets=[],
+            reload_seconds=1,
+            state_seconds=60,
+        )
+
+    def opens(self) -> str:
+        """The token of the process that runs; nothing while none does."""
+        return self.says("env").splitlines()[0].partition("=")[2]
+
+    def whole(self) -> tuple[str, ...]:
+        """The tokens of the process, `.env` and the last good `.env`, and the label that runs."""
+        files = (self.project / ".env", self.project / "last-good/.env")
+        tokens = [path.read_text().splitlines()[0].partition("=")[2] for path in files]
+        return (self.opens(), *tokens, self.says("label"))
+
+
+ROTATED, AS_BEFORE = (NEW, NEW, NEW, "new-label"), (OLD, OLD, OLD, "old-label")
+
+
+def test_the_old_token_is_refused_and_every_copy_replaced(tmp_path: Path) -> None:
+    one = Deployed(tmp_path)
+    (one.config / "notes.txt").write_text(f"my token is {OLD}\n")
+    one.prepare()
+    code, said = one.run(one.script, "rotate")
+    assert code == 0, said
+    assert one.whole() == ROTATED
+    assert "old token: refused (HTTP 401, WebSocket AUTH_TOKEN_MISMATCH)" in said
+    assert "new token: accepted (HTTP 400, WebSocket accepted)" in said
+    assert f"still has the old token: {one.config}/notes.txt" in said
+    assert not (one.project / "run/rotate").exists()
+    assert OLD not in said and NEW not in said
+    assert (one.project / ".env").stat().st_mode & 0o777 == 0o600
+    compose = (one.project / "docker-compose.yml").read_text()
+    assert compose == COMPOSE.format("new-label"), "nothing but the label"
+
+
+def test_a_gateway_that_does_not_become_ready_keeps_the_old_token(tmp_path: Path) -> None:
+    one = Deployed(tmp_path)
+    one.set("broken", f"{NEW}\n")
+    one.prepare()
+    code, said = one.run(one.script, "rotate")
+    assert code == 1
+    assert "the last good one is running again" in said
+    assert one.whole() == AS_BEFORE
+    assert not (one.project / "run/rotate").exists()
+
+
+def test_what_was_edited_meanwhile_is_not_lost(tmp_path: Path) -> None:
+    one = Deployed(tmp_path)
+    one.prepare()
+    with (one.project / ".env").open("a") as file:
+        file.write("MINE=1\n")
+    code, said = one.run(one.script, "rotate")
+    assert code == 1
+    assert "is not what was read of it: nothing was changed" in said
+    assert "MINE=1" in (one.project / ".env").read_text()
+    assert one.opens() == OLD
+
+
+def test_an_old_token_that_still_opens_is_a_failure(tmp_path: Path) -> None:
+    one = Deployed(tmp_path)
+    (one.programs / "curl").write_text("#!/bin/sh\nprintf 200\n")
+    one.prepare()
+    code, said = one.run(one.script, "rotate")
+    assert code == 1
+    assert "the old token is let in over HTTP (200)" in said
+    assert (one.project / "run/rotate/rotating").exists(), "the next run asks again"
+
+
+def cut(directory: Path, number: int, next_run: str) -> bool:
+    """Cut a rotation at a step and run again; whether it had that many steps."""
+    one = Deployed(directory)
+    one.prepare()
+    killed = one.run(one.script, "rotate", kill_at=number)[0] != 0
+    assert one.opens() in (OLD, NEW)
+    begun = (one.project / "run/rotate/rotating").exists()
+    changed = OLD not in (one.project / ".env").read_text()
+    if next_run == "rotate":
+        one.prepare()
+    code, said = one.run(one.script, next_run)
+    assert code == 0, (number, said)
+    expected = ROTATED if next_run == "rotate" or begun or changed else AS_BEFORE
+    assert one.whole() == expected, number
+    assert not (one.project / "run/rotate/rotating").exists()
+    return killed
+
+
+NEXT = pytest.mark.parametrize("next_run", ["rotate", "activate"])
+
+
+@NEXT
+@pytest.mark.parametrize("number", [5, 9, 13, 19])
+def test_cut_one_token_opens_and_the_next_run_finishes(
+    number: int, next_run: str, tmp_path: Path
+) -> None:
+    assert cut(tmp_path, number, next_run)
+
+
+@pytest.mark.long
+@NEXT
+def test_cut_anywhere_one_token_opens_and_the_next_run_finishes(
+    next_run: str, tmp_path: Path
+) -> None:
+    number = 1
+    while cut(tmp_path / str(number), number, next_run):
+        number += 1
+    assert number > 20
+
+
+@pytest.mark.parametrize("number", [22, 26, 30])
+def test_a_way_back_that_was_cut_is_finished(number: int, tmp_path: Path) -> None:
+    one = Deployed(tmp_path)
+    one.set("broken", f"{NEW}\n")
+    one.prepare()
+    one.run(one.script, "rotate", kill_at=number)
+    one.run(one.script, "activate")
+    one.run(one.script, "activate")
+    assert one.whole() == AS_BEFORE
+
+
+# The operation
+
+
+def seen(environment: str, **values: str) -> dict[str, str]:
+    lines = {"status": "running", "image": "sha256:1", "wanted_image": "sha256:1", **values}
+    return {
+        "gateway": "".join(f"{key} {value}\n" for key, value in lines.items()),
+        "private": "regular file|600|0:0\nabsent",
+        "environment": environment,
+    }
+
+
+@pytest.fixture
+def host_with(monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.setattr(rotation, "chosen", lambda: "")
+
+    def put(environment: str, **values: str) -> dict[str, str]:
+        def quiet(_: Any, command: str, *__: Any) -> str:
+            if command.startswith("cat "):
+                return f"OPENCLAW_GATEWAY_TOKEN={NEW}\n"
+            if command.startswith("tail "):
+                return "old token: refused (HTTP 401)\nthe gateway is ready\n"
+            return private_answer(environment, None, "")
+
+        monkeypatch.setattr(snapshot, "read_quietly", quiet)
+        return seen(environment, **values)
+
+    return put
+
+
+def test_the_token_is_made_by_the_host_and_in_no_argument(host_with) -> None:
+    there = host_with(f"# mine\nOPENCLAW_GATEWAY_TOKEN={OLD}\nKEPT=1\n")
+    prepare, label, run = commands(rotation.rotated, there, settings=Settings())
+    assert prepare.stdin == "# mine\nKEPT=1\n"
+    assert "/dev/urandom" in prepare and OLD not in prepare
+    assert run.endswith("sh /opt/openclaw/run/activate.sh rotate")
+    assert OLD not in label + run and NEW not in label + run
+
+
+def test_a_credential_is_read_again_and_nothing_else_is_brought(host_with, monkeypatch) -> None:
+    monkeypatch.setenv("THE_KEY", "new-value")
+    monkeypatch.setenv("OTHER_KEY", "pending")
+    wanted = Settings.model_validate(
+        {"credentials": {"SOME_KEY": {"env": "THE_KEY"}, "OTHER": {"env": "OTHER_KEY"}}}
+    )
+    monkeypatch.setattr(rotation, "chosen", lambda: "SOME_KEY")
+    there = host_with(f"OPENCLAW_GATEWAY_TOKEN={OLD}\nSOME_KEY=before\nOTHER=before\n")
+    prepare, *_ = commands(rotation.rotated, there, settings=wanted)
+    lines = prepare.stdin.splitlines()
+    assert lines[1:] == [f"OPENCLAW_GATEWAY_TOKEN={OLD}", "SOME_KEY=new-value", "OTHER=before"]
+    assert "new-value" not in prepare
+    there = host_with(f"OPENCLAW_GATEWAY_TOKEN={OLD}\nSOME_KEY=new-value\nOTHER=before\n")
+    assert commands(rotation.rotated, there, settings=wanted) == []
+
+
+def test_an_interrupted_one_is_finished_and_no_other_begun(host_with) -> None:
+    there = host_with(f"OPENCLAW_GATEWAY_TOKEN={NEW}\n", unfinished="rotating")
+    (run,) = commands(rotation.rotated, there, settings=Settings())
+    assert run.endswith("sh /opt/openclaw/run/activate.sh rotate")
+
+
+def test_the_label_is_the_one_that_the_next_run_computes(host_with, monkeypatch) -> None:
+    """So that it changes nothing; while something else is pending it must be another one."""
+    monkeypatch.setattr(rotation.files, "differs", lambda file: False)
+    environment = f"OPENCLAW_GATEWAY_TOKEN={OLD}\n"
+    settings = Settings()
+    there = host_with(environment)
+    with at(settings, **there):
+        now = runtime.inputs(settings)
+    there = host_with(f"OPENCLAW_GATEWAY_TOKEN={NEW}\n")
+    with at(settings, **there):
+        after = runtime.inputs(settings)
+    assert now != after
+    for running, expected in ((now, True), ("another", False)):
+        _, label, _ = commands(
+            rotation.rotated, host_with(environment, label=running), settings=settings
+        )
+        assert (f"printf %s {after} >" in label) is expected
+
+
+@pytest.mark.parametrize(
+    ("values", "wanted", "name", "said"),
+    [
+        ({"status": ""}, {}, "", "there is no gateway"),
+        ({"status": "exited"}, {}, "", "the gateway is exited"),
+        ({"unfinished": "candidate"}, {}, "", "an earlier run was interrupted"),
+        ({"wanted_image": "sha256:2"}, {}, "", "another image waits"),
+        ({}, {secrets.TOKEN: {"env": "T"}}, "", "the token comes from the inventory"),
+        ({}, {}, "NO_SUCH", "there is no credential NO_SUCH; there are: none"),
+        ({}, {"KEY": {"env": "NOT_SET"}}, "KEY", "NOT_SET"),
+        ({"unfinished": "rotating candidate", "status": "exited"}, {}, "", ""),
+    ],
+)
+def test_what_stands_in_the_way_is_said(values, wanted, name, said, host_with, monkeypatch) -> None:
+    monkeypatch.setattr(rotation, "chosen", lambda: name)
+    there = host_with(f"OPENCLAW_GATEWAY_TOKEN={OLD}\n", **values)
+    if not values.get("status", "x"):
+        there["gateway"] = "unfinished \n"
+    settings = Settings.model_validate({"credentials": wanted})
+    with at(settings, **there):
+        found = [one.what for one in rotation.problems(settings)]
+    assert bool(found) == bool(said)
+    assert any(said in one for one in found) or not said
