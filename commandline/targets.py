@@ -20,7 +20,7 @@ from pyinfra.api.host import Host
 from pyinfra.api.inventory import Inventory
 
 from commandline.errors import cause
-from toolkit import pyinfra_internals
+from toolkit import lockfile, pyinfra_internals
 from toolkit.pyinfra_internals import make_inventory
 from toolkit.settings import rollout
 from toolkit.settings.sources import function_inventory
@@ -117,6 +117,7 @@ def load_inventory(target: str | None, overrides: dict[str, Any]) -> Inventory:
     if path.suffix in SUFFIXES:
         _need_file(path)
         inventory = _from_file(path, overrides)
+        lockfile.declare(inventory, path)
     elif text == LOCAL:
         inventory = make_inventory(str(ROOT / "inventories" / "local.py"), override_data=overrides)
     elif text.startswith("@"):

@@ -10,20 +10,23 @@ from __future__ import annotations
 
 import fcntl
 import os
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
+from weakref import WeakKeyDictionary
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pyinfra.api.exceptions import PyinfraError
+from pyinfra.api.inventory import Inventory
+from pyinfra.context import ctx_inventory
 
-from toolkit import atomic, own_files, patterns
+from toolkit import atomic, own_files, patterns, pyinfra_internals
 
 ROOT = Path(__file__).resolve().parent.parent
 SHIPPED = ROOT / "templates" / "images" / "releases.lock.yml"
 NAME = "openclaw.lock.yml"
+_files: WeakKeyDictionary[Inventory, Path] = WeakKeyDictionary()
 
 
 def _whole(pattern: str) -> Any:
@@ -87,16 +90,20 @@ class Lock(_Entry):
     tools: dict[_Tool, Binary] = Field(default_factory=dict)
 
 
-def location() -> Path:
-    """Return the path of the inventory's own lock file.
+def declare(inventory: Inventory, file: Path) -> None:
+    """Remember the file that an inventory was read from."""
+    _files[inventory] = file
 
-    It is beside the inventory file named on the command line; without one, in `inventories/`.
+
+def location() -> Path:
+    """Return the path of the lock file of the run's inventory.
+
+    It is beside the file that the inventory was read from; without one, in `inventories/`.
     """
-    for argument in sys.argv[1:]:
-        path = Path(argument)
-        if path.suffix in (".py", ".yml", ".yaml") and path.name != "deploy.py" and path.is_file():
-            return path.resolve().parent / NAME
-    return ROOT / "inventories" / NAME
+    inventory, file = ctx_inventory.get(), None
+    if inventory is not None:
+        file = _files.get(inventory) or pyinfra_internals.inventory_file(inventory)
+    return (file.resolve().parent if file else ROOT / "inventories") / NAME
 
 
 def read(path: Path | None = None) -> Lock:

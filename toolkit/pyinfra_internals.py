@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache, partial
 from importlib import import_module, metadata
+from pathlib import Path
 from traceback import walk_stack
 from types import FrameType
 from typing import Any, NamedTuple
@@ -47,6 +48,7 @@ PIECES = (
     "pyinfra_cli.exceptions:UnexpectedExternalError",
     "pyinfra_cli.inventory:exec_file",
     "pyinfra_cli.inventory:make_inventory",
+    "pyinfra_cli.util:PYTHON_CODES",
     "pyinfra_cli.util:exec_file",
 )
 
@@ -275,6 +277,16 @@ def noting(path: str, seen: dict[str, Any]) -> Iterator[None]:
         yield
     finally:
         put("pyinfra_cli.inventory:exec_file", execute)
+
+
+def inventory_file(inventory: Inventory) -> Path | None:
+    """Return the file that pyinfra's own command line has read an inventory from, if it has.
+
+    pyinfra keeps what it has run, in its order; an inventory's hosts have a group named as its file.
+    """
+    ran = piece("pyinfra_cli.util:PYTHON_CODES") if "pyinfra_cli.util" in sys.modules else ()
+    files = (path for path in map(Path, ran) if path.parent.name != "group_data")
+    return next((path for path in files if path.stem in inventory.groups), None)
 
 
 # An operation.

@@ -4,16 +4,27 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
+@cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
 def nodes(*floors: str) -> Iterator[tuple[str, ast.AST]]:
     for floor in floors:
         for path in sorted((ROOT / floor).rglob("*.py")):
-            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            for node in ast.walk(parsed(path)):
                 yield f"{path.relative_to(ROOT)}:{getattr(node, 'lineno', 0)}", node
+
+
+def test_only_the_command_line_reads_the_arguments_of_the_process() -> None:
+    found = [where for where, node in nodes("toolkit", "operations") if _is_argv(node)]
+    assert not found
 
 
 def test_nothing_is_kept_by_a_number_that_another_object_may_have_later() -> None:
@@ -38,6 +49,10 @@ def test_a_key_of_a_hosts_own_data_is_known_to_one_module() -> None:
         if key is not None and not own and not where.startswith("toolkit/pyinfra_internals.py"):
             found.append(f"{where} {ast.unparse(key)}")
     assert not found
+
+
+def _is_argv(node: ast.AST) -> bool:
+    return isinstance(node, ast.Attribute) and node.attr in ("argv", "orig_argv")
 
 
 def _is_data(node: ast.AST) -> bool:

@@ -92,6 +92,9 @@ USES: dict[str, Callable[[], object]] = {
     "pyinfra_cli.exceptions:UnexpectedExternalError": lambda: pyinfra_internals.cause(OSError()),
     "pyinfra_cli.inventory:exec_file": lambda: pyinfra_internals.noting("x", {}).__enter__(),
     "pyinfra_cli.inventory:make_inventory": lambda: pyinfra_internals.make_inventory("x"),
+    "pyinfra_cli.util:PYTHON_CODES": lambda: pyinfra_internals.inventory_file(
+        cast(Any, SimpleNamespace(groups={}))
+    ),
     "pyinfra_cli.util:exec_file": lambda: pyinfra_internals.execute("x"),
 }
 

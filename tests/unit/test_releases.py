@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pyinfra.api.state import State
+from pyinfra.context import ctx_inventory, ctx_state
 
+from commandline.targets import load_inventory
 from toolkit import lockfile, releases
 from toolkit.lockfile import Lock, LockError
 from toolkit.releases import ReleaseError
@@ -164,19 +168,41 @@ def test_a_lock_that_cannot_be_written_is_named() -> None:
         lockfile.record(images={"a": "b"}, path=path)
 
 
-def test_the_lock_lies_beside_the_inventory(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    inventory = tmp_path / "fleet.yml"
-    inventory.touch()
-    for arguments in (
-        ["claw", "up", str(inventory)],
-        ["pyinfra", "-y", str(inventory), "deploy.py"],
-    ):
-        monkeypatch.setattr(sys, "argv", arguments)
-        assert lockfile.location() == tmp_path / lockfile.NAME
-    monkeypatch.setattr(sys, "argv", ["claw", "up", "root@203.0.113.7"])
+def test_the_lock_lies_beside_the_inventory(tmp_path: Path) -> None:
+    (tmp_path / "fleet.yml").write_text("hosts: {a: {}}")
+    (tmp_path / "fleet.py").write_text("hosts = ['a']")
+    for target in (str(tmp_path / "fleet.yml"), str(tmp_path / "fleet.py")):
+        with ctx_state.use(State()), ctx_inventory.use(load_inventory(target, {})):
+            assert lockfile.location() == tmp_path / lockfile.NAME
+    with ctx_inventory.use(load_inventory("root@203.0.113.7", {})):
+        assert lockfile.location() == lockfile.ROOT / "inventories" / lockfile.NAME
     assert lockfile.location() == lockfile.ROOT / "inventories" / lockfile.NAME
+
+
+@pytest.mark.parametrize("target", ["own/inventory.py", "@local"])
+def test_pyinfras_own_command_line_says_where_too(tmp_path: Path, target: str) -> None:
+    for name, text in {
+        "own/inventory.py": "web = ['@local']",
+        "own/group_data/web.py": "a = 1",
+        "group_data/all.py": "b = 1",
+        "config.py": "SUDO = False",
+        "job.py": f"""import sys
+sys.path.append({str(lockfile.ROOT)!r})
+from toolkit import lockfile
+print("lock", lockfile.location())
+""",
+    }.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    done = subprocess.run(
+        [sys.executable, "-m", "pyinfra", "--dry", target, "job.py"],
+        capture_output=True,
+        check=True,
+        cwd=tmp_path,
+        text=True,
+    )
+    folder = lockfile.ROOT / "inventories" if target == "@local" else tmp_path / "own"
+    assert f"lock {folder / lockfile.NAME}\n" in done.stdout
 
 
 def test_the_shipped_lock_holds_no_addresses() -> None:

@@ -5,9 +5,11 @@ python -m toolkit.settings.reference [--check]
 
 from __future__ import annotations
 
+import argparse
 import json
 import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -157,17 +159,17 @@ def schema() -> dict[str, Any]:
     }
 
 
-def main(arguments: list[str]) -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Write the generated files, or with `--check` return 1 if one of them is not current."""
-    if arguments not in ([], ["--check"]):
-        print("usage: python -m toolkit.settings.reference [--check]", file=sys.stderr)
-        return 2
+    parser = argparse.ArgumentParser(prog="python -m toolkit.settings.reference")
+    parser.add_argument("--check", action="store_true", help="only say which are not current")
+    check = parser.parse_args(arguments).check
     stale = [
         path
         for path, text in documents().items()
         if not path.is_file() or path.read_text(encoding="utf-8") != text
     ]
-    if arguments and stale:
+    if check and stale:
         names = ", ".join(f"docs/{path.name}" for path in stale)
         print(f"stale: {names}; run: python -m toolkit.settings.reference", file=sys.stderr)
         return 1
@@ -215,4 +217,4 @@ def _one_line(text: str) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())
