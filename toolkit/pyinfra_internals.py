@@ -282,7 +282,7 @@ def noting(path: str, seen: dict[str, Any]) -> Iterator[None]:
 def inventory_file(inventory: Inventory) -> Path | None:
     """Return the file that pyinfra's own command line has read an inventory from, if it has.
 
-    pyinfra keeps what it has run, in its order; an inventory's hosts have a group named as its file.
+    pyinfra keeps what it has run, in its order; an inventory's hosts have a group named as it.
     """
     ran = piece("pyinfra_cli.util:PYTHON_CODES") if "pyinfra_cli.util" in sys.modules else ()
     files = (path for path in map(Path, ran) if path.parent.name != "group_data")

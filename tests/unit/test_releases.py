@@ -176,7 +176,8 @@ def test_the_lock_lies_beside_the_inventory(tmp_path: Path) -> None:
             assert lockfile.location() == tmp_path / lockfile.NAME
     with ctx_inventory.use(load_inventory("root@203.0.113.7", {})):
         assert lockfile.location() == lockfile.ROOT / "inventories" / lockfile.NAME
-    assert lockfile.location() == lockfile.ROOT / "inventories" / lockfile.NAME
+    with ctx_inventory.use(None):  # as for `python -m toolkit.releases`
+        assert lockfile.location() == lockfile.ROOT / "inventories" / lockfile.NAME
 
 
 @pytest.mark.parametrize("target", ["own/inventory.py", "@local"])
