@@ -18,6 +18,7 @@ from pyinfra.api.deploy import deploy
 from operations.base import preflight, snapshot, templates
 from operations.base.operation import operation
 from operations.base.preflight import Problem
+from operations.distributions import IMAGE_SUITE
 from toolkit.settings import Settings
 from toolkit.settings.sandbox import names as sandbox_names
 
@@ -25,8 +26,6 @@ Names = Callable[[Settings], Iterable[str]]
 _required: list[Names] = []
 _known: list[Names] = []
 _OWN = ("ca-certificates", "curl")
-IMAGE_SUITE = "bookworm"
-"""The Debian release of the gateway's image."""
 
 
 @snapshot.fact("packages")

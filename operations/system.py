@@ -11,17 +11,13 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from operations import engine_access
+from operations import distributions, engine_access
 from operations.base import preflight, snapshot, templates
 from operations.base.answers import printable
 from operations.base.preflight import Problem
 from toolkit.settings import Settings
 from toolkit.settings.types import memory_bytes
 
-TESTED = {("debian", "12"), ("debian", "13")}
-OLDEST = {"debian": (12,), "ubuntu": (22, 4)}
-"""Later releases than these are let through with a warning, unless they are tested."""
-ACCEPTED = "Debian 12 or 13 (tested), Ubuntu 22.04 or newer (not tested)"
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 CLOCK_TOLERANCE_SECONDS = 300
 GIB = 1 << 30
@@ -200,15 +196,14 @@ def system_problems(settings: Settings) -> Iterable[Problem]:
 
 def release_problems(system: System) -> Iterable[Problem]:
     """Say whether the toolkit knows the release; one that is newer than those is tried."""
-    if (system.distribution, system.release) in TESTED:
+    if distributions.tested(system.distribution, system.release):
         return
-    oldest = OLDEST.get(system.distribution)
-    # Debian's testing and unstable have no number.
-    release = version_of(system.release) if system.release else (99,)
-    if oldest and release >= oldest:
-        yield Problem(f"{system.title} is not tested", f"tested: {ACCEPTED}", stops=False)
+    accepted = distributions.accepted()
+    number = version_of(system.release) if system.release else distributions.NEWEST
+    if distributions.known(system.distribution, number):
+        yield Problem(f"{system.title} is not tested", f"tested: {accepted}", stops=False)
     else:
-        yield Problem(f"{system.title} is not supported", f"use {ACCEPTED}")
+        yield Problem(f"{system.title} is not supported", f"use {accepted}")
 
 
 def version_of(text: str) -> tuple[int, ...]:

@@ -33,9 +33,14 @@ def lab() -> None:
     """
 
 
-@lab.command(epilog=_examples("up 3", "up 1 --suite trixie"))
+@lab.command(epilog=_examples("up 3", f"up 1 --suite {lab_hosts.SUITES[-1]}"))
 @click.argument("number", type=click.IntRange(1, 99), default=3)
-@click.option("--suite", type=click.Choice(lab_hosts.SUITES), default="bookworm", show_default=True)
+@click.option(
+    "--suite",
+    type=click.Choice(lab_hosts.SUITES),
+    default=lab_hosts.SUITES[0],
+    show_default=True,
+)
 def up(number: int, suite: str) -> None:
     """Make the lab NUMBER hosts strong (default 3).
 

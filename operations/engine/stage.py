@@ -12,11 +12,12 @@ from pyinfra.api import StringCommand
 from pyinfra.api.deploy import deploy
 from pyinfra.api.exceptions import PyinfraError
 
-from operations import engine_access, packages, system
+from operations import distributions, engine_access, packages, system
 from operations.base import files, snapshot, templates
 from operations.base.operation import operation
+from operations.distributions import TITLES
 from operations.engine import access_problems, apt_sources, daemon, preflight, rootless
-from operations.engine.state import DEFAULT_SOCKETS, Engine, plan, version_to_be
+from operations.engine.state import DEFAULT_SOCKETS, Engine, plan, release_of, version_to_be
 from toolkit.settings import Settings
 
 __all__ = [
@@ -32,7 +33,7 @@ __all__ = [
 
 @files.managed_paths
 def paths(settings: Settings) -> tuple[str, ...]:
-    sources = (apt_sources.SOURCE, apt_sources.KEY, *apt_sources.TRIXIE_FILES)
+    sources = (apt_sources.SOURCE, apt_sources.KEY, *apt_sources.BORROWED_FILES)
     return (*sources, daemon.PATH, daemon.PROXY_DROP_IN)
 
 
@@ -64,7 +65,7 @@ def proxies(settings: Settings) -> dict[str, str]:
 @deploy("Engine")
 def install(settings: Settings) -> None:
     """Install Docker Engine, Compose v2 and BuildKit where they are missing, and start it."""
-    trixie_source_removed(name="Remove the Debian 13 source that only Debian 12 needs")
+    borrowed_source_removed(name="Remove the Debian 13 source that only Debian 12 needs")
     installed(name="Install and start Docker Engine", settings=settings)
     rootless.started(name="Start the deployment's rootless engine", settings=settings)
 
@@ -96,9 +97,10 @@ def installed(settings: Settings) -> Generator:
     if fresh and not without_root and _daemon_differs(settings):
         yield _write_daemon(settings)
     if wanted.missing:
-        if any(item.endswith("/trixie") for item in wanted.missing):
-            source, pin = apt_sources.TRIXIE_FILES
-            yield _script("engine/trixie.sh.j2", source=source, pin=pin)
+        release = release_of(system.current())
+        if release and release.borrowed and any("/" in one for one in wanted.missing):
+            told = apt_sources.borrowing(release, release.borrowed)
+            yield _script("engine/borrowed.sh.j2", **told)
         yield packages.install_command([*wanted.missing, *(f"{name}-" for name in wanted.removed)])
     if without_root:
         if fresh:
@@ -120,12 +122,14 @@ def installed(settings: Settings) -> Generator:
 
 
 @operation
-def trixie_source_removed() -> Generator:
-    """Remove the pinned source from a host that has become Debian 13, which it would hold back."""
-    if system.current().codename == "bookworm":
-        host.noop("the host is Debian 12")
+def borrowed_source_removed() -> Generator:
+    """Remove the pinned source from a host that has become that release, which it would hold
+    back.
+    """
+    if release := distributions.borrower(system.current().codename):
+        host.noop(f"the host is {TITLES[release.distribution]} {release.number}")
     else:
-        yield from files.absent._inner(paths=apt_sources.TRIXIE_FILES)
+        yield from files.absent._inner(paths=apt_sources.BORROWED_FILES)
 
 
 @operation

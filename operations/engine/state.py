@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
-from operations import engine_access, packages
+from operations import distributions, engine_access, packages
 from operations.base import snapshot, templates
+from operations.distributions import Release
 from operations.engine import apt_sources, daemon
 from operations.engine_access import DEFAULT_SOCKETS
 from operations.packages import Packages
@@ -37,12 +38,6 @@ CONFLICTING = (
     "docker-buildx",
     "docker-compose-v2",
 )
-DISTRIBUTION = {
-    ("debian", "12"): ("docker.io", "docker-compose/trixie", "docker-buildx/trixie"),
-    ("debian", "13"): ("docker.io", "docker-cli", "docker-compose", "docker-buildx"),
-    ("ubuntu", "22.04"): ("docker.io", "docker-compose-v2", "docker-buildx"),
-    ("ubuntu", "24.04"): ("docker.io", "docker-compose-v2", "docker-buildx"),
-}
 
 # https://docs.docker.com/engine/security/rootless/#prerequisites
 ROOTLESS = ("uidmap", "slirp4netns", "dbus-user-session")
@@ -196,7 +191,8 @@ def plan(
         missing = tuple(name for name in OFFICIAL if name not in there.versions)
         removed = tuple(name for name in CONFLICTING if name in there.versions)
     else:
-        wanted = distribution_packages(system)
+        release = release_of(system)
+        wanted = release.packages if release else ()
         missing = tuple(item for item in wanted if not _installed(item, there))
         removed = ()
     if rootless:
@@ -209,17 +205,11 @@ def plan(
     return Plan(source, missing, removed)
 
 
-def distribution_packages(system: System) -> tuple[str, ...]:
-    """Return what a release of a distribution calls its engine; a new one is taken to call it as
-    the one before.
-    """
-    release = version_of(system.release) or (99,)
-    known = {
-        version_of(number): names
-        for (distribution, number), names in DISTRIBUTION.items()
-        if distribution == system.distribution and version_of(number) <= release
-    }
-    return known[max(known)] if known else ()
+def release_of(system: System) -> Release | None:
+    """Return what is known of a host's release; a new one is taken to be as the one before."""
+    return distributions.known(
+        system.distribution, version_of(system.release) or distributions.NEWEST
+    )
 
 
 def version_to_be(
@@ -227,8 +217,9 @@ def version_to_be(
 ) -> tuple[int, ...]:
     """Return the version of the engine that runs, or as far as it is known, that will."""
     found = engine.version or there.versions.get("docker.io", "")
-    if not found and _source(settings, engine, there) == "distro" and system.release == "12":
-        found = "20.10"
+    if not found and _source(settings, engine, there) == "distro":
+        release = release_of(system)
+        found = release.engine_version if release else ""
     return version_of(found) or (99,)
 
 
@@ -254,5 +245,5 @@ def _installed(item: str, there: Packages) -> bool:
     version = there.versions.get(name)
     if version is None:
         return False
-    # Debian 12's own docker-compose is Compose v1.
+    # The one of the host's own release is Compose v1.
     return not (suite and name == "docker-compose" and version_of(version) < (2,))

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from operations import packages
+from operations import distributions
 from operations.base import templates
 from toolkit.lockfile import Lock
 from toolkit.settings import Settings
@@ -18,8 +18,7 @@ INPUTS, BASE, DEPLOYMENT = f"{LABEL}.inputs", f"{LABEL}.base", f"{LABEL}.deploym
 KIND = f"{LABEL}.image"
 """Label of the sandbox images: which of them it is."""
 
-SUITE = packages.IMAGE_SUITE
-"""Debian's release in OpenClaw's own image (its documentation, install/docker)."""
+SUITE = distributions.IMAGE_SUITE
 BOOTSTRAPPED = f"openclaw-base:{SUITE}"
 BASE_PACKAGES = ("ca-certificates",)
 BASE_DPKG_OPTIONS = (  # what Debian's own slim images leave out

@@ -84,10 +84,10 @@ def test_compose_v1_of_debian_12_does_not_count() -> None:
 
 def test_pinned_source_leaves_with_debian_12() -> None:
     files = "regular file|644|0:0|aa|/etc/apt/preferences.d/openclaw-trixie"
-    done = commands(engine.trixie_source_removed, {**CONVERGED, "files": files})
+    done = commands(engine.borrowed_source_removed, {**CONVERGED, "files": files})
     assert done == ["rm -f /etc/apt/preferences.d/openclaw-trixie"]
     on_bookworm = {"system": BOOKWORM, "files": files}
-    assert commands(engine.trixie_source_removed, on_bookworm) == []
+    assert commands(engine.borrowed_source_removed, on_bookworm) == []
 
 
 def test_official_packages_replace_the_distribution_s() -> None:

@@ -11,6 +11,7 @@ FLOORS = ("toolkit", "operations", "commandline")
 """A floor imports what is on it and below it."""
 ROOMS = (
     ("base",),
+    ("distributions",),
     ("container_user", "engine_access", "packages", "project", "system"),
     ("engine", "security"),
     ("images",),

@@ -90,7 +90,7 @@ def test_newer_releases_of_known_distributions_are_tried(
     (problem,) = judged(f"{text}userland=amd64\ncontainer=docker\n")
     assert problem.startswith("warning: ") is (said == "warning")
     system_there = system.System.parse(text.splitlines())
-    assert bool(state.distribution_packages(system_there)) is (said == "warning")
+    assert bool(state.release_of(system_there)) is (said == "warning")
 
 
 def test_a_host_sold_as_2_gib_may_run_a_gateway_of_2_gib() -> None:

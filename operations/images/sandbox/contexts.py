@@ -7,6 +7,7 @@ from pathlib import Path
 
 from operations import engine_access
 from operations.base import templates
+from operations.distributions import IMAGE_REPOSITORY
 from operations.images import identity
 from operations.images.identity import Base
 from toolkit import releases
@@ -61,7 +62,7 @@ def bases(settings: Settings, known: Lock, kind: ImageKind) -> Iterable[Base]:
         yield Base(names.tag(settings, "minimal"), None, local=True)
     else:
         if settings.base_images != "bootstrap":
-            yield identity.registry_base(f"{settings.registry}/debian:{SUITE}", known)
+            yield identity.registry_base(f"{settings.registry}/{IMAGE_REPOSITORY}:{SUITE}", known)
         if settings.base_images != "registry":
             yield identity.bootstrapped_base()
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
+from operations import distributions
 from operations.base import templates
+from operations.engine import apt_sources
 
 BOOKWORM = "'http://mirror.invalid/debian/dists/bookworm/InRelease' a 0"
 TRIXIE = "'http://mirror.invalid/debian/dists/trixie/InRelease' b 0"
@@ -25,9 +27,13 @@ def run(directory: Path, uris: str, breaks: bool = False) -> tuple[int, str, dic
     text = APT.replace("@S", str(source)).replace("@B", "true" if breaks else "false")
     apt.write_text(text.replace("@U", uris))
     apt.chmod(0o755)
+    release = distributions.borrower("bookworm")
+    assert release and release.borrowed
+    told = apt_sources.borrowing(release, release.borrowed)
+    told |= {"source": str(source), "pin": str(pin)}
     done = subprocess.run(
         ["sh", "-s"],
-        input=templates.render("engine/trixie.sh.j2", source=str(source), pin=str(pin)),
+        input=templates.render("engine/borrowed.sh.j2", **told),
         env={"PATH": f"{apt.parent}:/usr/bin:/bin"},
         capture_output=True,
         text=True,

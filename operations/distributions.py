@@ -1,0 +1,119 @@
+"""Everything that differs from one release of a distribution to the next: plain data, and what is
+found in it. The rest of the code knows no release by name; tests/unit/test_distributions.py says
+what else may name one, and why.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+NEWEST = (99,)
+"""The number of what has none, such as Debian's testing and unstable."""
+
+
+@dataclass(frozen=True)
+class Borrowed:
+    """Packages that a release takes from a later one of its distribution, and nothing else of it;
+    `key` is the archive's on the host.
+    """
+
+    number: str
+    codename: str
+    packages: tuple[str, ...]
+    key: str
+
+
+@dataclass(frozen=True)
+class Release:
+    """A release of a distribution, by what /etc/os-release says of it (ID, VERSION_ID,
+    VERSION_CODENAME).
+
+    `engine` is how its own Docker Engine, Compose v2 and buildx are called, without those that are
+    `borrowed`; `engine_version` is said where it decides something before it is installed.
+    """
+
+    distribution: str
+    number: str
+    codename: str
+    engine: tuple[str, ...]
+    tested: bool = False
+    engine_version: str = ""
+    borrowed: Borrowed | None = None
+
+    @property
+    def order(self) -> tuple[int, ...]:
+        return tuple(int(part) for part in self.number.split("."))
+
+    @property
+    def packages(self) -> tuple[str, ...]:
+        """What apt-get is told to install for an engine: NAME, or NAME/SUITE."""
+        if self.borrowed is None:
+            return self.engine
+        return self.engine + tuple(
+            f"{name}/{self.borrowed.codename}" for name in self.borrowed.packages
+        )
+
+
+TITLES = {"debian": "Debian", "ubuntu": "Ubuntu"}
+UBUNTU_ENGINE = ("docker.io", "docker-compose-v2", "docker-buildx")
+RELEASES = (
+    Release(
+        *("debian", "12", "bookworm"),
+        tested=True,
+        engine=("docker.io",),
+        engine_version="20.10",
+        # Its own docker-compose is Compose v1, and it has no buildx; these depend on libc6 alone.
+        borrowed=Borrowed(
+            *("13", "trixie"),
+            packages=("docker-compose", "docker-buildx"),
+            key="/usr/share/keyrings/debian-archive-keyring.gpg",
+        ),
+    ),
+    Release(
+        *("debian", "13", "trixie"),
+        tested=True,
+        engine=("docker.io", "docker-cli", "docker-compose", "docker-buildx"),
+    ),
+    Release("ubuntu", "22.04", "jammy", engine=UBUNTU_ENGINE),
+    Release("ubuntu", "24.04", "noble", engine=UBUNTU_ENGINE),
+    Release("ubuntu", "26.04", "resolute", engine=UBUNTU_ENGINE),
+)
+IMAGE_SUITE = "bookworm"
+"""Debian's release in OpenClaw's own images (its documentation, install/docker), and so in those
+that are built here, whatever the host is."""
+IMAGE_REPOSITORY = "debian"
+"""Where a registry has it, below the address that the settings name."""
+
+
+def known(distribution: str, number: tuple[int, ...]) -> Release | None:
+    """Return a release of a distribution; of one that is newer than any, or between two, the one
+    before it; None if it is older, or another distribution.
+    """
+    found = [one for one in RELEASES if one.distribution == distribution and one.order <= number]
+    return max(found, key=lambda one: one.order, default=None)
+
+
+def tested(distribution: str, number: str) -> bool:
+    """Return whether the toolkit's tests run on a release."""
+    return any(
+        one.tested for one in RELEASES if (one.distribution, one.number) == (distribution, number)
+    )
+
+
+def borrower(codename: str) -> Release | None:
+    """Return the release of that name if it borrows packages from a later one."""
+    return next((one for one in RELEASES if one.codename == codename and one.borrowed), None)
+
+
+def accepted() -> str:
+    """Return in words which releases are."""
+    words = []
+    for distribution, title in TITLES.items():
+        releases = [one for one in RELEASES if one.distribution == distribution]
+        numbers = " or ".join(one.number for one in releases if one.tested)
+        words.append(
+            f"{title} {numbers} (tested)"
+            if numbers
+            else f"{title} {releases[0].number} or newer (not tested)"
+        )
+    return ", ".join(words)
