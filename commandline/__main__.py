@@ -1,6 +1,7 @@
 """Entry point of `claw`: run by path, in Python's isolated mode, so it finds its own folder."""
 
 import gc
+import os
 import signal
 import sys
 from pathlib import Path
@@ -12,8 +13,11 @@ gc.disable()  # what is imported is no garbage; looking for it costs a tenth of 
 
 sys.path[:0] = [str(Path(__file__).resolve().parent.parent)]
 
-from gevent import monkey  # noqa: E402
+# Plugins: gevent would look through all installed packages for them 25 times, pydantic once.
+os.environ["PYDANTIC_DISABLE_PLUGINS"] = "__all__"
+from gevent import events, monkey  # noqa: E402
 
+vars(events)["notify_and_call_entry_points"] = vars(events)["notify"]
 monkey.patch_all()  # before anything imports ssl or threading, as pyinfra's own command line does
 
 # An eighth of what would be loaded. Paramiko can do without it, and pyinfra puts its own in place.
