@@ -65,9 +65,8 @@ class Running:
     def script(settings: Settings) -> str:
         return templates.render(
             "compose/probe.sh.j2",
-            docker=runtime.shell(settings),
             service=engine_access.on_host(settings),
-            image=images.tag(settings),
+            functions=runtime.shell(settings) if engine_access.on_host(settings) else "",
             label=LABEL,
             project=settings.project_directory,
             config=settings.config_directory,

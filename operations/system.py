@@ -83,7 +83,6 @@ class System:
         return templates.render(
             "system/probe.sh.j2",
             paths=_state_paths(settings),
-            docker=engine_access.environment(settings),
             project=settings.name,
             service=engine_access.service_name(settings),
             port=settings.gateway.port,

@@ -27,7 +27,7 @@ from toolkit.settings import Settings, settings_for
 
 MARK = "\x1e"
 STALE_AFTER_SECONDS = 30
-LANES = 5
+LANES = 3
 _CACHE = "openclaw_snapshot"
 
 
@@ -49,7 +49,9 @@ class Fact(Protocol):
 
 F = TypeVar("F", bound=Fact)
 A = TypeVar("A")
+Script = Callable[[Settings], str]
 _facts: dict[str, type[Fact]] = {}
+_shared: list[tuple[Script, frozenset[str]]] = []
 
 
 class UnreadableAnswerError(PyinfraError):
@@ -83,21 +85,41 @@ def fact(name: str) -> Callable[[type[F]], type[F]]:
     return register
 
 
+def before(*names: str) -> Callable[[Script], Script]:
+    """Register shell that runs before the scripts of the facts `names`, which see what it sets."""
+
+    def register(function: Script) -> Script:
+        _shared.append((function, frozenset(names)))
+        return function
+
+    return register
+
+
 def script(settings: Settings) -> str:
     """Return the shell script that asks for every fact, some of them at once."""
-    bodies, functions = [], templates.render("host/bounded.sh.j2")
-    for name, kind in sorted(_facts.items()):
-        body = kind.script(settings).replace(functions, "").strip() or ":"  # once is enough
-        bodies.append(
-            f"printf '\\036%s\\n' {name}\n(\nread -r bounded_probe _ </proc/self/stat\n{body}\n)"
-            " 8>&1 2>/dev/null </dev/null"
-        )
+    functions = templates.render("host/bounded.sh.j2")
+    quiet = "2>/dev/null </dev/null"
+
+    def body(function: Script) -> str:
+        text = function(settings).replace(functions, "").strip() or ":"  # once is enough
+        return f"read -r bounded_probe _ </proc/self/stat\n{text}"
+
+    asked = {
+        name: f"printf '\\036%s\\n' {name}\n(\n{body(kind.script)}\n) 8>&1 {quiet}"
+        for name, kind in sorted(_facts.items())
+    }
+    lanes = []
+    for function, names in _shared:
+        if those := [asked.pop(name) for name in sorted(names & asked.keys())]:
+            lanes.append([f"exec 8>&1 {quiet}", body(function), *those])
+    rest = list(asked.values())
+    lanes += [rest[lane::LANES] for lane in range(LANES)]
     parts = [functions, "engine_seconds=60 engine_bytes=1048576"]
     parts += ["export LC_ALL=C PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"]
-    for lane in range(LANES):
-        parts.append("\n".join([f"lane{lane}() {{ :", *bodies[lane::LANES], "}"]))
+    for number, lane in enumerate(lanes):
+        parts.append("\n".join([f"lane{number}() {{ :", *lane, "}"]))
     # Each answers whole, behind those before it, and needs no file for that.
-    behind = [f'{{ said=$(lane{lane}); cat; printf "%s\\n" "$said"; }}' for lane in range(1, LANES)]
+    behind = [f'{{ said=$(lane{n}); cat; printf "%s\\n" "$said"; }}' for n in range(1, len(lanes))]
     return "\n".join([*parts, " | ".join(["lane0", *behind]), "exit 0"])
 
 

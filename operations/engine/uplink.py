@@ -62,11 +62,7 @@ class Uplink:
 
     @staticmethod
     def script(settings: Settings) -> str:
-        return templates.render(
-            "network/uplink.sh.j2",
-            docker=engine_access.environment(settings),
-            networks=sorted(_made(settings)),
-        )
+        return templates.render("network/uplink.sh.j2")
 
     @classmethod
     def parse(cls, lines: list[str]) -> Uplink:
@@ -99,8 +95,9 @@ def networks(function: Names) -> Names:
     return function
 
 
-def _made(settings: Settings) -> set[str]:
-    return {name for function in _names for name in function(settings)}
+def made(settings: Settings) -> list[str]:
+    """Return the names of the networks that the toolkit makes."""
+    return sorted({name for function in _names for name in function(settings)})
 
 
 def form(settings: Settings, name: str) -> Form:
@@ -136,7 +133,7 @@ def uplink_problems(settings: Settings) -> Iterable[Problem]:
             stops=False,
         )
     again = f"cd {quote(settings.project_directory)} && docker compose down; then ./claw up again"
-    for name in _made(settings) & networks.keys():
+    for name in set(made(settings)) & networks.keys():
         found = networks[name]
         if (found.mtu or USUAL) > mtu:
             yield Problem(

@@ -18,15 +18,15 @@ from pyinfra import host
 from pyinfra.api.deploy import deploy
 from pyinfra.api.exceptions import PyinfraError
 
-from operations import engine_access, project
+from operations import project
 from operations.base import preflight, snapshot, templates
 from operations.base.operation import operation
 from operations.base.preflight import Problem
 from operations.gateway import network
+from operations.images import listing
 from operations.images import stage as images
 from operations.system import System
 from toolkit.settings import Settings
-from toolkit.settings.sandbox import names
 
 BESIDE = (
     "deploy beside it under another name and port (--set name=NAME --set gateway.port=PORT), or"
@@ -103,12 +103,9 @@ class There:
         volume = settings.home_volume
         return templates.render(
             "system/conflicts.sh.j2",
-            docker=engine_access.environment(settings),
             compose_file=project.path(settings, project.BASE),
             parts=[f'"{settings.name}', settings.config_directory, "->"],
-            networks=network.own_networks(settings),
             volume=volume if volume and not volume.startswith("/") else None,
-            tags=tags(settings),
         )
 
     @classmethod
@@ -134,12 +131,6 @@ class There:
 
 
 _COLUMNS = ("name", "project", "directory", "service", "label", "image", "state", "ports")
-
-
-def tags(settings: Settings) -> list[str]:
-    """Return the image tags that a run moves."""
-    sandboxes = (names.tag(settings, kind) for kind in names.kinds(settings))
-    return [images.tag(settings), f"{settings.name}:last-good", *sandboxes]
 
 
 @preflight.check
@@ -205,7 +196,7 @@ def container_problems(settings: Settings, others: list[Container]) -> Iterable[
 def image_problems(settings: Settings, there: There) -> Iterable[Problem]:
     """Say which image tags that a run would move are on somebody else's images."""
     for image in there.images:
-        for tag in set(image.tags) & set(tags(settings)) if not image.inputs else ():
+        for tag in set(image.tags) & set(listing.tags(settings)) if not image.inputs else ():
             yield Problem(
                 f"the image {tag} ({shown(image.id[:19])}) is not of this toolkit, and its tag"
                 " would be moved to the one that is built",

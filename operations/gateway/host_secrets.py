@@ -247,7 +247,7 @@ def _content(path: str, line: str) -> bytes | None:
         data = base64.b64decode(text, validate=True)
     except ValueError:
         data = None
-    if data is None or hashlib.sha256(data).hexdigest() != digest:
+    if data is None or hashlib.sha256(text.encode()).hexdigest() != digest:
         # Never quoted: it may be the content after all.
         why = printable(text) if digest == "unreadable:" else "what came of it is not all of it"
         raise NotRead(f"{path} cannot be read whole: {why}")

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from shlex import quote
 from typing import Any
 
-from operations import engine_access
 from operations.base import snapshot
-from operations.images import definitions, gateway, identity
+from operations.images import gateway
 from operations.images.identity import Base
 from toolkit import patterns
 from toolkit.patterns import MismatchError, matched, matches, shown
@@ -57,29 +56,16 @@ class Images:
 
     @staticmethod
     def script(settings: Settings) -> str:
-        labels = (identity.INPUTS, identity.BASE, identity.DEPLOYMENT, identity.KIND)
-        columns = ["{{.Id}}", "{{json .RepoTags}}"]
-        columns += [f'{{{{index .Config.Labels "{label}"}}}}' for label in labels]
-        lines = [
-            f"git -C {quote(gateway.checkout(settings))} rev-parse HEAD | sed 's/^/commit /'",
-            engine_access.environment(settings),
-            '[ -S "${DOCKER_HOST#unix://}" ] || exit 0',
-            f"found=$(docker image ls --quiet --no-trunc --filter label={identity.INPUTS})",
-            'ids=$(echo "$found" | ids | sort -u)',
-            f"describe() {{ docker image inspect --format 'image {'|'.join(columns)}' $ids; }}",
-            'found=; [ -z "$ids" ] || found=$(describe)',
-            'echo "$found"',
-            # What is not used may be removed: images that lost their tag, or that are about to.
-            f"own='[|]{settings.name}[|]'",
-            'if echo "$found" | grep -qE -e "$own[a-z]" -e "^[^|]*[|](null|\\[])[|].*$own"; then',
-            "  ids=$(docker ps --all --quiet --no-trunc | ids)",
-            "  [ -z \"$ids\" ] || docker inspect --format 'used {{.Image}}' $ids",
-            "fi",
-        ]
-        for reference in sorted(definitions.pulled(settings)):
-            form = f"pulled {reference} {{{{json .RepoDigests}}}}"
-            lines.append(f"docker image inspect --format {quote(form)} {quote(reference)}")
-        return "\n".join(lines)
+        named = f'[|]"{settings.name}"[|]'
+        # What is not used may be removed: images that lost their tag, or that are about to.
+        removable = (f'{named}"[a-z]', f"^[^|]*[|](null|\\[])[|].*{named}")
+        return f"""cd {quote(gateway.checkout(settings))} && git rev-parse HEAD | sed 's/^/commit /'
+found=$(of 'image|pulled' | sort -u)
+echo "$found"
+if echo "$found" | grep -qE {" ".join(f"-e {quote(one)}" for one in removable)}; then
+  ids=$(of id | cut -d' ' -f2 | ids)
+  [ -z "$ids" ] || docker inspect --format 'used {{{{.Image}}}}' $ids
+fi"""
 
     @classmethod
     def parse(cls, lines: list[str]) -> Images:
@@ -134,8 +120,8 @@ def _image(line: str) -> Image:
     if len(labels) != len(_LABELS):
         raise MismatchError(f"{shown(line)} does not describe an image")
     known = [
-        label if matches(pattern, label) else ""
-        for pattern, label in zip(_LABELS, labels, strict=True)
+        label if matches(pattern, label := said.strip('"')) else ""
+        for pattern, said in zip(_LABELS, labels, strict=True)
     ]
     named = tuple(name for name in _strings(tags) if matches(patterns.IMAGE, name))
     return Image(matched(patterns.DIGEST, identifier, "an image's id"), named, *known)

@@ -20,7 +20,7 @@ from pyinfra.api import StringCommand
 from pyinfra.api.deploy import deploy
 from pyinfra.api.exceptions import PyinfraError
 
-from operations import activation, engine_access
+from operations import activation
 from operations.base import notes, snapshot
 from operations.base.notes import StaleSandbox
 from operations.base.operation import operation
@@ -86,8 +86,7 @@ class Containers:
             '"State":{{json .State.Status}},"Config":{"User":{{json .Config.User}},'
             '"Image":{{json .Config.Image}},"Labels":{{json .Config.Labels}}}'
         )
-        return f"""{engine_access.environment(settings)}
-ids=$(docker ps --all --quiet --no-trunc --filter label=openclaw.sandbox=1 | ids)
+        return f"""ids=$(of sandbox | cut -d' ' -f2 | ids)
 [ -n "$ids" ] || exit 0
 docker inspect -f 'sandbox {{{",".join(fields)}}}' $ids
 docker inspect -f '{{{{.Config.Image}}}}' $ids | sort -u | while read -r tag; do

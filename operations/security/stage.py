@@ -55,7 +55,8 @@ grep -q Y /sys/module/apparmor/parameters/enabled && [ -e $profiles ] || exit 0
 echo available
 grep -xE '({names}) .enforce.' $profiles
 {engine_access.environment(settings)}
-case $(bounded 10 65536 docker info --format '{{{{.SecurityOptions}}}}') in
+kept 10 65536 docker info --format '{{{{.SecurityOptions}}}}'
+case $said in
   *name=apparmor*) ;;
   *name=*) echo unused ;;
 esac

@@ -9,11 +9,13 @@ use_engine() {
 # curl and apt know only the small one; their names are in $proxies.
 export_proxies() {
   proxies=
-  for name in http_proxy https_proxy ftp_proxy all_proxy no_proxy; do
-    large=$(echo $name | tr '[:lower:]' '[:upper:]')
+  everywhere=$(grep -i _proxy= /etc/environment 2>/dev/null)
+  for name in http_proxy:HTTP_PROXY https_proxy:HTTPS_PROXY ftp_proxy:FTP_PROXY all_proxy:ALL_PROXY no_proxy:NO_PROXY; do
+    large=${name#*:} name=${name%:*}
     eval "value=\${$name:-\${$large-}}"
-    [ -n "$value" ] || value=$(sed -n "s/^\(export \)\{0,1\}\($name\|$large\)=//p" /etc/environment 2>/dev/null |
-      tail -n 1 | sed "s/^[\"']//; s/[\"']\$//")
+    [ -n "$value" ] || [ -z "$everywhere" ] ||
+      value=$(printf '%s\n' "$everywhere" | sed -n "s/^\(export \)\{0,1\}\($name\|$large\)=//p" |
+        tail -n 1 | sed "s/^[\"']//; s/[\"']\$//")
     [ -n "$value" ] || continue
     export "$name=$value" "$large=$value"
     proxies="$proxies $name $large"

@@ -62,7 +62,7 @@ def private_answer(*contents: str | bytes | None) -> str:
     for content in contents:
         data = content.encode() if isinstance(content, str) else content
         whole = b"" if data is None else base64.b64encode(data)
-        digest = "" if data is None else hashlib.sha256(data).hexdigest()
+        digest = "" if data is None else hashlib.sha256(whole).hexdigest()
         lines.append("absent" if data is None else f"{digest} {whole.decode()}")
     return "\n".join(lines)
 

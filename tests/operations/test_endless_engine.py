@@ -86,11 +86,11 @@ def unbounded(engine: Path, said: str) -> bool:
 
 
 def lowered(script: str) -> str:
-    script = re.sub(r"\bbounded [0-9]+ ", "bounded 1 ", script).replace(
+    script = re.sub(r"\b(bounded|kept) [0-9]+ ", r"\1 1 ", script).replace(
         "timeout -k 5", "timeout -k 1"
     )
     script = re.sub(r"\b(engine_seconds(?:=|:-))[0-9]+", r"\g<1>1", script)
-    return re.sub(r"\b(bounded 1 |engine_bytes:-)[0-9]{7,}", r"\g<1>1048576", script)
+    return re.sub(r"\b(bounded 1 |kept 1 |engine_bytes:-)[0-9]{7,}", r"\g<1>1048576", script)
 
 
 def size(directory: Path) -> int:
@@ -121,10 +121,11 @@ def test_the_snapshot_says_so(engine: Path, monkeypatch: pytest.MonkeyPatch) -> 
     settings = Settings.model_validate({"sandbox": sandbox, "engine": {"socket": str(socket)}})
     monkeypatch.setattr(snapshot, "settings_for", lambda _: settings)
     host: Any = There(engine)
+    told = {name for _, names in snapshot._shared for name in names}
     asking = {
         name: kind
         for name, kind in snapshot._facts.items()
-        if re.search(r"\bdocker ", kind.script(settings))
+        if name in told or re.search(r"\bdocker ", kind.script(settings))
     }
     assert len(asking) >= 8
     monkeypatch.setattr(snapshot, "_facts", asking)
