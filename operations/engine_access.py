@@ -79,17 +79,89 @@ class Access:
         )
 
 
-def current() -> Access:
-    """Return what the snapshot of the current host knows."""
-    return snapshot.of(Access)
+@dataclass(frozen=True)
+class EngineWay:
+    """How the current host's deployment reaches its engine; what the host decides is read of its
+    facts when it is asked for.
+    """
 
+    settings: Settings
 
-def form(settings: Settings) -> Form:
-    """Return how the current host's deployment reaches its engine."""
-    known = fixed_form(settings)
-    if known:
-        return known
-    return "rootless" if current().form == "rootless" else "socket"
+    @property
+    def form(self) -> Form:
+        """Return the form: as the settings say, or with `auto` the host."""
+        known = fixed_form(self.settings)
+        if known:
+            return known
+        return "rootless" if snapshot.of(Access).form == "rootless" else "socket"
+
+    @property
+    def own_engine(self) -> bool:
+        """Return whether the deployment has an engine of its own, without root."""
+        return self.form != "socket"
+
+    @property
+    def reason(self) -> str:
+        """Return why it is that form, for the summary."""
+        if self.settings.sandbox.socket != "auto":
+            return f"sandbox.socket is {self.settings.sandbox.socket}"
+        if chosen_engine(self.settings):
+            return "the settings name the engine"
+        return snapshot.of(Access).reason
+
+    @property
+    def socket(self) -> str:
+        """Return the path on the host of the socket of the engine that runs the deployment."""
+        return rootless_socket(self.settings) if self.own_engine else self.settings.engine.socket
+
+    @property
+    def limits(self) -> bool:
+        """Return whether the deployment's engine holds containers to their limits."""
+        return not self.own_engine or snapshot.of(Access).cgroup2
+
+    @property
+    def uid(self) -> int:
+        """Return the uid that the gateway and its sandboxes have in their containers."""
+        return CONTAINER_USER if self.own_engine else container_user.chosen(self.settings)
+
+    @property
+    def tools_user(self) -> str:
+        """Return the user of sandboxed tools, as `uid:gid` in their containers."""
+        return self.settings.sandbox.container.user or f"{self.uid}:{self.uid}"
+
+    def owner(self, user: int | None = None) -> str:
+        """Return whom a container's user is on the host, as `uid:gid`; None: the gateway's.
+
+        In a rootless engine id 0 is the engine's user, and id 1 the first of his subordinate ids.
+        Without any, because the user is yet to be made, the answer belongs to nobody.
+        """
+        user = self.uid if user is None else user
+        if not self.own_engine:
+            return f"{user}:{user}"
+        there = snapshot.of(Access)
+        return f"{there.subuid + user - 1}:{there.subgid + user - 1}"
+
+    @property
+    def moving(self) -> str | None:
+        """Return the `uid:gid` of state that the activation is yet to give to the gateway's user;
+        what an engine without root has is never given away so.
+        """
+        return None if self.own_engine else container_user.moving(self.settings, self.owner())
+
+    @property
+    def engine_group(self) -> str | None:
+        """Return the numeric group of a rootless engine's user; None in the form `socket`."""
+        if not self.own_engine:
+            return None
+        return snapshot.of(Access).user.partition(":")[2] or "0"
+
+    @property
+    def group(self) -> int | None:
+        """Return the further group in which the gateway may use the socket, if it needs one.
+
+        A rootless engine gives its socket to the gateway's own group.
+        """
+        return None if self.own_engine else snapshot.of(Access).group
 
 
 def fixed_form(settings: Settings) -> Form | None:
@@ -103,25 +175,6 @@ def fixed_form(settings: Settings) -> Form | None:
 def on_host(settings: Settings) -> bool:
     """Return whether the gateway is a service of the host; the settings alone decide it."""
     return settings.sandbox.socket == "host"
-
-
-def own_engine(settings: Settings) -> bool:
-    """Return whether the deployment has an engine of its own, without root."""
-    return form(settings) != "socket"
-
-
-def reason(settings: Settings) -> str:
-    """Return why it is that form, for the summary."""
-    if settings.sandbox.socket != "auto":
-        return f"sandbox.socket is {settings.sandbox.socket}"
-    if chosen_engine(settings):
-        return "the settings name the engine"
-    return current().reason
-
-
-def socket(settings: Settings) -> str:
-    """Return the path on the host of the socket of the engine that runs the deployment."""
-    return rootless_socket(settings) if own_engine(settings) else settings.engine.socket
 
 
 def environment(settings: Settings) -> Script:
@@ -138,56 +191,6 @@ def environment(settings: Settings) -> Script:
         **_places(settings),
     )
     return joined(script)
-
-
-def limits(settings: Settings) -> bool:
-    """Return whether the deployment's engine holds containers to their limits."""
-    return not own_engine(settings) or current().cgroup2
-
-
-def uid(settings: Settings) -> int:
-    """Return the uid that the gateway and its sandboxes have in their containers."""
-    return CONTAINER_USER if own_engine(settings) else container_user.chosen(settings)
-
-
-def tools_user(settings: Settings) -> str:
-    """Return the user of sandboxed tools, as `uid:gid` in their containers."""
-    return settings.sandbox.container.user or f"{uid(settings)}:{uid(settings)}"
-
-
-def owner(settings: Settings, user: int | None = None) -> str:
-    """Return whom a container's user is on the host, as `uid:gid`; None: the gateway's.
-
-    In a rootless engine id 0 is the engine's user, and id 1 the first of his subordinate ids.
-    Without any, because the user is yet to be made, the answer belongs to nobody.
-    """
-    user = uid(settings) if user is None else user
-    if not own_engine(settings):
-        return f"{user}:{user}"
-    there = current()
-    return f"{there.subuid + user - 1}:{there.subgid + user - 1}"
-
-
-def moving(settings: Settings) -> str | None:
-    """Return the `uid:gid` of state that the activation is yet to give to the gateway's user; what
-    an engine without root has is never given away so.
-    """
-    return None if own_engine(settings) else container_user.moving(settings, owner(settings))
-
-
-def engine_group(settings: Settings) -> str | None:
-    """Return the numeric group of a rootless engine's user; None in the form `socket`."""
-    if not own_engine(settings):
-        return None
-    return current().user.partition(":")[2] or "0"
-
-
-def group(settings: Settings) -> int | None:
-    """Return the further group in which the gateway may use the socket, if it needs one.
-
-    A rootless engine gives its socket to the gateway's own group.
-    """
-    return None if own_engine(settings) else current().group
 
 
 def user_name(settings: Settings) -> str:

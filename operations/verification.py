@@ -25,6 +25,7 @@ from operations.base import notes, snapshot, templates
 from operations.base.check import Check, Outcome, counting
 from operations.base.operation import operation
 from operations.base.waits import waiting
+from operations.engine_access import EngineWay
 from operations.gateway import compose, network, runtime, service
 from operations.sandbox.proof import proof
 from toolkit.settings import Settings
@@ -48,10 +49,13 @@ def hardening(there: activation.Running, settings: Settings) -> Iterable[Check]:
         }
         yield _same("hardening", pairs)
         return
-    limited = engine_access.limits(settings)
+    limited = EngineWay(settings).limits
     memory = memory_bytes(settings.gateway.memory) if limited else 0
     expected: dict[str, tuple[Any, Any]] = {
-        "user": (there.user, f"{engine_access.uid(settings)}:{engine_access.uid(settings)}"),
+        "user": (
+            there.user,
+            f"{EngineWay(settings).uid}:{EngineWay(settings).uid}",
+        ),
         "cap_drop": (found.get("CapDrop"), ["ALL"]),
         "cap_add": (found.get("CapAdd") or [], []),
         "privileged": (found.get("Privileged"), False),

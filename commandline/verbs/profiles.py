@@ -17,6 +17,7 @@ from commandline.options import examples, json_option, target_options
 from commandline.screen import tables
 from operations import engine_access
 from operations.base import snapshot, templates
+from operations.engine_access import EngineWay
 from operations.images import stage as images
 from operations.images.sandbox import probes
 from operations.security import seccomp
@@ -95,7 +96,7 @@ def containers(settings: Settings) -> dict[str, list[str]]:
     """Return the options of `docker run` for each kind of container."""
     sandbox = [*probes.options(settings), f"--network={settings.sandbox.container.network}"]
     found = {ORDINARY: ["--user=0:0"], "tools": sandbox, "browser": sandbox[:-1]}
-    user = f"--user={engine_access.uid(settings)}:{engine_access.uid(settings)}"
+    user = f"--user={EngineWay(settings).uid}:{EngineWay(settings).uid}"
     found["gateway"] = [*GATEWAY, user, "--security-opt=no-new-privileges"]
     for kind in seccomp.KINDS:
         for option in security.security_options(settings, kind):

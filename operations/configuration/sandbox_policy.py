@@ -16,9 +16,9 @@ import re
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from operations import engine_access
 from operations.configuration import agents, tools
 from operations.configuration.agents import Agents
+from operations.engine_access import EngineWay
 from operations.security import stage as security
 from toolkit.settings import Settings
 from toolkit.settings.sandbox import names
@@ -103,7 +103,7 @@ def _enabled(settings: Settings, there: Mapping[str, Any], known: Agents) -> dic
     container = _container(sandbox.container, _CONTAINER, new=True)
     container = _limited(settings, _networked(settings, container))
     container |= {
-        "user": engine_access.tools_user(settings),
+        "user": EngineWay(settings).tools_user,
         "image": names.tools_image(settings),
         "containerPrefix": names.container_prefix(settings),
         **_profiles(settings, sandbox.browser.enabled),
@@ -179,7 +179,7 @@ def _profiles(settings: Settings, browser: bool) -> dict[str, Any]:
 
 def _limited(settings: Settings, values: dict[str, Any]) -> dict[str, Any]:
     """Leave out the limits that the engine cannot hold."""
-    if engine_access.limits(settings):
+    if EngineWay(settings).limits:
         return values
     return {**values, **dict.fromkeys(_LIMITS)}
 

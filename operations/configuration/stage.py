@@ -17,10 +17,10 @@ from pyinfra import host, logger
 from pyinfra.api import StringCommand
 from pyinfra.api.deploy import deploy
 
-from operations import engine_access
 from operations.base import files, preflight, snapshot, templates
 from operations.base.operation import operation
 from operations.configuration import sandbox_policy
+from operations.engine_access import EngineWay
 from operations.gateway import existing_state, host_secrets, includes, runtime
 from operations.gateway.secrets import TOKEN
 from operations.images import stage as images
@@ -184,7 +184,7 @@ def script(settings: Settings) -> str:
         auth_choice=settings.onboarding.auth_choice,
         port=settings.gateway.port,
         seconds=MERGE_SECONDS,
-        uid=engine_access.uid(settings) if engine_access.own_engine(settings) else None,
+        uid=EngineWay(settings).uid if EngineWay(settings).own_engine else None,
         patch=patch,
         token="token" in patch.get("gateway", {}).get("auth", {}),
         nulls=list(nulls(patch, there)),

@@ -11,7 +11,7 @@ from pyinfra import host
 from operations import container_user, engine_access
 from operations.base import notes, preflight, snapshot
 from operations.base.preflight import Problem
-from operations.engine_access import Access
+from operations.engine_access import Access, EngineWay
 from toolkit.settings import Settings
 
 WARNING = (
@@ -30,11 +30,11 @@ OTHER_NAME = "or deploy under another name: nothing is moved from one form to an
 
 def warnings(settings: Settings) -> Iterable[str]:
     """Yield what every summary must say about the form."""
-    if settings.sandbox.enabled and engine_access.form(settings) == "socket":
+    if settings.sandbox.enabled and EngineWay(settings).form == "socket":
         yield WARNING
-    if not engine_access.limits(settings):
+    if not EngineWay(settings).limits:
         yield NO_LIMITS
-    if not engine_access.own_engine(settings):
+    if not EngineWay(settings).own_engine:
         uid = container_user.chosen(settings)
         if account := snapshot.of(container_user.Ids).taken(settings).get(uid):
             yield SAME_UID.format(uid=uid, account=account)
@@ -43,7 +43,7 @@ def warnings(settings: Settings) -> Iterable[str]:
 @preflight.check
 def problems(settings: Settings) -> Iterable[Problem]:
     there = snapshot.of(Access)
-    wanted = engine_access.form(settings)
+    wanted = EngineWay(settings).form
     if there.service and wanted != "host":
         yield Problem(
             "the gateway is a service of the host"
@@ -98,7 +98,7 @@ def problems(settings: Settings) -> Iterable[Problem]:
 
 @preflight.check
 def said_of_it(settings: Settings) -> Iterable[Problem]:
-    said = f"{engine_access.form(settings)}: {engine_access.reason(settings)}"
+    said = f"{EngineWay(settings).form}: {EngineWay(settings).reason}"
     found = tuple(warnings(settings))
     there = notes.of(host)
     there.form, there.warnings = said if settings.sandbox.enabled else None, found

@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from operations import engine_access
 from operations.base import preflight, snapshot
 from operations.base.preflight import Problem
 from operations.engine import apt_sources, daemon
 from operations.engine.state import DEFAULT_SOCKETS, Engine, Plan, plan, version_to_be
+from operations.engine_access import EngineWay
 from operations.packages import Packages
 from operations.system import IMAGES, Disk, System, disk_problems
 from toolkit.patterns import shown
@@ -23,7 +23,7 @@ PODMAN = "podman-docker"
 def engine_problems(settings: Settings) -> Iterable[Problem]:
     engine = snapshot.of(Engine)
     there, system = snapshot.of(Packages), snapshot.of(System)
-    rootless = engine_access.own_engine(settings)
+    rootless = EngineWay(settings).own_engine
     wanted = plan(settings, system, engine, there, rootless)
     yield from {
         "existing": existing_problems,
@@ -82,7 +82,7 @@ def others_problems(engine: Engine) -> Iterable[Problem]:
 
 def owner_problems(settings: Settings, engine: Engine) -> Iterable[Problem]:
     """Yield why the engine's containers would have other ids than the state's owner."""
-    if engine_access.own_engine(settings):
+    if EngineWay(settings).own_engine:
         return
     own = "or set sandbox.socket to rootless for an engine of the deployment's own"
     try:

@@ -16,6 +16,7 @@ from operations.base import files, snapshot, templates
 from operations.base.operation import operation
 from operations.engine import daemon
 from operations.engine.state import Engine
+from operations.engine_access import EngineWay
 from toolkit.settings import Settings
 
 # Containers end with this engine, so that they cannot outlive its restart.
@@ -51,7 +52,7 @@ def unit(settings: Settings, uid: str) -> files.File:
         uid=uid,
         home=engine_access.rootless_home(settings),
         configuration=configuration_path(settings),
-        limits=engine_access.limits(settings),
+        limits=EngineWay(settings).limits,
     )
     return files.File(engine_access.rootless_unit(settings), content)
 
@@ -62,10 +63,10 @@ def started(settings: Settings) -> Generator:
 
     + settings: of the host
     """
-    if not engine_access.own_engine(settings):
+    if not EngineWay(settings).own_engine:
         host.noop("the deployment uses the host's engine")
         return
-    there = engine_access.current()
+    there = snapshot.of(engine_access.Access)
     wanted = unit(settings, there.user.partition(":")[0] or _UID)
     changed = [file for file in (configuration(settings), wanted) if files.differs(file)]
     running = snapshot.of(Engine).running
@@ -89,5 +90,5 @@ def script(settings: Settings) -> str:
         daemon=configuration(settings).content,
         service=unit(settings, _UID).content,
         count=engine_access.SUBORDINATE_IDS,
-        limits=engine_access.limits(settings),
+        limits=EngineWay(settings).limits,
     )

@@ -18,6 +18,7 @@ from operations.base.operation import operation
 from operations.distributions import TITLES
 from operations.engine import access_problems, apt_sources, daemon, preflight, rootless
 from operations.engine.state import DEFAULT_SOCKETS, Engine, plan, release_of, version_to_be
+from operations.engine_access import EngineWay
 from toolkit.settings import Settings
 
 __all__ = [
@@ -49,7 +50,7 @@ def proxies(settings: Settings) -> dict[str, str]:
     https://docs.docker.com/engine/daemon/proxy/#daemon-configuration
     """
     try:
-        if engine_access.own_engine(settings):
+        if EngineWay(settings).own_engine:
             keys = daemon.desired(settings, {})
         elif settings.engine.socket in DEFAULT_SOCKETS:
             keys = daemon.desired(settings, _daemon_before(current()), current().arguments)
@@ -86,7 +87,7 @@ def installed(settings: Settings) -> Generator:
     On a host without an engine, daemon.json is written first, so that the engine never runs
     without it. What the engine has stored is kept when another source's packages replace it.
     """
-    without_root = engine_access.own_engine(settings)
+    without_root = EngineWay(settings).own_engine
     wanted = plan(settings, system.current(), current(), packages.current(), without_root)
     if wanted.source == "existing":
         host.noop("the engine that is there is used")
@@ -142,7 +143,7 @@ def configured(settings: Settings) -> Generator:
     for problem in preflight.owner_problems(settings, engine):
         # What dockerd is told elsewhere shows only once it runs.
         raise PyinfraError(f"{problem.what}\n    fix: {problem.fix}")
-    if engine_access.own_engine(settings):
+    if EngineWay(settings).own_engine:
         host.noop("a rootless engine has its own configuration")
         return
     if settings.engine.socket not in DEFAULT_SOCKETS:

@@ -20,6 +20,7 @@ from operations.base import preflight, snapshot, templates
 from operations.base.preflight import Problem
 from operations.engine import daemon
 from operations.engine.state import Engine
+from operations.engine_access import EngineWay
 from operations.system import System
 from toolkit.settings import Settings
 
@@ -102,7 +103,7 @@ def made(settings: Settings) -> list[str]:
 
 def form(settings: Settings, name: str) -> Form:
     """Return what a network of the deployment has, or is to have when it is made."""
-    if engine_access.own_engine(settings):
+    if EngineWay(settings).own_engine:
         return Form()  # its networks end in a program of the host, whose packets those are
     there = snapshot.of(Uplink)
     return dict(there.networks).get(name, there.wanted)
@@ -121,7 +122,7 @@ def uplink_problems(settings: Settings) -> Iterable[Problem]:
     deployed = snapshot.of(System).deployed
     if there.only_ipv6:
         yield from ipv6_problems(settings, there, engine, stops=not deployed)
-    if engine_access.own_engine(settings):
+    if EngineWay(settings).own_engine:
         return
     mtu, networks = there.wanted.mtu or USUAL, dict(there.networks)
     of_builds = _daemon(settings, engine).get("mtu") or networks.get("bridge", Form()).mtu or USUAL
@@ -155,7 +156,7 @@ def ipv6_problems(
 ) -> Iterable[Problem]:
     """Yield what keeps containers from leaving a host that has no IPv4."""
     what = "the host has no way out over IPv4, and over IPv6 its containers have none:"
-    if engine_access.own_engine(settings):
+    if EngineWay(settings).own_engine:
         yield Problem(
             f"{what} a rootless engine has networks of IPv4 alone",
             "give the host IPv4 (or a CLAT before NAT64), or set sandbox.socket to socket",

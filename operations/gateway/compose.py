@@ -16,6 +16,7 @@ from operations import container_user, engine_access, project
 from operations.base import files, snapshot, templates
 from operations.base.operation import operation
 from operations.engine import uplink
+from operations.engine_access import EngineWay
 from operations.gateway import browser_network, network, secrets
 from operations.images import stage as images
 from operations.security import stage as security
@@ -129,7 +130,7 @@ def _render(settings: Settings, inputs: str) -> str:
     return templates.render(
         "compose/docker-compose.yml.j2",
         name=settings.name,
-        uid=engine_access.uid(settings),
+        uid=EngineWay(settings).uid,
         closed_home=not settings.home_volume and bool(people(settings)),
         image=images.tag(settings),
         environment=environment(settings),
@@ -139,7 +140,7 @@ def _render(settings: Settings, inputs: str) -> str:
         pids_limit=gateway.pids_limit,
         memory=gateway.memory,
         cpus=gateway.cpus,
-        limited=engine_access.limits(settings),
+        limited=EngineWay(settings).limits,
         log_max_size=settings.engine.log_max_size,
         log_max_files=settings.engine.log_max_files,
         mounts=_mounts(settings),
@@ -167,7 +168,7 @@ def _networks(settings: Settings) -> list[dict[str, Any]]:
 
 def groups(settings: Settings) -> list[str]:
     """Return the container's further groups: the one that may use the engine's socket."""
-    group = engine_access.group(settings) if settings.sandbox.enabled else None
+    group = EngineWay(settings).group if settings.sandbox.enabled else None
     return [] if group is None else [str(group)]
 
 
@@ -189,14 +190,14 @@ def _mounts(settings: Settings) -> list[dict[str, Any]]:
         pairs.append((file.path, f"/etc/{file.path.rpartition('/')[2]}", True))
     if settings.sandbox.enabled:
         # The command line of OpenClaw has them too: `openclaw sandbox` asks the engine itself.
-        pairs.append((engine_access.socket(settings), engine_access.IN_GATEWAY, False))
+        pairs.append((EngineWay(settings).socket, engine_access.IN_GATEWAY, False))
         pairs.append((security.directory(settings), security.SECURITY_IN_GATEWAY, True))
     return [{"source": source, "target": target, "read_only": ro} for source, target, ro in pairs]
 
 
 def people(settings: Settings) -> list[files.File]:
     """Return the files that name the container's user; none if the image does."""
-    uid = engine_access.uid(settings)
+    uid = EngineWay(settings).uid
     return (
         [] if uid == engine_access.CONTAINER_USER else container_user.account_files(settings, uid)
     )

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 
 from operations import engine_access
+from operations.engine_access import EngineWay
 from operations.gateway import compose
 from operations.security import seccomp
 from operations.security import stage as security
@@ -40,7 +41,7 @@ def properties(settings: Settings, there: Places, proof: bool = False) -> list[s
     (JavaScript's compiler), ProcSubset=pid (Node reads /proc/meminfo), and RestrictSUIDSGID, which
     refuses openat2, by which OpenClaw opens its state.
     """
-    gateway, uid_gid = settings.gateway, engine_access.owner(settings).split(":")
+    gateway, uid_gid = settings.gateway, EngineWay(settings).owner().split(":")
     owned = "uid={},gid={}".format(*uid_gid)
     found = [
         f"User={engine_access.service_name(settings)}",
@@ -61,7 +62,7 @@ def properties(settings: Settings, there: Places, proof: bool = False) -> list[s
         found.append(f"BindReadOnlyPaths={compose.CA_BUNDLE}")
     if settings.sandbox.enabled:
         found += [
-            f"BindPaths={_quoted(engine_access.socket(settings))}:/run/docker.sock",
+            f"BindPaths={_quoted(EngineWay(settings).socket)}:/run/docker.sock",
             f"BindReadOnlyPaths={_quoted(security.directory(settings))}:{security.SECURITY_IN_GATEWAY}",
         ]
     if not proof:

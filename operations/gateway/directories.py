@@ -21,6 +21,7 @@ from pyinfra.api.deploy import deploy
 from operations import engine_access
 from operations.base import files, owner, preflight, snapshot
 from operations.base.operation import operation
+from operations.engine_access import EngineWay
 from toolkit.settings import Settings
 
 OWNER = f"{engine_access.CONTAINER_USER}:{engine_access.CONTAINER_USER}"
@@ -170,10 +171,10 @@ def created(settings: Settings) -> Generator:
 
     A home directory that the user chose is created if absent and never mended.
     """
-    user = engine_access.owner(settings)
-    directories = wanted(settings, user, engine_access.engine_group(settings))
+    user = EngineWay(settings).owner()
+    directories = wanted(settings, user, EngineWay(settings).engine_group)
     # What a gateway uses until it is stopped is moved then, by the activation.
-    moving = engine_access.moving(settings)
+    moving = EngineWay(settings).moving
     commands = [
         _install(settings, directory)
         for directory in directories

@@ -14,6 +14,7 @@ from typing import Any
 from operations import engine_access
 from operations.base import preflight, snapshot, templates
 from operations.base.preflight import Problem
+from operations.engine_access import EngineWay
 from operations.gateway import host_secrets
 from toolkit import merging
 from toolkit.patterns import shown
@@ -144,9 +145,9 @@ def existing_state_problems(settings: Settings) -> Iterable[Problem]:
 
 def owner_problems(settings: Settings, there: Existing) -> Iterable[Problem]:
     """Say which files in the directories would be neither the gateway's nor given to it."""
-    owner = engine_access.owner(settings)
-    own = engine_access.own_engine(settings)
-    moving = engine_access.moving(settings)
+    owner = EngineWay(settings).owner()
+    own = EngineWay(settings).own_engine
+    moving = EngineWay(settings).moving
     for number, (directory, key) in enumerate(directories(settings).items()):
         top = there.tops.get(number)
         usable = {owner.partition(":")[0]}
@@ -158,7 +159,7 @@ def owner_problems(settings: Settings, there: Existing) -> Iterable[Problem]:
         if not others:
             continue
         named = ", ".join(f"{shown(path)} to uid {uid}" for uid, path in sorted(others.items()))
-        unknown = own and not engine_access.current().subuid
+        unknown = own and not snapshot.of(engine_access.Access).subuid
         yield Problem(
             f"{key}: files in {directory} belong to others than the gateway ({named}), uid"
             f" {'of the engine that is yet to be made' if unknown else owner.partition(':')[0]},"

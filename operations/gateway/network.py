@@ -27,6 +27,7 @@ from operations.base.operation import operation
 from operations.base.preflight import Problem
 from operations.base.quoting import Script
 from operations.engine import uplink
+from operations.engine_access import EngineWay
 from operations.gateway import browser_network
 from toolkit.settings import Settings
 from toolkit.settings.egress import METADATA, PRIVATE, parse_destination
@@ -110,7 +111,7 @@ def table(settings: Settings) -> str:
 
 def rules(settings: Settings) -> files.File:
     """Return the rules, as nftables reads them; the networks of the user's are the snapshot's."""
-    own_engine = engine_access.own_engine(settings)
+    own_engine = EngineWay(settings).own_engine
     own, found = [], dict(snapshot.of(Network).interfaces)
     sandboxes, met_at = [], None
     if not own_engine:
@@ -156,7 +157,7 @@ def neighbour(settings: Settings) -> Script:
         address=settings.gateway.address,
         browsers=names.browser_prefix(settings),
         # A rootless engine's networks are its own: their addresses mean nothing on the host.
-        direct=not engine_access.own_engine(settings),
+        direct=not EngineWay(settings).own_engine,
     )
 
 

@@ -23,6 +23,7 @@ from typing import Any
 from operations import engine_access
 from operations.base import templates
 from operations.base.quoting import Script, joined
+from operations.engine_access import EngineWay
 from operations.gateway import compose, service
 from operations.images import stage as images
 from toolkit.settings import Settings
@@ -57,7 +58,7 @@ def ownership(settings: Settings) -> Script:
     return templates.render(
         "compose/owned.sh.j2",
         # In an engine without root the users of containers are subordinate ids of the host's.
-        directories=[] if engine_access.own_engine(settings) else directories,
+        directories=[] if EngineWay(settings).own_engine else directories,
         volume="" if home.startswith("/") else home,
     )
 
@@ -70,8 +71,8 @@ def inputs(settings: Settings) -> str:
 def uid(settings: Settings) -> str:
     """Return the uid that the gateway has in its own surroundings."""
     if engine_access.on_host(settings):
-        return engine_access.owner(settings).partition(":")[0]
-    return str(engine_access.uid(settings))
+        return EngineWay(settings).owner().partition(":")[0]
+    return str(EngineWay(settings).uid)
 
 
 def writable(settings: Settings) -> list[str]:

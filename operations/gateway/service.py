@@ -21,6 +21,7 @@ from operations import engine_access
 from operations.base import files, snapshot, templates
 from operations.base.operation import operation
 from operations.base.quoting import Script, joined
+from operations.engine_access import EngineWay
 from operations.gateway import host_secrets, secrets
 from operations.gateway.confinement import (
     HOME,
@@ -128,7 +129,7 @@ def expected(settings: Settings) -> dict[str, str]:
         "process.CapEff": "0000000000000000",
         "process.NoNewPrivs": "1",
         "process.Seccomp": "2",
-        "process.Uid": engine_access.owner(settings).split(":")[0],
+        "process.Uid": EngineWay(settings).owner().split(":")[0],
     }
 
 
@@ -165,7 +166,7 @@ def configured(settings: Settings) -> Generator:
     if not engine_access.on_host(settings):
         host.noop("the gateway is a container")
         return
-    wanted, owner = [unit(settings), program(settings)], engine_access.owner(settings)
+    wanted, owner = [unit(settings), program(settings)], EngineWay(settings).owner()
     changed = [file for file in wanted if files.differs(file)]
     if snapshot.of(User).owner == owner and not changed:
         host.noop("the gateway's unit is as it should be")

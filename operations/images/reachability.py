@@ -9,6 +9,7 @@ from pyinfra import host, logger
 from operations import engine_access
 from operations.base import snapshot, templates
 from operations.engine import stage as engine
+from operations.engine_access import EngineWay
 from toolkit.settings import Settings
 
 OTHER_PROXY = "apt or the login reaches it, by a proxy that the engine does not have"
@@ -57,7 +58,7 @@ def reachability_script(settings: Settings, reference: str | None = None) -> str
         addresses += [f"{mirror.rstrip('/')}/v2/" for mirror in settings.engine.registry_mirrors]
     given = engine.proxies(settings)
     other = (
-        engine_access.own_engine(settings)
+        EngineWay(settings).own_engine
         or settings.engine.socket not in engine_access.DEFAULT_SOCKETS
     )
     return templates.render(

@@ -9,9 +9,9 @@ from typing import Any
 from pyinfra import host, logger
 from pyinfra.api import StringCommand
 
-from operations import engine_access
 from operations.base import templates
 from operations.base.quoting import Script
+from operations.engine_access import EngineWay
 from operations.images import identity
 from toolkit import lockfile
 from toolkit.lockfile import LockError
@@ -22,7 +22,7 @@ def render(script: str, settings: Settings, **variables: object) -> Script:
     """Return the text of a script."""
     return templates.render(
         f"images/{script}",
-        socket=engine_access.socket(settings),
+        socket=EngineWay(settings).socket,
         label_name=identity.INPUTS,
         **variables,
     )

@@ -21,6 +21,7 @@ from operations.base import snapshot, templates
 from operations.base.check import counting
 from operations.base.preflight import Problem
 from operations.base.waits import waiting
+from operations.engine_access import EngineWay
 from operations.gateway import host_secrets, runtime
 from operations.images.sandbox import contexts, probes
 from operations.sandbox import comparison, running
@@ -87,7 +88,7 @@ def script(settings: Settings, deployed: Mapping[str, Any]) -> str:
         ),
         tools=sorted({scripted_gateway.images(one)[0] for one in sandboxes.values()}),
         options=options,
-        socket=engine_access.socket(settings),
+        socket=EngineWay(settings).socket,
         profiles=_profiles(sandboxes),
         workspaces=[*workspaces(settings, deployed).values(), f"{state}/sandboxes"],
         state=state,
@@ -299,7 +300,7 @@ def _uid(settings: Settings) -> str:
     """Return the uid of the sandboxes' user where the gateway sees it; '' for the gateway's own."""
     user = (settings.sandbox.container.user or "").split(":")[0]
     if user and engine_access.on_host(settings):
-        return engine_access.owner(settings, int(user)).split(":")[0]
+        return EngineWay(settings).owner(int(user)).split(":")[0]
     return user
 
 

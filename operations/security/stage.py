@@ -18,6 +18,7 @@ from pyinfra.api.deploy import deploy
 from operations import engine_access
 from operations.base import files, preflight, snapshot, templates
 from operations.base.operation import operation
+from operations.engine_access import EngineWay
 from operations.security import apparmor, seccomp
 from operations.security.seccomp import KINDS, Kind
 from toolkit.settings import Settings
@@ -82,7 +83,7 @@ def apparmor_problems(settings: Settings) -> Iterable[preflight.Problem]:
         fix = "start it with apparmor=1 security=apparmor"
         for obstacle in snapshot.of(AppArmor).obstacles:
             what, fix = _OBSTACLES[obstacle]
-        if engine_access.form(settings) == "rootless":
+        if EngineWay(settings).form == "rootless":
             what, fix = "an engine without root cannot use AppArmor profiles", "set sandbox.socket"
         yield preflight.Problem(
             f"sandbox.apparmor is required, but {what}",
@@ -109,7 +110,7 @@ def has_apparmor(settings: Settings) -> bool:
     there = snapshot.of(AppArmor)
     # https://docs.docker.com/engine/security/rootless/#known-limitations
     usable = there.available and not there.obstacles
-    return usable and not engine_access.own_engine(settings)
+    return usable and not EngineWay(settings).own_engine
 
 
 def apparmor_profile(settings: Settings, kind: Kind) -> str | None:

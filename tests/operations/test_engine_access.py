@@ -17,6 +17,7 @@ from operations.base import snapshot, templates
 from operations.engine import access_problems, rootless
 from operations.engine import stage as engine
 from operations.engine.state import Engine, plan
+from operations.engine_access import EngineWay
 from operations.gateway import compose, directories
 from operations.packages import Packages
 from operations.system import System
@@ -70,19 +71,19 @@ def problems(wanted: Settings, answer: str) -> list[str]:
 )
 def test_the_settings_can_decide_for_the_hosts_engine(wanted: Settings) -> None:
     with on("form=rootless"):
-        assert engine_access.form(wanted) == "socket"
-        assert engine_access.socket(wanted) == wanted.engine.socket
+        assert EngineWay(wanted).form == "socket"
+        assert EngineWay(wanted).socket == wanted.engine.socket
         last = engine_access.environment(wanted).splitlines()[-1]
         assert last == f"export DOCKER_HOST=unix://{wanted.engine.socket}"
 
 
 def test_auto_is_decided_by_the_host() -> None:
     with on(ROOTLESS):
-        assert engine_access.form(settings()) == "rootless"
-        assert engine_access.reason(settings()) == "the host can carry a rootless engine"
-        assert engine_access.socket(settings(name="second")) == "/run/second-engine/docker.sock"
+        assert EngineWay(settings()).form == "rootless"
+        assert EngineWay(settings()).reason == "the host can carry a rootless engine"
+        assert EngineWay(settings(name="second")).socket == "/run/second-engine/docker.sock"
     with on("form=socket\nreason=because"):
-        assert (engine_access.form(settings()), engine_access.reason(settings())) == (
+        assert (EngineWay(settings()).form, EngineWay(settings()).reason) == (
             "socket",
             "because",
         )
@@ -114,8 +115,8 @@ def test_what_a_deployment_has_it_keeps(
 
 def test_a_containers_user_is_one_of_the_engines_users_own_ids() -> None:
     with on(ROOTLESS):
-        assert engine_access.owner(settings()) == "525287:625287"
-        assert engine_access.owner(settings("socket")) == "1000:1000"
+        assert EngineWay(settings()).owner() == "525287:625287"
+        assert EngineWay(settings("socket")).owner() == "1000:1000"
 
 
 def test_the_directories_belong_to_that_id_and_let_the_engine_pass() -> None:

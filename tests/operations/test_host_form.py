@@ -19,6 +19,7 @@ from operations.base import files, snapshot
 from operations.configuration import agents
 from operations.configuration import stage as configuration
 from operations.engine import access_problems
+from operations.engine_access import EngineWay
 from operations.gateway import compose, host_secrets, runtime, service
 from tests.operations.hosts import FakeHost, commands
 from toolkit.settings import Settings
@@ -59,9 +60,9 @@ def problems(wanted: Settings, answer: str) -> list[str]:
 
 def test_the_gateway_has_an_engine_without_root_and_no_warning() -> None:
     with on():
-        assert engine_access.form(settings()) == "host"
-        assert engine_access.socket(settings()) == "/run/openclaw-engine/docker.sock"
-        assert engine_access.owner(settings()) == OWNER
+        assert EngineWay(settings()).form == "host"
+        assert EngineWay(settings()).socket == "/run/openclaw-engine/docker.sock"
+        assert EngineWay(settings()).owner() == OWNER
         assert list(access_problems.warnings(settings())) == []
 
 

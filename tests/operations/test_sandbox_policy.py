@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from operations import engine_access
 from operations.configuration import agents, sandbox_policy
 from operations.configuration import stage as configuration
+from operations.engine_access import EngineWay
 from operations.security import stage as security
 from toolkit.settings import Settings
 from toolkit.settings.sandbox import presets
@@ -241,7 +241,7 @@ def test_the_users_own_keys_win() -> None:
 def test_limits_that_the_engine_cannot_hold_are_not_asked_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(engine_access, "limits", lambda _: False)
+    monkeypatch.setattr(EngineWay, "limits", False)
     wanted = settings({"container": {"cpus": 2}, "agents": {"other": {"container": {"cpus": 1}}}})
     text = json.dumps(written(wanted))
     assert '"readOnlyRoot"' in text

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from operations import engine_access
 from operations.base import templates
 from operations.distributions import IMAGE_REPOSITORY
+from operations.engine_access import EngineWay
 from operations.images import identity
 from operations.images.identity import Base
 from toolkit import releases
@@ -83,7 +83,7 @@ def context(settings: Settings, base: Base, known: Lock, kind: ImageKind) -> dic
     dockerfile = templates.render(
         f"images/sandbox/{kind}.Dockerfile.j2",
         base_name=base.reference,
-        uid=engine_access.uid(settings),
+        uid=EngineWay(settings).uid,
         apt_packages=chosen.apt_packages,
         contract=CONTRACT,
         **more,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from operations import engine_access
 from operations.base import templates
+from operations.engine_access import EngineWay
 from operations.images.sandbox import contexts
 from operations.security import stage as security
 from toolkit.settings import Settings
@@ -47,7 +47,7 @@ def script(settings: Settings, kind: ImageKind) -> str:
     browser = kind == "browser"
     profile: security.Kind = "browser" if settings.sandbox.browser.enabled else "tools"
     own = settings.sandbox.seccomp == "own"
-    user = engine_access.tools_user(settings).split(":")
+    user = EngineWay(settings).tools_user.split(":")
     return templates.render(
         "images/sandbox/probe.sh.j2",
         label=label(kind),
@@ -89,7 +89,7 @@ def options(settings: Settings) -> Iterable[str]:
     """
     container = settings.sandbox.container
     yield from ("--init", "--security-opt=no-new-privileges")
-    yield f"--user={engine_access.tools_user(settings)}"
+    yield f"--user={EngineWay(settings).tools_user}"
     if container.read_only_root:
         yield "--read-only"
     yield from (f"--tmpfs={entry}" for entry in container.tmpfs)
@@ -101,5 +101,5 @@ def options(settings: Settings) -> Iterable[str]:
         "--memory-swap": container.memory_swap,
         "--cpus": container.cpus,
     }
-    if engine_access.limits(settings):
+    if EngineWay(settings).limits:
         yield from (f"{name}={value}" for name, value in limits.items() if value is not None)

@@ -21,10 +21,11 @@ from pyinfra.api.exceptions import PyinfraError
 from pyinfra.api.host import Host
 from pyinfra.context import ctx_host
 
-from operations import engine_access, packages, system
+from operations import packages, system
 from operations.base import preflight
 from operations.base.operation import operation
 from operations.base.preflight import Problem
+from operations.engine_access import EngineWay
 from operations.images import scripts
 from operations.images.sharing import groups, in_registry, port_forward, processes
 from operations.images.sharing.groups import Group
@@ -145,7 +146,7 @@ def pull(
         RegistryError: the host did not get it.
     """
     host = groups.this()
-    if kept.server and engine_access.own_engine(settings):
+    if kept.server and EngineWay(settings).own_engine:
         raise RegistryError(f"{kept}: {ROOTLESS}")
     try:
         with _within_reach(host, kept) as repository:
@@ -186,7 +187,7 @@ ROOTLESS = "a rootless engine does not reach a registry on the loopback of its h
 
 def _hindrance(settings: Settings) -> str:
     """Return what keeps the current host from starting a registry, '' if nothing does."""
-    if engine_access.own_engine(settings):
+    if EngineWay(settings).own_engine:
         return ROOTLESS
     return "" if system.current().systemd else "a registry is started on hosts with systemd only"
 

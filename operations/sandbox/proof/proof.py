@@ -25,6 +25,7 @@ from operations import activation, engine_access
 from operations.base import snapshot, templates
 from operations.base.check import Check
 from operations.base.waits import waiting
+from operations.engine_access import EngineWay
 from operations.gateway import confinement, host_secrets, runtime
 from operations.sandbox import comparison
 from operations.sandbox import deployed as deployed_form
@@ -149,7 +150,7 @@ def prove(settings: Settings) -> list[Check]:
             seen = snapshot.ask_several(host, told, Driven.parse, seconds)
     except PyinfraError as error:
         return [Check("sandbox", "failed", f"no agent could take a turn: {error}")]
-    checks = results(settings, configuration, plan, nonce, seen, engine_access.socket(settings))
+    checks = results(settings, configuration, plan, nonce, seen, EngineWay(settings).socket)
     if not any(check.outcome == "failed" for check in checks):
         record = {"digest": wanted, "time": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())}
         snapshot.run_quietly(host, _record_script(settings, json.dumps(record)))
@@ -171,7 +172,7 @@ def script(settings: Settings, configuration: dict[str, Any], plan: dict[str, An
         base=base(settings),
         container=f"{scripted_gateway.prefix(settings)}gateway",
         config=settings.config_directory,
-        socket=engine_access.socket(settings),
+        socket=EngineWay(settings).socket,
         files={
             "openclaw.json": json.dumps(configuration),
             "plan.json": json.dumps(plan),
