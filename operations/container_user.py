@@ -36,7 +36,7 @@ class Ids:
 
     @staticmethod
     def script(settings: Settings) -> str:
-        wanted = " ".join(map(str, (IMAGES, *candidates(settings), *given(settings))))
+        wanted = " ".join(map(str, (IMAGES, *candidates(settings.name), *given(settings))))
         own = quote(settings.config_directory)
         return f"""state=$(stat -c %u {own} 2>/dev/null)
 for kind in passwd group; do
@@ -61,14 +61,10 @@ done"""
                 named.setdefault(uid, matched(patterns.TEXT, name, "a name"))
         return cls(states, named)
 
-    def state(self, settings: Settings) -> int | None:
-        """Return the uid of the deployment's own state; None without one."""
-        return self.states.get(settings.config_directory)
-
-    def taken(self, settings: Settings) -> dict[int, str]:
-        """Return the ids that are somebody else's, and whose."""
-        own = settings.config_directory
-        others = {uid: path for path, uid in self.states.items() if path != own}
+    def taken(self, directory: str) -> dict[int, str]:
+        """Return the ids that are somebody else's than of the deployment with this state, and
+        whose."""
+        others = {uid: path for path, uid in self.states.items() if path != directory}
         return {**others, **self.named}
 
 
@@ -77,9 +73,9 @@ def given(settings: Settings) -> tuple[int, ...]:
     return () if settings.gateway.uid is None else (settings.gateway.uid,)
 
 
-def candidates(settings: Settings) -> list[int]:
+def candidates(name: str) -> list[int]:
     """Return the uids that a deployment of this name may have, in order."""
-    start = int(hashlib.sha256(settings.name.encode()).hexdigest(), 16) % NUMBER
+    start = int(hashlib.sha256(name.encode()).hexdigest(), 16) % NUMBER
     return [FIRST + start + number for number in range(TRIED)]
 
 
@@ -87,11 +83,11 @@ def chosen(settings: Settings) -> int:
     """Return the uid in a container of root's engine on the current host."""
     if found := given(settings):
         return found[0]
-    there = snapshot.of(Ids)
-    state, taken = there.state(settings), there.taken(settings)
+    there, own = snapshot.of(Ids), settings.config_directory
+    state, taken = there.states.get(own), there.taken(own)
     if state is not None and ours(state) and state not in taken:
         return state
-    free = [uid for uid in candidates(settings) if uid not in taken]
+    free = [uid for uid in candidates(settings.name) if uid not in taken]
     return free[0] if free else IMAGES
 
 
@@ -100,19 +96,19 @@ def ours(uid: int) -> bool:
     return FIRST <= uid < FIRST + NUMBER + TRIED
 
 
-def moving(settings: Settings, wanted: str) -> str | None:
+def moving(directory: str, wanted: str) -> str | None:
     """Return the `uid:gid` of state that is yet to become that of `wanted`; the gateway that uses
     it has to be stopped first.
     """
-    state = snapshot.of(Ids).state(settings)
+    state = snapshot.of(Ids).states.get(directory)
     if state is None or not (ours(state) or state == IMAGES) or wanted == f"{state}:{state}":
         return None
     return f"{state}:{state}"
 
 
-def account_files(settings: Settings, uid: int) -> list[files.File]:
-    """Return /etc/passwd and /etc/group of the container, in which its user has a name."""
-    project = settings.project_directory
+def account_files(project: str, uid: int) -> list[files.File]:
+    """Return /etc/passwd and /etc/group of the container, in which its user has a name; they are
+    kept in the project's directory."""
     people = (
         "root:x:0:0:root:/root:/bin/sh\n"
         "nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n"
@@ -124,7 +120,7 @@ def account_files(settings: Settings, uid: int) -> list[files.File]:
 
 @files.managed_paths
 def paths(settings: Settings) -> Iterable[str]:
-    return [file.path for file in account_files(settings, IMAGES)]
+    return [file.path for file in account_files(settings.project_directory, IMAGES)]
 
 
 @preflight.check

@@ -54,8 +54,8 @@ class Access:
         return templates.render(
             "access/probe.sh.j2",
             auto=known is None,
-            user=user_name(settings),
-            service=service_unit(settings),
+            user=user_name(settings.name),
+            service=service_unit(settings.name),
             socket=settings.engine.socket if settings.sandbox.enabled else None,
             **_places(settings),
         )
@@ -112,7 +112,9 @@ class EngineWay:
     @property
     def socket(self) -> str:
         """Return the path on the host of the socket of the engine that runs the deployment."""
-        return rootless_socket(self.settings) if self.own_engine else self.settings.engine.socket
+        return (
+            rootless_socket(self.settings.name) if self.own_engine else self.settings.engine.socket
+        )
 
     @property
     def limits(self) -> bool:
@@ -146,7 +148,11 @@ class EngineWay:
         """Return the `uid:gid` of state that the activation is yet to give to the gateway's user;
         what an engine without root has is never given away so.
         """
-        return None if self.own_engine else container_user.moving(self.settings, self.owner())
+        return (
+            None
+            if self.own_engine
+            else container_user.moving(self.settings.config_directory, self.owner())
+        )
 
     @property
     def engine_group(self) -> str | None:
@@ -181,7 +187,7 @@ def environment(settings: Settings) -> Script:
     """Return shell lines after which `docker` means that engine, and what it says has an end; for
     what runs without a snapshot, too: probes, and the verbs.
     """
-    rootless, plain = rootless_socket(settings), settings.engine.socket
+    rootless, plain = rootless_socket(settings.name), settings.engine.socket
     form = fixed_form(settings)
     script = templates.render(
         "access/environment.sh.j2",
@@ -193,33 +199,33 @@ def environment(settings: Settings) -> Script:
     return joined(script)
 
 
-def user_name(settings: Settings) -> str:
-    """Return the name of the deployment's engine, its user and its unit."""
-    name = f"{settings.name}-engine"
-    digest = hashlib.sha256(name.encode()).hexdigest()[:8]
-    return name if len(name) <= 32 else f"{name[:16]}-{digest}-engine"
+def user_name(name: str) -> str:
+    """Return the name of a deployment's engine, its user and its unit."""
+    user = f"{name}-engine"
+    digest = hashlib.sha256(user.encode()).hexdigest()[:8]
+    return user if len(user) <= 32 else f"{user[:16]}-{digest}-engine"
 
 
-def service_name(settings: Settings) -> str:
+def service_name(name: str) -> str:
     """Return the name of the gateway's user and unit in the form `host`."""
-    return user_name(settings).removesuffix("-engine") + "-gateway"
+    return user_name(name).removesuffix("-engine") + "-gateway"
 
 
-def service_unit(settings: Settings) -> str:
-    return f"/etc/systemd/system/{service_name(settings)}.service"
+def service_unit(name: str) -> str:
+    return f"/etc/systemd/system/{service_name(name)}.service"
 
 
-def rootless_unit(settings: Settings) -> str:
-    return f"/etc/systemd/system/{user_name(settings)}.service"
+def rootless_unit(name: str) -> str:
+    return f"/etc/systemd/system/{user_name(name)}.service"
 
 
-def rootless_socket(settings: Settings) -> str:
-    return f"/run/{user_name(settings)}/docker.sock"
+def rootless_socket(name: str) -> str:
+    return f"/run/{user_name(name)}/docker.sock"
 
 
-def rootless_home(settings: Settings) -> str:
+def rootless_home(name: str) -> str:
     """Return where a rootless engine keeps images, containers and volumes."""
-    return f"/var/lib/{user_name(settings)}"
+    return f"/var/lib/{user_name(name)}"
 
 
 def _number(said: str | None) -> int | None:
@@ -234,6 +240,6 @@ def chosen_engine(settings: Settings) -> bool:
 
 def _places(settings: Settings) -> dict[str, str]:
     return {
-        "unit": rootless_unit(settings),
+        "unit": rootless_unit(settings.name),
         "compose": f"{settings.project_directory}/docker-compose.yml",
     }

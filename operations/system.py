@@ -84,7 +84,7 @@ class System:
             "system/probe.sh.j2",
             paths=_state_paths(settings),
             project=settings.name,
-            service=engine_access.service_name(settings),
+            service=engine_access.service_name(settings.name),
             port=settings.gateway.port,
             candidate=f"{settings.project_directory}/candidate",
         )

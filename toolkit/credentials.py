@@ -8,10 +8,10 @@ import signal
 import stat
 import subprocess
 import threading
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
-from toolkit.settings import Settings
 from toolkit.settings.types import CredentialReference
 
 COMMAND_SECONDS = 60
@@ -43,10 +43,10 @@ def read(reference: CredentialReference) -> str:
     return value
 
 
-def read_all(settings: Settings) -> tuple[dict[str, str], list[str]]:
-    """Return the credentials by name, and one message for each that cannot be read."""
+def read_all(credentials: Mapping[str, CredentialReference]) -> tuple[dict[str, str], list[str]]:
+    """Return what they are by name, and one message for each that cannot be read."""
     values, problems = {}, []
-    for name, reference in settings.credentials.items():
+    for name, reference in credentials.items():
         try:
             values[name] = read(reference)
         except CredentialError as error:

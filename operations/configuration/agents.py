@@ -16,8 +16,6 @@ from toolkit.settings import Settings
 from toolkit.settings.contradictions.mounts import (
     STATE,
     WORKSPACE,
-    state_in_gateway,
-    workspace_in_gateway,
 )
 
 KEYED_SINCE = (2026, 8, 1)
@@ -88,9 +86,9 @@ def of(settings: Settings, there: Mapping[str, Any]) -> Agents:
     version = release(settings)
     # An image or a branch without a number: as it is, else the newest form.
     keyed = version >= KEYED_SINCE if version else entries is not None or listed is None
-    usual = workspace_in_gateway(settings)
+    usual = settings.workspace_in_gateway
     chosen = _workspace(settings.openclaw) or _workspace(there) or usual
-    return Agents(keyed, found, chosen, state_in_gateway(settings))
+    return Agents(keyed, found, chosen, settings.state_in_gateway)
 
 
 def release(settings: Settings) -> tuple[int, ...] | None:

@@ -94,7 +94,7 @@ def seccomp_profile(settings: Settings, browser: bool) -> str | None:
     """Return the system call profile's path in the gateway's container, which reads it."""
     if settings.sandbox.seccomp == "engine":
         return None
-    path = security.seccomp_path(settings, "browser" if browser else "tools")
+    path = security.seccomp_path(settings.security_directory, "browser" if browser else "tools")
     return f"{security.SECURITY_IN_GATEWAY}/{path.rpartition('/')[2]}"
 
 

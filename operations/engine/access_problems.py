@@ -36,7 +36,7 @@ def warnings(settings: Settings) -> Iterable[str]:
         yield NO_LIMITS
     if not EngineWay(settings).own_engine:
         uid = container_user.chosen(settings)
-        if account := snapshot.of(container_user.Ids).taken(settings).get(uid):
+        if account := snapshot.of(container_user.Ids).taken(settings.config_directory).get(uid):
             yield SAME_UID.format(uid=uid, account=account)
 
 
@@ -47,14 +47,14 @@ def problems(settings: Settings) -> Iterable[Problem]:
     if there.service and wanted != "host":
         yield Problem(
             "the gateway is a service of the host"
-            f" ({engine_access.service_name(settings)}.service), and sandbox.socket is"
+            f" ({engine_access.service_name(settings.name)}.service), and sandbox.socket is"
             f" {settings.sandbox.socket}, which wants a container",
             f"set sandbox.socket to host, {OTHER_NAME}",
         )
         return
     if there.foreign and wanted == "host":
         yield Problem(
-            f"{engine_access.service_unit(settings)} is there and not the toolkit's",
+            f"{engine_access.service_unit(settings.name)} is there and not the toolkit's",
             f"remove it, {OTHER_NAME}",
         )
         return
@@ -68,7 +68,7 @@ def problems(settings: Settings) -> Iterable[Problem]:
         if there.own_engine:
             yield Problem(
                 "the deployment runs on its own rootless engine"
-                f" ({engine_access.user_name(settings)}.service),"
+                f" ({engine_access.user_name(settings.name)}.service),"
                 " and the settings want it on the host's",
                 "set sandbox.socket to rootless; nothing is moved from one engine to another",
             )

@@ -27,12 +27,12 @@ _UID = "@UID@"
 
 @files.managed_paths
 def paths(settings: Settings) -> Iterable[str]:
-    return (engine_access.rootless_unit(settings), configuration_path(settings))
+    return (engine_access.rootless_unit(settings.name), configuration_path(settings))
 
 
 def configuration_path(settings: Settings) -> str:
     """Return the path of the engine's daemon.json, which may hold a proxy's password."""
-    return f"/etc/{engine_access.user_name(settings)}/daemon.json"
+    return f"/etc/{engine_access.user_name(settings.name)}/daemon.json"
 
 
 def configuration(settings: Settings) -> files.File:
@@ -48,13 +48,13 @@ def unit(settings: Settings, uid: str) -> files.File:
     content = templates.render(
         "engine/rootless.service.j2",
         deployment=settings.name,
-        user=engine_access.user_name(settings),
+        user=engine_access.user_name(settings.name),
         uid=uid,
-        home=engine_access.rootless_home(settings),
+        home=engine_access.rootless_home(settings.name),
         configuration=configuration_path(settings),
         limits=EngineWay(settings).limits,
     )
-    return files.File(engine_access.rootless_unit(settings), content)
+    return files.File(engine_access.rootless_unit(settings.name), content)
 
 
 @operation
@@ -82,10 +82,10 @@ def script(settings: Settings) -> str:
     """Return the script that makes the engine's user, configuration and unit, and starts it."""
     return templates.render(
         "engine/rootless.sh.j2",
-        user=engine_access.user_name(settings),
-        home=engine_access.rootless_home(settings),
-        unit=engine_access.rootless_unit(settings),
-        socket=engine_access.rootless_socket(settings),
+        user=engine_access.user_name(settings.name),
+        home=engine_access.rootless_home(settings.name),
+        unit=engine_access.rootless_unit(settings.name),
+        socket=engine_access.rootless_socket(settings.name),
         configuration=configuration_path(settings),
         daemon=configuration(settings).content,
         service=unit(settings, _UID).content,

@@ -109,8 +109,8 @@ class Engine:
             official=settings.engine.source == "official",
             source=apt_sources.SOURCE,
             data_root=settings.engine.daemon.get("data-root", ""),
-            rootless_socket=engine_access.rootless_socket(settings),
-            rootless_home=engine_access.rootless_home(settings),
+            rootless_socket=engine_access.rootless_socket(settings.name),
+            rootless_home=engine_access.rootless_home(settings.name),
         )
 
     @classmethod

@@ -101,9 +101,9 @@ def made(settings: Settings) -> list[str]:
     return sorted({name for function in _names for name in function(settings)})
 
 
-def form(settings: Settings, name: str) -> Form:
+def form(way: EngineWay, name: str) -> Form:
     """Return what a network of the deployment has, or is to have when it is made."""
-    if EngineWay(settings).own_engine:
+    if way.own_engine:
         return Form()  # its networks end in a program of the host, whose packets those are
     there = snapshot.of(Uplink)
     return dict(there.networks).get(name, there.wanted)

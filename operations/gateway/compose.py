@@ -155,13 +155,13 @@ def _render(settings: Settings, inputs: str) -> str:
 
 def _networks(settings: Settings) -> list[dict[str, Any]]:
     """Return the networks of the gateway; one without a bridge is made by others."""
-    own = network.bridge(settings)
+    own = network.bridge(settings.name)
     found: list[dict[str, Any]] = [{"key": "default", "name": own, "bridge": own}]
     if wanted := browser_network.network(settings):
         bridge = network.browsers_bridge(settings)
         found.append({"key": "browsers", "name": wanted.name, "bridge": bridge})
     for one in found:
-        one["form"] = uplink.form(settings, one["name"])
+        one["form"] = uplink.form(EngineWay(settings), one["name"])
         one["subnet"] = uplink.subnet(one["name"])
     return found
 
@@ -191,7 +191,7 @@ def _mounts(settings: Settings) -> list[dict[str, Any]]:
     if settings.sandbox.enabled:
         # The command line of OpenClaw has them too: `openclaw sandbox` asks the engine itself.
         pairs.append((EngineWay(settings).socket, engine_access.IN_GATEWAY, False))
-        pairs.append((security.directory(settings), security.SECURITY_IN_GATEWAY, True))
+        pairs.append((settings.security_directory, security.SECURITY_IN_GATEWAY, True))
     return [{"source": source, "target": target, "read_only": ro} for source, target, ro in pairs]
 
 
@@ -199,7 +199,9 @@ def people(settings: Settings) -> list[files.File]:
     """Return the files that name the container's user; none if the image does."""
     uid = EngineWay(settings).uid
     return (
-        [] if uid == engine_access.CONTAINER_USER else container_user.account_files(settings, uid)
+        []
+        if uid == engine_access.CONTAINER_USER
+        else container_user.account_files(settings.project_directory, uid)
     )
 
 

@@ -44,8 +44,8 @@ def properties(settings: Settings, there: Places, proof: bool = False) -> list[s
     gateway, uid_gid = settings.gateway, EngineWay(settings).owner().split(":")
     owned = "uid={},gid={}".format(*uid_gid)
     found = [
-        f"User={engine_access.service_name(settings)}",
-        f"Group={engine_access.service_name(settings)}",
+        f"User={engine_access.service_name(settings.name)}",
+        f"Group={engine_access.service_name(settings.name)}",
         f"RootDirectory={TREE}",
         "MountAPIVFS=yes",
         "WorkingDirectory=/app",
@@ -63,7 +63,7 @@ def properties(settings: Settings, there: Places, proof: bool = False) -> list[s
     if settings.sandbox.enabled:
         found += [
             f"BindPaths={_quoted(EngineWay(settings).socket)}:/run/docker.sock",
-            f"BindReadOnlyPaths={_quoted(security.directory(settings))}:{security.SECURITY_IN_GATEWAY}",
+            f"BindReadOnlyPaths={_quoted(settings.security_directory)}:{security.SECURITY_IN_GATEWAY}",
         ]
     if not proof:
         for mount in map(parse_mount, settings.extra_mounts):

@@ -18,7 +18,6 @@ from operations.gateway import host_secrets
 from toolkit import dotenv
 from toolkit.patterns import shown
 from toolkit.settings import Settings
-from toolkit.settings.contradictions.mounts import state_in_gateway, workspace_in_gateway
 from toolkit.settings.sources import environment
 
 FILE, NAME, PROFILES, SEPARATOR = (
@@ -140,12 +139,12 @@ def place_problems(settings: Settings, there: Mapping[str, str], path: str) -> I
 
 def in_gateway(settings: Settings) -> dict[str, str]:
     """Return what OpenClaw takes its places from (docs: help/environment), and where they are."""
-    state = state_in_gateway(settings)
+    state = settings.state_in_gateway
     return {
         "OPENCLAW_STATE_DIR": state,
         "OPENCLAW_CONFIG_PATH": f"{state}/openclaw.json",
         "OPENCLAW_HOME": state.rpartition("/")[0],
-        "OPENCLAW_WORKSPACE_DIR": workspace_in_gateway(settings),
+        "OPENCLAW_WORKSPACE_DIR": settings.workspace_in_gateway,
         "OPENCLAW_PROFILE": "default",
     }
 

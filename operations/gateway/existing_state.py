@@ -19,7 +19,8 @@ from operations.gateway import host_secrets
 from toolkit import merging
 from toolkit.patterns import shown
 from toolkit.settings import Settings
-from toolkit.settings.contradictions.mounts import STATE, inside
+from toolkit.settings.contradictions.mounts import inside
+from toolkit.settings.model import STATE
 from toolkit.settings.types import parse_mount
 
 KEPT = "openclaw.json.before-doctor"

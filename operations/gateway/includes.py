@@ -10,7 +10,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from toolkit import merging
-from toolkit.settings.contradictions.mounts import STATE, inside
+from toolkit.settings.contradictions.mounts import inside
+from toolkit.settings.model import STATE
 
 KEY = "$include"
 MOST_FILES, DEEPEST = 32, 8

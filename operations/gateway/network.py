@@ -76,9 +76,9 @@ class Network:
         )
 
 
-def bridge(settings: Settings) -> str:
+def bridge(deployment: str) -> str:
     """Return the name of the deployment's bridge: an interface's name has at most 15 characters."""
-    name = f"claw-{settings.name}"
+    name = f"claw-{deployment}"
     digest = hashlib.sha256(name.encode()).hexdigest()[:8]
     return name if len(name) <= 15 else f"{name[:6]}-{digest}"
 
@@ -112,11 +112,12 @@ def table(settings: Settings) -> str:
 def rules(settings: Settings) -> files.File:
     """Return the rules, as nftables reads them; the networks of the user's are the snapshot's."""
     own_engine = EngineWay(settings).own_engine
+    service = engine_access.service_name(settings.name)
     own, found = [], dict(snapshot.of(Network).interfaces)
     sandboxes, met_at = [], None
     if not own_engine:
         tools = tools_bridge(settings)
-        own = [*filter(None, (bridge(settings), browsers_bridge(settings), tools))]
+        own = [*filter(None, (bridge(settings.name), browsers_bridge(settings), tools))]
         foreign = {name: one for name, one in found.items() if name in _asked(settings)}
         sandboxes = sorted({*own[1:], *foreign.values()})
         met_at = browsers_bridge(settings) or foreign.get(names.browser_network(settings))
@@ -126,12 +127,12 @@ def rules(settings: Settings) -> files.File:
         "network/rules.nft.j2",
         table=table(settings),
         bridges=own,
-        gateway=bridge(settings),
+        gateway=bridge(settings.name),
         sandboxes=sandboxes,
         inside=[own[0], *sandboxes] if own else [],
         browsers=met_at,
         users=_users(settings) if own_engine else [],
-        service=engine_access.service_name(settings) if engine_access.on_host(settings) else None,
+        service=service if engine_access.on_host(settings) else None,
         loopback=f"{port}-{min(port + 111, 65535)}",  # OpenClaw's own
         port=port,
         address=None if address.is_unspecified else str(address),
@@ -180,7 +181,7 @@ def own_networks(settings: Settings) -> list[str]:
     wanted = browser_network.network(settings)
     browsers = wanted.name if wanted and wanted.own else None
     tools = names.tools_network(settings) if tools_bridge(settings) else None
-    return list(filter(None, (bridge(settings), browsers, tools)))
+    return list(filter(None, (bridge(settings.name), browsers, tools)))
 
 
 @packages.required
@@ -232,7 +233,7 @@ def closed(settings: Settings) -> Generator:
         directory=RULES,
         unit=f"{settings.name}-closed",
         apply=_apply(settings),
-        old=[*filter(None, (bridge(settings), browsers_bridge(settings)))],
+        old=[*filter(None, (bridge(settings.name), browsers_bridge(settings)))],
     )
     yield StringCommand("sh -s", _stdin=[script])
 
@@ -255,7 +256,7 @@ def made(settings: Settings) -> Generator:
         name=name,
         deployment=settings.name,
         bridge=wanted,
-        form=uplink.form(settings, name),
+        form=uplink.form(EngineWay(settings), name),
         subnet=uplink.subnet(name),
     )
     yield StringCommand("sh -s", _stdin=[script])
@@ -281,8 +282,8 @@ def _asked(settings: Settings) -> list[str]:
 
 def _users(settings: Settings) -> list[str]:
     """Those as whom a deployment with an engine of its own makes connections on the host."""
-    service = [engine_access.service_name(settings)] if engine_access.on_host(settings) else []
-    return [engine_access.user_name(settings), *service]
+    service = [engine_access.service_name(settings.name)] if engine_access.on_host(settings) else []
+    return [engine_access.user_name(settings.name), *service]
 
 
 def _families(addresses: Iterable[str]) -> list[tuple[str, list[str]]]:

@@ -27,7 +27,8 @@ from operations.engine_access import EngineWay
 from operations.gateway import compose, service
 from operations.images import stage as images
 from toolkit.settings import Settings
-from toolkit.settings.contradictions.mounts import AUTH, STATE, workspace_in_gateway
+from toolkit.settings.contradictions.mounts import AUTH
+from toolkit.settings.model import STATE
 
 
 def shell(settings: Settings) -> Script:
@@ -92,4 +93,4 @@ def configuration(settings: Settings) -> dict[str, Any]:
     if not engine_access.on_host(settings):
         return {}
     # The engine has to find it at the gateway's own path.
-    return {"agents": {"defaults": {"workspace": workspace_in_gateway(settings)}}}
+    return {"agents": {"defaults": {"workspace": settings.workspace_in_gateway}}}

@@ -35,7 +35,7 @@ class Plan:
 
 @preflight.check
 def secret_problems(settings: Settings) -> Iterable[preflight.Problem]:
-    for message in credentials.read_all(settings)[1]:
+    for message in credentials.read_all(settings.credentials)[1]:
         yield preflight.Problem(message, "set it, or remove the credential from the settings")
     if TOKEN in settings.credentials:
         return
@@ -89,7 +89,7 @@ def plan(settings: Settings) -> Plan:
     """
     content = host_secrets.read(settings)
     text = content.environment_text() or HEADER
-    wanted = dict(credentials.read_all(settings)[0])
+    wanted = dict(credentials.read_all(settings.credentials)[0])
     there = dotenv.values(text)
     adopted = there.get(TOKEN) or plaintext_token(content.configuration())
     if TOKEN not in wanted and adopted:

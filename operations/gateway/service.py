@@ -53,7 +53,7 @@ _IMAGE = "@IMAGE@"
 
 def unit_path(settings: Settings) -> str:
     """Return where the wanted unit is kept; the swap installs it."""
-    return f"{settings.project_directory}/{engine_access.service_name(settings)}.service"
+    return f"{settings.project_directory}/{engine_access.service_name(settings.name)}.service"
 
 
 def program_path(settings: Settings) -> str:
@@ -62,7 +62,7 @@ def program_path(settings: Settings) -> str:
 
 def trees(settings: Settings) -> str:
     """Return the directory of the images' file systems, which only root may enter."""
-    return f"/var/lib/{engine_access.service_name(settings)}"
+    return f"/var/lib/{engine_access.service_name(settings.name)}"
 
 
 def inputs(settings: Settings) -> str:
@@ -81,8 +81,8 @@ def shell(settings: Settings) -> Script:
     there = places(settings)
     return templates.render(
         "service/gateway.sh.j2",
-        unit=engine_access.service_name(settings),
-        installed=engine_access.service_unit(settings),
+        unit=engine_access.service_name(settings.name),
+        installed=engine_access.service_unit(settings.name),
         wanted=unit_path(settings),
         program=program_path(settings),
         trees=trees(settings),
@@ -98,7 +98,7 @@ def shell(settings: Settings) -> Script:
         image_mark=_IMAGE,
         image_variable=IMAGE_VARIABLE,
         inputs_variable=INPUTS_VARIABLE,
-        user=engine_access.service_name(settings),
+        user=engine_access.service_name(settings.name),
         home=HOME,
     )
 
@@ -118,7 +118,7 @@ def program(settings: Settings) -> files.File:
 def expected(settings: Settings) -> dict[str, str]:
     """Return what the loaded unit and the process must show, beside what says so by itself."""
     return {
-        "User": engine_access.service_name(settings),
+        "User": engine_access.service_name(settings.name),
         "NoNewPrivileges": "yes",
         "CapabilityBoundingSet": "",
         "ProtectSystem": "strict",
@@ -149,7 +149,7 @@ class User:
     def script(settings: Settings) -> str:
         if not engine_access.on_host(settings):
             return ""
-        name = quote(engine_access.service_name(settings))
+        name = quote(engine_access.service_name(settings.name))
         return f'id -u {name} >/dev/null && echo "$(id -u {name}):$(id -g {name})"'
 
     @classmethod
@@ -175,7 +175,7 @@ def configured(settings: Settings) -> Generator:
         files.show_difference(file)
     script = templates.render(
         "service/install.sh.j2",
-        user=engine_access.service_name(settings),
+        user=engine_access.service_name(settings.name),
         owner=owner,
         home=settings.config_directory,
         files=[(file.path, file.content) for file in changed],
@@ -197,7 +197,7 @@ def _render(settings: Settings, inputs: str) -> str:
     return templates.render(
         "service/gateway.service.j2",
         deployment=settings.name,
-        engine=f"{engine_access.user_name(settings)}.service",
+        engine=f"{engine_access.user_name(settings.name)}.service",
         properties=properties(settings, there),
         environment=environment(settings, there)
         | {IMAGE_VARIABLE: _IMAGE, INPUTS_VARIABLE: inputs},

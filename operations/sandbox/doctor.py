@@ -30,7 +30,6 @@ from operations.sandbox.proof import scripted_gateway
 from operations.sandbox.seen import Examined
 from operations.security import stage as security
 from toolkit.settings import Settings
-from toolkit.settings.contradictions.mounts import state_in_gateway
 from toolkit.settings.sandbox import names
 
 LOOK_SECONDS = 600
@@ -71,11 +70,13 @@ def findings(settings: Settings) -> list[Problem]:
 def script(settings: Settings, deployed: Mapping[str, Any]) -> str:
     """Return the script that looks on the host."""
     sandboxes = _sandboxes(settings, deployed) if settings.sandbox.enabled else {}
-    state = state_in_gateway(settings)
+    state = settings.state_in_gateway
     options = list(probes.options(settings))
     kind: security.Kind = "browser" if settings.sandbox.browser.enabled else "tools"
     if settings.sandbox.seccomp == "own":
-        options.append(f"--security-opt=seccomp={security.seccomp_path(settings, kind)}")
+        options.append(
+            f"--security-opt=seccomp={security.seccomp_path(settings.security_directory, kind)}"
+        )
     if apparmor := security.apparmor_profile(settings, kind):
         options.append(f"--security-opt=apparmor={apparmor}")
     return templates.render(
@@ -101,7 +102,7 @@ def workspaces(settings: Settings, deployed: Mapping[str, Any]) -> dict[str, str
     agents = deployed.get("agents") or {}
     common = (agents.get("defaults") or {}).get(
         "workspace"
-    ) or f"{state_in_gateway(settings)}/workspace"
+    ) or f"{settings.state_in_gateway}/workspace"
     own = {name: entry.get("workspace") for name, entry in (agents.get("entries") or {}).items()}
     own |= {entry["id"]: entry.get("workspace") for entry in agents.get("list") or []}
     found = {"main": common, **{name: path or common for name, path in own.items()}}
@@ -213,7 +214,7 @@ def _paths(
     sandboxes: Mapping[str, Any],
     seen: Examined,
 ) -> Iterable[Problem]:
-    wanted = workspaces(settings, deployed) | {"the state": state_in_gateway(settings)}
+    wanted = workspaces(settings, deployed) | {"the state": settings.state_in_gateway}
     for agent, sandbox in sandboxes.items():
         if sandbox.get("workspaceRoot"):
             wanted[f"workspaceRoot of {agent}"] = str(sandbox["workspaceRoot"]).replace(

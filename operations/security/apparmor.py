@@ -36,8 +36,8 @@ class Profile:
     docker_socket: bool = False
 
 
-def name(settings: Settings, kind: Kind) -> str:
-    return f"{settings.name}-{kind}"
+def name(deployment: str, kind: Kind) -> str:
+    return f"{deployment}-{kind}"
 
 
 def path(settings: Settings) -> str:
@@ -70,7 +70,7 @@ def _sandbox(settings: Settings, kind: Kind) -> Profile:
             writable.update(SYSTEM)
     dropped = all("ALL" in container.capabilities_dropped for container in containers)
     return Profile(
-        name(settings, kind),
+        name(settings.name, kind),
         _patterns(readable),
         _patterns(writable),
         () if dropped else PERMISSIVE_CAPABILITIES,
@@ -86,7 +86,7 @@ def _gateway(settings: Settings) -> Profile:
     for mount in map(parse_mount, settings.extra_mounts):
         (readable if mount.read_only else writable).add(mount.target)
     return Profile(
-        name(settings, "gateway"),
+        name(settings.name, "gateway"),
         _patterns(readable),
         _patterns(writable),
         docker_socket=settings.sandbox.enabled,

@@ -50,7 +50,7 @@ class AppArmor:
 
     @staticmethod
     def script(settings: Settings) -> str:
-        names = "|".join(apparmor.name(settings, kind) for kind in KINDS)
+        names = "|".join(apparmor.name(settings.name, kind) for kind in KINDS)
         return f"""profiles=/sys/kernel/security/apparmor/profiles
 grep -q Y /sys/module/apparmor/parameters/enabled && [ -e $profiles ] || exit 0
 echo available
@@ -73,7 +73,10 @@ esac"""
 
 @files.managed_paths
 def paths(settings: Settings) -> Iterable[str]:
-    return [*(seccomp_path(settings, kind) for kind in KINDS), apparmor.path(settings)]
+    return [
+        *(seccomp_path(settings.security_directory, kind) for kind in KINDS),
+        apparmor.path(settings),
+    ]
 
 
 @preflight.check
@@ -91,18 +94,13 @@ def apparmor_problems(settings: Settings) -> Iterable[preflight.Problem]:
         )
 
 
-def directory(settings: Settings) -> str:
-    """Return the host directory of the profiles."""
-    return f"{settings.project_directory}/security"
-
-
-def seccomp_path(settings: Settings, kind: Kind) -> str:
+def seccomp_path(directory: str, kind: Kind) -> str:
     """Return the path on the host of a system call profile (written with `sandbox.seccomp: own`).
 
     OpenClaw has one setting for the containers of tools and browser, so a session with a browser
     gets `browser` for both, which allows what tools need too.
     """
-    return f"{directory(settings)}/seccomp-{kind}.json"
+    return f"{directory}/seccomp-{kind}.json"
 
 
 def has_apparmor(settings: Settings) -> bool:
@@ -117,7 +115,7 @@ def apparmor_profile(settings: Settings, kind: Kind) -> str | None:
     """Return the name of an AppArmor profile as the kernel knows it; None where there is none."""
     if settings.sandbox.apparmor == "off" or not has_apparmor(settings):
         return None
-    return apparmor.name(settings, kind)
+    return apparmor.name(settings.name, kind)
 
 
 def security_options(settings: Settings, kind: Kind) -> list[str]:
@@ -125,7 +123,7 @@ def security_options(settings: Settings, kind: Kind) -> list[str]:
     own = settings.sandbox.seccomp == "own"
     name = apparmor_profile(settings, kind)
     return [
-        *([f"seccomp:{seccomp_path(settings, kind)}"] if own else []),
+        *([f"seccomp:{seccomp_path(settings.security_directory, kind)}"] if own else []),
         *([f"apparmor:{name}"] if name else []),
     ]
 
@@ -145,7 +143,8 @@ def system_calls(settings: Settings) -> Generator:
         host.noop("sandbox.seccomp is engine")
         return
     wanted = {
-        kind: files.File(seccomp_path(settings, kind), seccomp.render(kind)) for kind in KINDS
+        kind: files.File(seccomp_path(settings.security_directory, kind), seccomp.render(kind))
+        for kind in KINDS
     }
     changed = {kind: file for kind, file in wanted.items() if files.differs(file)}
     if not changed:
@@ -157,7 +156,7 @@ def system_calls(settings: Settings) -> Generator:
         "security/seccomp.sh.j2",
         docker=engine_access.environment(settings),
         name=settings.name,
-        directory=directory(settings),
+        directory=settings.security_directory,
         profiles={kind: file.content for kind, file in changed.items()},
     )
     yield StringCommand("sh -s", _stdin=[script])

@@ -163,7 +163,7 @@ def content(wanted: Settings) -> str:
 def world() -> Iterator[World]:
     wanted = settings()
     bridges = [
-        network.bridge(wanted),
+        network.bridge(wanted.name),
         network.browsers_bridge(wanted),
         network.tools_bridge(wanted),
     ]

@@ -12,4 +12,4 @@ def images_user(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         container_user, "chosen", lambda settings: settings.gateway.uid or container_user.IMAGES
     )
-    monkeypatch.setattr(container_user, "moving", lambda settings, wanted: None)
+    monkeypatch.setattr(container_user, "moving", lambda directory, wanted: None)

@@ -126,7 +126,7 @@ def test_a_gateway_of_the_host_on_the_same_port_is_named_with_user_and_unit() ->
 
 
 def test_networks_and_volumes_of_other_projects_are_not_taken() -> None:
-    bridge = network.bridge(Settings())
+    bridge = network.bridge(Settings().name)
     ((what, _),) = problems(["network", bridge, "other"], ["network", f"{bridge}2", "other"])
     assert f"the network {bridge}" in what and "the project other" in what
     assert problems(["network", bridge, "openclaw"]) == []

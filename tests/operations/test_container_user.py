@@ -11,7 +11,7 @@ from tests.operations.hosts import FakeHost
 from toolkit.settings import Settings
 
 MINE = Settings()
-FIRST, SECOND = container_user.candidates(MINE)[:2]
+FIRST, SECOND = container_user.candidates(MINE.name)[:2]
 CONFIG = MINE.config_directory
 CHOSEN, MOVING = container_user.chosen, container_user.moving
 
@@ -58,11 +58,11 @@ def test_the_uid_is_nobodys(ids: str, uid: int) -> None:
 )
 def test_state_of_the_images_uid_or_one_of_ours_moves(ids: str, moving: str | None) -> None:
     with answers(ids):
-        assert MOVING(MINE, f"{FIRST}:{FIRST}") == moving
+        assert MOVING(MINE.config_directory, f"{FIRST}:{FIRST}") == moving
 
 
 def test_deployments_have_uids_of_their_own_that_no_login_gets() -> None:
     names = [f"claw{number}" for number in range(40)]
-    found = [container_user.candidates(Settings(name=name))[0] for name in names]
+    found = [container_user.candidates(name)[0] for name in names]
     assert len(set(found)) > 35
     assert all(57999 < uid < 60001 for uid in found)

@@ -377,7 +377,7 @@ def test_the_network_is_none_that_an_earlier_deployment_left(files_on_host, monk
     answers = files_on_host(f"OPENCLAW_GATEWAY_TOKEN={TOKEN}\n")
     default = composed(settings(), answers, monkeypatch)["networks"]["default"]
     bridge = default["driver_opts"]["com.docker.network.bridge.name"]
-    assert default["name"] == bridge == network.bridge(settings())
+    assert default["name"] == bridge == network.bridge(settings().name)
 
 
 def test_both_services_are_closed_and_limited(files_on_host, monkeypatch) -> None:

@@ -39,8 +39,8 @@ def chain(text: str, name: str) -> list[str]:
 
 @pytest.mark.parametrize("name", ["openclaw", "a", "a-very-long-name-of-a-deployment"])
 def test_the_name_of_a_bridge_is_one_that_the_kernel_takes(name: str) -> None:
-    assert len(network.bridge(settings(name=name))) <= 15
-    assert network.bridge(settings(name=name)) != network.bridge(settings(name=name + "2"))
+    assert len(network.bridge(name)) <= 15
+    assert network.bridge(name) != network.bridge(settings(name=name + "2").name)
 
 
 # When they are set
@@ -109,7 +109,7 @@ def test_every_bridge_is_closed_in_both_directions() -> None:
     wanted = settings(sandbox=TOOLS)
     text = rules(wanted)
     for name in (
-        network.bridge(wanted),
+        network.bridge(wanted.name),
         network.browsers_bridge(wanted),
         network.tools_bridge(wanted),
     ):
@@ -167,7 +167,7 @@ def test_what_containers_reach_is_a_setting() -> None:
 def test_sandboxes_never_reach_the_gateways_port() -> None:
     wanted = settings(sandbox=TOOLS, egress={"host": "allow"})
     refused = [line for line in chain(rules(wanted), "to_host") if "th dport 18789 reject" in line]
-    assert len(refused) == 2 and not any(network.bridge(wanted) in line for line in refused)
+    assert len(refused) == 2 and not any(network.bridge(wanted.name) in line for line in refused)
 
 
 def test_an_engine_without_root_is_known_by_its_user() -> None:

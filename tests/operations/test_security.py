@@ -29,9 +29,12 @@ def settings(**sandbox: Any) -> Settings:
 
 def host(apparmor_answer: str = "", *, without: str = "", **contents: str) -> Answers:
     """A host with every file as it should be, but `contents`, and `without` one."""
-    wanted = {security.seccomp_path(settings(), kind): seccomp.render(kind) for kind in KINDS}
+    wanted = {
+        security.seccomp_path(settings().security_directory, kind): seccomp.render(kind)
+        for kind in KINDS
+    }
     for kind, content in contents.items():
-        wanted[security.seccomp_path(settings(), kind)] = content  # type: ignore[arg-type]
+        wanted[security.seccomp_path(settings().security_directory, kind)] = content  # type: ignore[arg-type]
     if apparmor_answer:
         wanted[apparmor.path(settings())] = apparmor.render(settings())
     found = [

@@ -179,7 +179,7 @@ def settings(**sandbox: Any) -> Settings:
 
 def profile_text(settings: Settings, kind: Kind) -> str:
     text = apparmor.render(settings)
-    start = text.index(f'profile "{apparmor.name(settings, kind)}"')
+    start = text.index(f'profile "{apparmor.name(settings.name, kind)}"')
     lines = text[start : text.index("\n}", start)].splitlines()
     return "\n".join(line for line in lines if not line.startswith("  #"))
 

@@ -46,6 +46,10 @@ from toolkit.settings.types import (
     VolumeName,
 )
 
+STATE = "/home/node/.openclaw"
+WORKSPACE = f"{STATE}/workspace"
+"""Where the gateway's container has them."""
+
 
 class Engine(Section):
     """Docker Engine, Compose v2 and BuildKit."""
@@ -224,6 +228,11 @@ class Settings(Section):
         return self.directories.project or f"/opt/{self.name}"
 
     @property
+    def security_directory(self) -> str:
+        """Of the profiles for the kernel."""
+        return f"{self.project_directory}/security"
+
+    @property
     def config_directory(self) -> str:
         return self.directories.config or f"/var/lib/{self.name}/config"
 
@@ -234,3 +243,13 @@ class Settings(Section):
     @property
     def auth_directory(self) -> str:
         return self.directories.auth or f"/var/lib/{self.name}/auth"
+
+    @property
+    def state_in_gateway(self) -> str:
+        """Where OpenClaw's state is for the gateway: on the host it is where the host has it."""
+        return self.config_directory if self.sandbox.socket == "host" else STATE
+
+    @property
+    def workspace_in_gateway(self) -> str:
+        """Where the first agent's workspace is for the gateway."""
+        return self.workspace_directory if self.sandbox.socket == "host" else WORKSPACE

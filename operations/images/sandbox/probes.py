@@ -57,7 +57,7 @@ def script(settings: Settings, kind: ImageKind) -> str:
         workdir=settings.sandbox.container.workdir,
         workspace=f"{settings.sandbox.container.workdir}:{_WORKSPACE.format(*user)}",
         environment=settings.sandbox.container.environment,
-        seccomp=security.seccomp_path(settings, profile) if own else None,
+        seccomp=security.seccomp_path(settings.security_directory, profile) if own else None,
         profiles=security.digest(settings, profile),
         apparmor=security.apparmor_profile(settings, profile),
         checks={} if browser else checks(settings, kind),

@@ -59,7 +59,7 @@ class State:
             return ""
         lines = [
             f"printf 'record '; cat {quote(record_path(settings))}; echo",
-            f"sha256sum {quote(security.directory(settings))}/*.json | sed 's/^/profile /'",
+            f"sha256sum {quote(settings.security_directory)}/*.json | sed 's/^/profile /'",
             engine_access.environment(settings),
             "docker version -f 'engine {{.Server.Version}}'",
         ]
@@ -221,7 +221,7 @@ def profile_paths(settings: Settings, sandbox: dict[str, Any]) -> dict[str, str]
         path = (sandbox.get(section) or {}).get("seccompProfile")
         if path and path.startswith(f"{security.SECURITY_IN_GATEWAY}/"):
             name = path.removeprefix(f"{security.SECURITY_IN_GATEWAY}/")
-            found[f"{security.directory(settings)}/{name}"] = path
+            found[f"{settings.security_directory}/{name}"] = path
     return found
 
 

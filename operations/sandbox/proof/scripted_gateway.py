@@ -14,7 +14,8 @@ from typing import Any
 from operations.base import templates
 from operations.sandbox import comparison
 from toolkit.settings import Settings
-from toolkit.settings.contradictions.mounts import AUTH, STATE
+from toolkit.settings.contradictions.mounts import AUTH
+from toolkit.settings.model import STATE
 
 GATEWAY_PORT, MODEL_PORT = 18789, 18999
 READY_SECONDS, TURN_SECONDS = 300, 120

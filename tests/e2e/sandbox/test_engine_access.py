@@ -97,7 +97,7 @@ def rootless(
         sandbox={"enabled": True, "socket": "rootless"},
     )
     # A lab host's own root is an overlay, on which there is no other.
-    home = engine_access.rootless_home(Settings())
+    home = engine_access.rootless_home(Settings().name)
     one.sh(
         f"mkdir -p /var/lib/docker/home {home}; "
         f"mountpoint -q {home} || mount --bind /var/lib/docker/home {home}"
@@ -108,7 +108,7 @@ def rootless(
 
 def on_its_engine(one: Deployment, command: str, expect: int | None = 0) -> str:
     """Run a shell command on the host where `docker` is the deployment's own engine."""
-    socket = engine_access.rootless_socket(Settings())
+    socket = engine_access.rootless_socket(Settings().name)
     return one.sh(f"export DOCKER_HOST=unix://{socket}; {command}", expect)
 
 

@@ -16,7 +16,7 @@ from toolkit.settings import Settings
 pytestmark = [pytest.mark.engine, pytest.mark.long]
 
 UNIT = "openclaw-gateway"
-ENGINE = f"unix://{engine_access.rootless_socket(Settings())}"
+ENGINE = f"unix://{engine_access.rootless_socket(Settings().name)}"
 ODD = "/srv/a b;c %t #d"
 """A directory of the user's whose name means something to systemd."""
 # What only root may read, another user's home, and where the gateway must be able to write.
@@ -43,7 +43,7 @@ def on_host(
     )
     one.sh(f"mkdir -p '{ODD}' && echo odd >'{ODD}/file' && chmod 755 '{ODD}'")
     # A lab host's own root is an overlay, on which there is no other.
-    home = engine_access.rootless_home(Settings())
+    home = engine_access.rootless_home(Settings().name)
     one.sh(
         f"mkdir -p /var/lib/docker/home {home}; "
         f"grep -q {home} /etc/fstab || echo '/var/lib/docker/home {home} none bind' >>/etc/fstab; "

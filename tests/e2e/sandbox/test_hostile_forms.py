@@ -20,7 +20,7 @@ from toolkit.settings import Settings
 pytestmark = [pytest.mark.engine, pytest.mark.long]
 
 ENGINE = "openclaw-engine"
-SOCKET = engine_access.rootless_socket(Settings())
+SOCKET = engine_access.rootless_socket(Settings().name)
 VERBS = (["up", "--dry"], ["up"], ["verify"], ["doctor"], ["status"], ["sandboxes"])
 # Stands in the place of the engine, as its own user, and answers every question so.
 REPLACED = """
@@ -52,7 +52,7 @@ def attacked(
         sandbox={"enabled": True, "socket": request.param},
     )
     # A lab host's own root is an overlay, on which there is no other.
-    home = engine_access.rootless_home(Settings())
+    home = engine_access.rootless_home(Settings().name)
     one.sh(
         f"mkdir -p /var/lib/docker/home {home}; "
         f"mountpoint -q {home} || mount --bind /var/lib/docker/home {home}"

@@ -11,8 +11,8 @@ from typing import Any
 
 from toolkit import secret_names
 from toolkit.settings.contradictions import mounts, sandbox
-from toolkit.settings.contradictions.mounts import STATE, Inconsistency
-from toolkit.settings.model import Settings
+from toolkit.settings.contradictions.mounts import Inconsistency
+from toolkit.settings.model import STATE, Settings
 from toolkit.settings.types import memory_bytes
 
 OWNED_CONFIGURATION = {

@@ -7,11 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import permutations
 
-from toolkit.settings.model import Settings
+from toolkit.settings.model import STATE, WORKSPACE, Settings
 from toolkit.settings.types import parse_mount
 
-STATE = "/home/node/.openclaw"
-WORKSPACE = f"{STATE}/workspace"
 AUTH = "/home/node/.config/openclaw"
 
 # Mounted over, the container has no system, no application or not OpenClaw's own mounts.
@@ -110,16 +108,6 @@ _SYSTEM_DIRECTORIES = frozenset(
         "/var/run",
     )
 )
-
-
-def state_in_gateway(settings: Settings) -> str:
-    """Return where OpenClaw's state is for the gateway: on the host it is where the host has it."""
-    return settings.config_directory if settings.sandbox.socket == "host" else STATE
-
-
-def workspace_in_gateway(settings: Settings) -> str:
-    """Return where the first agent's workspace is for the gateway."""
-    return settings.workspace_directory if settings.sandbox.socket == "host" else WORKSPACE
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ import re
 from collections.abc import Callable, Iterator
 
 from toolkit.settings.contradictions import sandbox_mounts
-from toolkit.settings.contradictions.mounts import STATE, Inconsistency, inside
-from toolkit.settings.model import Settings
+from toolkit.settings.contradictions.mounts import Inconsistency, inside
+from toolkit.settings.model import STATE, Settings
 from toolkit.settings.sandbox.types import parse_tmpfs, tool_matches
 from toolkit.settings.sandbox.view import View, views
 from toolkit.settings.types import memory_bytes, parse_mount
