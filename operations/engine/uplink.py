@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from shlex import quote
 from typing import Any
 
-from operations import engine_access
 from operations.base import preflight, snapshot, templates
 from operations.base.preflight import Problem
 from operations.engine import daemon
