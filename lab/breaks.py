@@ -51,16 +51,16 @@ HOLDING = f"""
 
 def holding(host: lab.Host) -> list[str]:
     """The names of what is broken on a host."""
-    return lab.docker("exec", "-i", host.container, "sh", "-s", stdin=HOLDING).split()
+    return lab.inside(host.container, HOLDING).split()
 
 
 def _in(host: lab.Host, script: str) -> None:
-    lab.docker("exec", "--interactive", host.container, "sh", "-s", stdin=script)
+    lab.inside(host.container, script)
 
 
 def _cable(host: lab.Host, state: str) -> None:
     """Set the host's end of the cable on the outer machine; what runs inside only sees silence."""
-    inside = lab.docker("exec", host.container, "ip", "-oneline", "link", "show", "eth0")
+    inside = lab.inside(host.container, "ip -oneline link show eth0")
     number = re.search(r"eth0@if(\d+):", inside)
     links = subprocess.run(["ip", "-o", "link"], capture_output=True, text=True, check=True).stdout
     end = number and re.search(rf"^{number[1]}: (\w+)@", links, re.M)
@@ -70,12 +70,12 @@ def _cable(host: lab.Host, state: str) -> None:
 
 
 def _reboot(host: lab.Host) -> None:
-    lab.docker("restart", "--time", "20", host.container)
+    lab.container(host.container).restart(timeout=20)
     lab.wait(host.name)
 
 
 def _kill_engine(host: lab.Host) -> None:
-    if lab.docker("exec", host.container, "sh", "-c", "command -v dockerd || true").strip() == "":
+    if not lab.inside(host.container, "command -v dockerd || true"):
         raise lab.LabError(f"{host.name} has no engine yet: ./claw up first")
     _in(host, KILL)
 

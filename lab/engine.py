@@ -8,7 +8,8 @@ import shutil
 import subprocess
 from typing import IO
 
-from lab.hosts import DATA, HERE, SOCKET, LabError, docker, one_at_a_time
+from lab.client import DATA, SOCKET, LabError, client, labelled
+from lab.making import HERE, log, one_at_a_time
 
 SCRIPT = str(HERE / "engine.sh")
 STARTED_BY_TESTS = DATA / "started-by-tests"
@@ -44,6 +45,7 @@ class Engine:
         with one_at_a_time():
             fcntl.flock(self._users, fcntl.LOCK_SH)
             if not is_running():
+                log.info("starting the lab's Docker Engine; the first time, installing it")
                 STARTED_BY_TESTS.touch()
             done = _run("start")
         if done.returncode:
@@ -82,19 +84,22 @@ def stop_after_fleet() -> bool:
 
     Tests that use it now stop it when they end.
     """
-    fleets = ("ps", "--all", "--filter", "label=lab.fleet", "--format", '{{.Label "lab.fleet"}}')
     with one_at_a_time(), (DATA / "users.lock").open("w") as users:
-        if not STARTED_BY_FLEET.exists() or docker(*fleets).strip():
+        if not STARTED_BY_FLEET.exists() or _fleets():
             return False
         try:
             fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             STARTED_BY_FLEET.rename(STARTED_BY_TESTS)
             return False
-        if docker("ps", "--quiet").strip():
+        if client().containers.list():
             return False
         STARTED_BY_FLEET.unlink()
         return _run("stop").returncode == 0
+
+
+def _fleets() -> bool:
+    return any(one.labels["lab.fleet"] for one in labelled("lab.fleet"))
 
 
 def _run(verb: str) -> subprocess.CompletedProcess[str]:

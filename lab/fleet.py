@@ -52,7 +52,7 @@ def up(number: int, suite: str, say: Callable[[str], None]) -> list[Member]:
             continue
         if member:
             say(f"{one}: starting")
-            lab.docker("start", lab.PREFIX + one)
+            lab.container(lab.PREFIX + one).start()
             lab.wait(one)
         else:
             say(f"{one}: making it (Debian {suite})")
@@ -63,14 +63,12 @@ def up(number: int, suite: str, say: Callable[[str], None]) -> list[Member]:
 
 def members() -> list[Member]:
     """The hosts of the fleet, read from the engine; it has to run."""
-    label = f"label=lab.fleet={name()}"
-    ids = lab.docker("ps", "--all", "--quiet", "--filter", label).split()
-    address = "{{range .NetworkSettings.Networks}}{{.IPAMConfig.IPv4Address}}{{end}}"
-    labels = " ".join(f'{{{{index .Config.Labels "lab.{key}"}}}}' for key in ("host", "suite"))
-    fields = f"{labels} {address} {{{{.State.Running}}}}"
-    lines = lab.docker("inspect", "--format", fields, *ids).splitlines() if ids else []
-    words = [line.split() for line in lines]
-    found = [Member(one, suite, ip, state == "true") for one, suite, ip, state in words]
+    found = []
+    for one in lab.labelled(f"lab.fleet={name()}"):
+        (network,) = one.attrs["NetworkSettings"]["Networks"].values()
+        address = network["IPAMConfig"]["IPv4Address"]
+        state = one.status == "running"
+        found.append(Member(one.labels["lab.host"], one.labels["lab.suite"], address, state))
     return sorted(found, key=lambda one: (len(one.name), one.name))
 
 

@@ -2,40 +2,48 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 import shlex
 import subprocess
-import tempfile
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lab import seed
+from lab.client import (
+    DATA,
+    SOCKET,
+    LabError,
+    client,
+    container,
+    inside,
+    labelled,
+    named,
+    output,
+    put,
+)
+from lab.making import (
+    BRIDGE,
+    HERE,
+    NETWORK,
+    PREFIX,
+    SSH_DIR,
+    SUBNET,
+    SUITES,
+    address,
+    build,
+    create,
+    key,
+    log,
+    network,
+    one_at_a_time,
+)
 
-HERE = Path(__file__).resolve().parent
-DATA = Path(os.environ.get("OPENCLAW_LAB_DATA", "/var/lib/openclaw-lab"))
-SOCKET = Path(os.environ.get("OPENCLAW_LAB_RUN", "/run/openclaw-lab")) / "docker.sock"
-SSH_DIR = DATA / "ssh"
-NETWORK, SUBNET, BRIDGE = "claw-lab", "10.91.0.0/24", "claw-lab0"
-PREFIX = "claw-lab-"
-SUITES = ("bookworm", "trixie")
-# Not --privileged: an outer engine that itself lacks SYS_RESOURCE cannot grant it.
-RUN_OPTIONS = [
-    *("--cap-add=ALL", "--cap-drop=SYS_RESOURCE", "--cgroupns=private"),
-    *("--security-opt=seccomp=unconfined", "--security-opt=apparmor=unconfined"),
-    *("--security-opt=systempaths=unconfined", "--device-cgroup-rule=a *:* rwm"),
-    *("--tmpfs=/run:exec", "--tmpfs=/run/lock"),
-    *("--volume=/var/lib/docker", "--volume=/var/lib/containerd"),
-]
-
-
-class LabError(RuntimeError):
-    """The laboratory cannot do what was asked; the message says why."""
+__all__ = ["BRIDGE", "DATA", "SOCKET", "SUBNET", "SUITES", "LabError", "named", "output", "put"]
 
 
 @dataclass(frozen=True)
@@ -49,33 +57,15 @@ class Host:
         return PREFIX + self.name
 
 
-@contextmanager
-def one_at_a_time() -> Iterator[None]:
-    """What test processes that run side by side must not do at the same time."""
-    with (DATA / "setup.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
-def docker(*args: str, stdin: str | None = None, check: bool = True) -> str:
-    """Run the docker client against the private engine and return its standard output."""
-    env = {**os.environ, "DOCKER_HOST": f"unix://{SOCKET}"}
-    done = subprocess.run(["docker", *args], input=stdin, env=env, capture_output=True, text=True)
-    if check and done.returncode:
-        raise LabError(f"docker {args[0]}: {done.stderr.strip()[-2000:]}")
-    return done.stdout
-
-
 def hosts() -> list[Host]:
     """Every lab host that runs, read from the engine itself."""
-    ids = docker("ps", "--quiet", "--filter", "label=lab.host").split()
-    if not ids:
-        return []
-    address = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
-    name, suite = (f'{{{{index .Config.Labels "lab.{key}"}}}}' for key in ("host", "suite"))
-    lines = docker("inspect", "--format", f"{name} {suite} {address}", *ids, check=False)
-    words = [line.split() for line in lines.splitlines()]
-    return sorted((Host(*three) for three in words if len(three) == 3), key=lambda host: host.name)
+    found = []
+    for one in labelled(running=True):
+        networks = one.attrs["NetworkSettings"]["Networks"].values()
+        address = "".join(network["IPAddress"] for network in networks)
+        if address:
+            found.append(Host(one.labels["lab.host"], one.labels["lab.suite"], address))
+    return sorted(found, key=lambda host: host.name)
 
 
 def known_hosts(address: str, ways: Iterable[tuple[str, int]], path: Path) -> Path:
@@ -104,18 +94,6 @@ def find(name: str) -> Host:
     raise LabError(f"no lab host is named {name}")
 
 
-def build(suite: str) -> str:
-    """Build the host image of a Debian release; an engine that has it answers from its cache."""
-    if suite not in SUITES:
-        raise LabError(f"{suite} is not one of {', '.join(SUITES)}")
-    image = f"lab-host:{suite}"
-    with one_at_a_time():
-        subprocess.run([str(HERE / "engine.sh"), "base", suite], check=True)
-        base = f"BASE=lab-base:{suite}"
-        docker("build", "--quiet", "--build-arg", base, "--tag", image, str(HERE / "host"))
-    return image
-
-
 def up(name: str, suite: str = "bookworm", owner: int = 0, fleet: str = "") -> Host:
     """Create a host, or find the one of that name; returns when systemd and sshd are ready.
 
@@ -126,41 +104,37 @@ def up(name: str, suite: str = "bookworm", owner: int = 0, fleet: str = "") -> H
         raise LabError(f"{name!r} is not a host name")
     if name not in [host.name for host in hosts()]:
         image = build(suite)
-        docker("rm", "--force", "--volumes", PREFIX + name, check=False)
-        _network()
-        pairs = {"host": name, "suite": suite, "owner": owner, "fleet": fleet}
-        labels = [f"--label=lab.{key}={value}" for key, value in pairs.items()]
+        log.info("starting the lab host %s", name)
+        with suppress(LabError):
+            container(PREFIX + name).remove(force=True, v=True)
+        network()
         with one_at_a_time():
-            docker(
-                *("create", "--name", PREFIX + name, "--hostname", name, "--network", NETWORK),
-                *(f"--ip={_free_address()}", *labels, *RUN_OPTIONS, image),
-            )
-        with tempfile.TemporaryDirectory() as directory:
-            seed.write(Path(directory), _known_bundle(image), suite, Path(f"{key()}.pub"))
-            docker("cp", f"{directory}/.", f"{PREFIX}{name}:/etc/lab")
-        docker("start", PREFIX + name)
+            labels = {"host": name, "suite": suite, "owner": str(owner), "fleet": fleet}
+            create(name, image, labels, address())
+        container(PREFIX + name).start()
     wait(name)
     return find(name)
 
 
 def down(*names: str) -> None:
     """Remove the named hosts, or all of them and their network."""
-    everything = ("ps", "--all", "--quiet", "--filter", "label=lab.host")
-    gone = [PREFIX + name for name in names] or docker(*everything).split()
+    gone = [container(PREFIX + name) for name in names] or labelled()
     if gone:
-        docker("rm", "--force", "--volumes", *gone)
+        log.info("removing %s", ", ".join(one.labels.get("lab.host", "") for one in gone))
+        with ThreadPoolExecutor(len(gone)) as pool:
+            list(pool.map(lambda one: one.remove(force=True, v=True), gone))
     if not names:
-        docker("network", "rm", NETWORK, check=False)
+        for one_network in client().networks.list(names=[f"^{NETWORK}$"]):
+            one_network.remove()
     write_ssh_config()
 
 
 def sweep() -> None:
     """Remove the hosts whose owner was killed before it could."""
-    fields = '{{.Label "lab.host"}} {{.Label "lab.owner"}}'
-    owned = docker("ps", "--all", "--filter", "label=lab.owner", "--format", fields)
-    for name, owner in (line.split() for line in owned.splitlines()):
+    for one in labelled("lab.owner"):
+        owner = one.labels["lab.owner"]
         if owner != "0" and not Path("/proc", owner).exists():
-            down(name)
+            down(one.labels["lab.host"])
 
 
 def reset(name: str) -> Host:
@@ -172,18 +146,17 @@ def reset(name: str) -> Host:
 
 def wait(name: str, seconds: float = 120) -> None:
     """Until systemd has finished booting and sshd accepts our key."""
-    container, end = PREFIX + name, time.monotonic() + seconds
-    state = ""
+    machine, end, state = PREFIX + name, time.monotonic() + seconds, ""
     while state not in ("running", "degraded"):
         if time.monotonic() > end:
-            logs = docker("logs", "--tail", "20", container, check=False)
+            logs = container(machine).logs(tail=20).decode(errors="replace")
             raise LabError(f"{name} is not up after {seconds:.0f} s ({state}): {logs}")
-        command = ("exec", container, "systemctl", "is-system-running", "--wait")
-        state = docker(*command, check=False).strip() or "no systemd"
+        asked = "systemctl is-system-running --wait"
+        state = inside(machine, asked, check=False).strip() or "no systemd"
         if state == "no systemd":
             time.sleep(0.1)
     if state == "degraded":
-        failed = docker("exec", container, "systemctl", "--failed", "--no-legend", "--plain")
+        failed = inside(machine, "systemctl --failed --no-legend --plain")
         raise LabError(f"{name} booted degraded: {failed}")
     write_ssh_config()
     while ssh(name, "true").returncode:
@@ -222,17 +195,6 @@ def checkout(name: str, user: str = "root") -> str:
     return f"{home.strip()}/openclaw-pyinfra"
 
 
-def key() -> Path:
-    """The private key that root, deploy and nosudo accept on every host."""
-    path = SSH_DIR / "id_ed25519"
-    if not path.exists():
-        SSH_DIR.mkdir(parents=True, exist_ok=True)
-        SSH_DIR.chmod(0o700)
-        make = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "lab", "-f", str(path)]
-        subprocess.run(make, check=True)
-    return path
-
-
 def write_ssh_config() -> None:
     """known_hosts and an OpenSSH client configuration that knows every host by its name."""
     with (
@@ -242,8 +204,8 @@ def write_ssh_config() -> None:
         config = ["Host *", f"  IdentityFile {key()}", "  IdentitiesOnly yes", "  BatchMode yes"]
         config += [f"  UserKnownHostsFile {SSH_DIR}/known_hosts", "  StrictHostKeyChecking yes", ""]
         for host in hosts():
-            command = ("exec", host.container, "cat", "/etc/ssh/ssh_host_ed25519_key.pub")
-            public = docker(*command, check=False).split()
+            read = "cat /etc/ssh/ssh_host_ed25519_key.pub"
+            public = inside(host.container, read, check=False).split()
             if len(public) >= 2:
                 keys.append(f"{host.ip} {public[0]} {public[1]}")
                 config += [f"Host {host.name}", f"  HostName {host.ip}", ""]
@@ -266,32 +228,6 @@ def inventory(names: list[str], user: str = "root") -> str:
             f"    ssh_known_hosts_file: {SSH_DIR}/known_hosts",
         ]
     return "\n".join(lines) + "\n"
-
-
-def _network() -> None:
-    bridge = f"com.docker.network.bridge.name={BRIDGE}"
-    create = ("network", "create", "--subnet", SUBNET, "--opt", bridge, NETWORK)
-    if docker("network", "ls", "--quiet", "--filter", f"name=^{NETWORK}$").strip():
-        return
-    docker(*create, check=False)  # another session may be faster; what counts is that it is there
-    docker("network", "inspect", NETWORK)
-
-
-def _free_address() -> str:
-    """An address that no host has, above those that the engine gives by itself."""
-    ids = docker("ps", "--all", "--quiet", "--filter", "label=lab.host").split()
-    fields = "{{range .NetworkSettings.Networks}}{{.IPAddress}} {{.IPAMConfig}} {{end}}"
-    taken = re.findall(r"[\d.]{7,}", docker("inspect", "--format", fields, *ids) if ids else "")
-    network = SUBNET.rpartition(".")[0]
-    for number in range(101, 250):
-        if f"{network}.{number}" not in taken:
-            return f"{network}.{number}"
-    raise LabError(f"no address is free in {SUBNET}")
-
-
-def _known_bundle(image: str) -> str:
-    bundle = "/etc/ssl/certs/ca-certificates.crt"
-    return docker("run", "--rm", "--network=none", image, "cat", bundle)
 
 
 def shell_command(name: str) -> str:

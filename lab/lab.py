@@ -35,7 +35,8 @@ def main() -> int:
             sub.add_argument("--user", default="root")
     options = parser.parse_args()
     try:
-        return run(options)
+        with lab.named():
+            return run(options)
     except (lab.LabError, subprocess.CalledProcessError) as error:
         print(f"lab: {error}", file=sys.stderr)
         return 1

@@ -10,23 +10,22 @@ TEMPLATES = Path(__file__).resolve().parents[1] / "templates"
 BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
 
 
-def write(directory: Path, known_bundle: str, suite: str, authorized_key: Path) -> None:
-    """Write the files that `lab-init` puts in place at the first boot of a host.
+def files(known_bundle: str, suite: str, authorized_key: Path) -> dict[str, str]:
+    """The files that `lab-init` puts in place at the first boot of a host.
 
     `known_bundle` is what the host trusts already.
     """
-    files = {
+    found = {
         "authorized_keys": authorized_key.read_text(),
         "sources.list": apt_sources(suite),
         "resolv.conf": _resolver(),
     }
     for name in ("pip.conf", "npmrc"):
         source = Path("/etc", name)
-        files[name] = source.read_text() if source.exists() else ""
+        found[name] = source.read_text() if source.exists() else ""
     for number, certificate in enumerate(extra_cas(known_bundle)):
-        files[f"ca-{number}.crt"] = certificate
-    for name, text in files.items():
-        (directory / name).write_text(text)
+        found[f"ca-{number}.crt"] = certificate
+    return found
 
 
 def apt_sources(suite: str) -> str:

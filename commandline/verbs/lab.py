@@ -124,7 +124,8 @@ def _show(members: list[fleet.Member]) -> None:
 @contextmanager
 def _errors() -> Iterator[None]:
     try:
-        yield
+        with lab_hosts.named():
+            yield
     except lab_hosts.LabError as error:
         fail(str(error))
     except subprocess.CalledProcessError as error:

@@ -7,11 +7,13 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+
+from docker.errors import APIError, ImageNotFound
 
 from lab import hosts as lab
 from tests.e2e.harness import ROOT, free_port, until
@@ -88,23 +90,34 @@ class Job:
         plan = json.loads(done.stdout)["plan"]
         return [one["name"].partition(" | ")[2] for one in plan if one["hosts_with_change"]]
 
-    def image(self, field: str = ".Id") -> str:
-        """Return a field of the deployment's image, '' if there is none."""
-        return lab.docker(
-            "image", "inspect", "-f", f"{{{{{field}}}}}", self.tag, check=False
-        ).strip()
+    def image(self) -> str:
+        """Return the id of the deployment's image, '' if there is none."""
+        return identity(self.tag)
 
     def label(self, name: str) -> str:
-        return self.image(f'index .Config.Labels "openclaw-pyinfra.{name}"')
+        """Return a label of its image, '' if it has none of that name."""
+        return str(lab.client().images.get(self.tag).labels.get(name, ""))
 
     def images(self) -> list[str]:
-        own = f"label=openclaw-pyinfra.deployment={self.name}"
-        return lab.docker("image", "ls", "-q", "--no-trunc", "--filter", own).split()
+        own = {"label": f"openclaw-pyinfra.deployment={self.name}"}
+        return [str(one.id) for one in lab.client().images.list(filters=own)]
 
     def remove(self) -> None:
-        images = self.images()
-        if images:
-            lab.docker("image", "rm", "-f", *set(images), check=False)
+        remove_images(self.images())
+
+
+def identity(tag: str) -> str:
+    """Return the id of an image, '' if there is none."""
+    try:
+        return str(lab.client().images.get(tag).id)
+    except ImageNotFound:
+        return ""
+
+
+def remove_images(ids: Iterable[str]) -> None:
+    for one in set(ids):
+        with suppress(APIError):  # a container that somebody else started from it has it still
+            lab.client().images.remove(one, force=True)
 
 
 class Registry:
@@ -148,24 +161,22 @@ class Registry:
     def remove(self) -> None:
         """Stop it, and take what was pulled from it off the engine."""
         self.stop()
-        filters = [f"--filter=reference={self.address}/{path}" for path in ("*", "*/*")]
-        images = lab.docker("image", "ls", "-q", *filters).split()
-        if images:
-            lab.docker("image", "rm", "-f", *set(images), check=False)
+        names = {"reference": [f"{self.address}/{path}" for path in ("*", "*/*")]}
+        remove_images(str(one.id) for one in lab.client().images.list(filters=names))
 
     def push(self, image: str, path: str) -> str:
         """Push a local image as `path`; return its digest. The local tag is removed again."""
         reference = f"{self.address}/{path}"
-        lab.docker("tag", image, reference)
-        lab.docker("push", "-q", reference)
+        images = lab.client().images
+        images.get(image).tag(reference)
+        said = images.push(reference)
+        assert '"error"' not in said, said
         (digest,) = (
             name.partition("@")[2]
-            for name in json.loads(
-                lab.docker("image", "inspect", "-f", "{{json .RepoDigests}}", reference)
-            )
+            for name in images.get(reference).attrs["RepoDigests"]
             if name.startswith(reference.rpartition(":")[0])
         )
-        lab.docker("rmi", reference)
+        images.remove(reference)
         return digest
 
     def _answers(self) -> bool:

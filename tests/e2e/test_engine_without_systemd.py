@@ -5,14 +5,11 @@ because it may not raise its limits (as in a plain container), as the script doe
 from __future__ import annotations
 
 import secrets
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from lab import hosts as lab
-from lab import seed
 from tests.e2e.engine_job import TINY, Job
 from tests.e2e.harness import until
 
@@ -30,21 +27,12 @@ exec sh /init
 @pytest.fixture
 def plain_host(engine) -> Iterator[lab.Host]:
     name = f"plain-{secrets.token_hex(3)}"
-    container, image = lab.PREFIX + name, lab.build("bookworm")
-    lab._network()
-    options = ("--hostname", name, "--network", lab.NETWORK, *lab.RUN_OPTIONS, "--init")
-    labels = (f"--label=lab.host={name}", "--label=lab.suite=bookworm", "--label=lab.owner=0")
-    lab.docker(
-        *("create", "--name", container, *options, *labels, "--entrypoint", "sh", image),
-        *("-c", INIT),
-    )
+    image = lab.build("bookworm")
+    lab.network()
+    labels = {"host": name, "suite": "bookworm", "owner": "0"}
     try:
-        with tempfile.TemporaryDirectory() as directory:
-            seed.write(
-                Path(directory), lab._known_bundle(image), "bookworm", Path(f"{lab.key()}.pub")
-            )
-            lab.docker("cp", f"{directory}/.", f"{container}:/etc/lab")
-        lab.docker("start", container)
+        lab.create(name, image, labels, init=True, entrypoint=["sh"], command=["-c", INIT])
+        lab.container(lab.PREFIX + name).start()
 
         def answers() -> bool:
             lab.write_ssh_config()

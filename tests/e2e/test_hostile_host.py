@@ -103,15 +103,15 @@ class Fleet:
         return claw(verb, str(self.inventory), *arguments, env=environment, timeout=400, **options)
 
     def sh(self, command: str) -> str:
-        return lab.docker("exec", self.host.container, "sh", "-c", command)
+        return lab.inside(self.host.container, command)
 
 
 @pytest.fixture(scope="module")
 def fleet(lab_host: Callable[..., lab.Host], tmp_path_factory) -> Iterator[Fleet]:
     host = lab_host("bookworm", "bare")
     made = Fleet(host, tmp_path_factory.mktemp("hostile"))
-    write = "cat >/usr/local/sbin/hostile; chmod 755 /usr/local/sbin/hostile"
-    lab.docker("exec", "-i", host.container, "sh", "-c", write, stdin=SERVER)
+    write = 'printf %s "$1" >/usr/local/sbin/hostile; chmod 755 /usr/local/sbin/hostile'
+    lab.inside(host.container, write, SERVER)
     made.sh(START)
     yield made
     made.sh("kill $(cat /run/hostile.pid); pkill -f [s]bin/hostile; rm -rf /srv/fleet-*; true")

@@ -162,11 +162,11 @@ def test_a_real_build_from_a_mirror_with_one_other_byte_fails_and_names_the_pack
     package: str, engine: object, tmp_path: Path
 ) -> None:
     job = ColdJob(tmp_path, f"pinned-{secrets.token_hex(3)}")
-    bridge = lab.docker("network", "inspect", "bridge", "-f", "{{(index .IPAM.Config 0).Gateway}}")
+    bridge = lab.client().networks.get("bridge").attrs["IPAM"]["Config"][0]["Gateway"]
     mirror = Mirror()
     mirror.spoiled.add(package)
     (tmp_path / "npmrc").write_text("")
-    with serving(mirror, bridge.strip()):
+    with serving(mirror, bridge):
         (tmp_path / "npmrc").write_text(f"registry={mirror.url}/\nnoproxy={bridge}\n")
         settings = {"base_images": "bootstrap", "build": {"npm_configuration": f"{tmp_path}/npmrc"}}
         said = job.refused(**settings)
@@ -189,7 +189,7 @@ def test_a_release_that_no_lock_knows_is_resolved_once_for_all(
         text = recorded.read_text()
         assert "://" not in text
         assert job.up(**other) == []
-        said = lab.docker("run", "--rm", "--entrypoint=openclaw", job.tag, "--version")
+        said = lab.output(job.tag, ["--version"], entrypoint=["openclaw"])
         assert "2026.8.2" in said
         recorded.write_text(text.replace("sha512-", "sha512-AAAA", 1))
         said = job.refused(**other)

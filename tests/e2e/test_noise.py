@@ -100,12 +100,12 @@ class Noisy:
     def root(self, command: str) -> str:
         """The output of a command as root, not through SSH."""
         assert self.deployment.host
-        return lab.docker("exec", self.deployment.host.container, "sh", "-c", command)
+        return lab.inside(self.deployment.host.container, command)
 
     def put(self, path: str, text: str) -> None:
         assert self.deployment.host
-        write = f"mkdir -p $(dirname {path}); cat >{path}"
-        lab.docker("exec", "-i", self.deployment.host.container, "sh", "-c", write, stdin=text)
+        write = f'mkdir -p $(dirname {path}); printf %s "$1" >{path}'
+        lab.inside(self.deployment.host.container, write, text)
 
 
 LOGINS = [

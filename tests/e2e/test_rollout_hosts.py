@@ -33,14 +33,12 @@ def test_a_network_that_is_cut_is_noticed(lab_host: MakeHost, tmp_path: Path) ->
     log = f"cat {one.directory}/log 2>/dev/null || true"
     until(lambda: "begin cut" in lab.ssh(cut.name, log).stdout, 90, "the operation has begun")
     # Not `docker network disconnect`: the address would be free for another host.
-    inside = ("exec", cut.container, "ip")
-    route = lab.docker(*inside, "route", "show", "default").split()
-    lab.docker(*inside, "link", "set", "eth0", "down")
+    route = lab.inside(cut.container, "ip route show default").strip()
+    lab.inside(cut.container, "ip link set eth0 down")
     try:
         failed = run.finish(240)
     finally:
-        lab.docker(*inside, "link", "set", "eth0", "up")
-        lab.docker(*inside, "route", "replace", *route)
+        lab.inside(cut.container, f"ip link set eth0 up && ip route replace {route}")
     assert failed.returncode == 1
     assert one.states(failed) == {"stays": "changed", "cut": "failed"}
     said = failed.json["hosts"]["cut"]["failed"]

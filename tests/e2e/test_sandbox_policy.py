@@ -84,10 +84,12 @@ def accepted(
 ) -> Any:
     """Return openclaw.json, or what else `then` prints, after the release has merged `patch`."""
     given = {"THERE": there, "PATCH": patch, "OPENCLAW_GATEWAY_TOKEN": "token"}
-    variables = [f"{name}={'' if one is None else json.dumps(one)}" for name, one in given.items()]
-    answer = lab.docker(
-        *("run", "--rm", "--network", "none", *(f"--env={one}" for one in variables)),
-        *("--entrypoint", "sh", f"{gateway.name}:local", "-euc", _MERGED + then),
+    answer = lab.output(
+        f"{gateway.name}:local",
+        ["-euc", _MERGED + then],
+        entrypoint=["sh"],
+        network_mode="none",
+        environment={name: "" if one is None else json.dumps(one) for name, one in given.items()},
     )
     return json.loads(answer)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from lab import hosts as lab
-from tests.e2e.images_job import Job
+from tests.e2e.images_job import Job, identity
 
 DEPLOY = """
 from operations.base import files, preflight
@@ -20,20 +20,23 @@ pipeline.base_made(name="Make the Debian base image", settings=settings)
 images.build(settings)
 images.prune(settings)
 """
-CLOSED = (
-    "--init",
-    "--read-only",
-    "--cap-drop=ALL",
-    "--security-opt=no-new-privileges",
-    "--user=1000:1000",
-    "--pids-limit=256",
-    "--memory=1g",
-    "--memory-swap=1g",
-    "--tmpfs=/tmp:rw,exec,nosuid,nodev,size=256m",
-    "--tmpfs=/run",
-    "--tmpfs=/var/tmp",
-)
-"""The options of the containers of a sandbox, as the settings have them by default."""
+CLOSED: dict[str, Any] = {
+    "init": True,
+    "read_only": True,
+    "cap_drop": ["ALL"],
+    "security_opt": ["no-new-privileges"],
+    "user": "1000:1000",
+    "pids_limit": 256,
+    "mem_limit": "1g",
+    "memswap_limit": "1g",
+    "tmpfs": {"/tmp": "rw,exec,nosuid,nodev,size=256m", "/run": "", "/var/tmp": ""},
+}
+"""What the SDK's `containers.run` is told of a closed container."""
+AT_HOME: dict[str, Any] = {
+    "tmpfs": {**CLOSED["tmpfs"], "/workspace": "exec,uid=1000,gid=1000"},
+    "environment": {"HOME": "/workspace"},
+    "working_dir": "/workspace",
+}
 ALL: dict[str, Any] = {
     "images": {"common": {"enabled": True}, "browser": {"apt_packages": ["file"]}},
     "browser": {"enabled": True},
@@ -54,7 +57,9 @@ class SandboxJob(Job):
     def tagged(self, kind: str = "") -> str:
         return f"{self.name}-sandbox{kind and '-'}{kind}:bookworm-slim"
 
-    def of(self, kind: str = "", field: str = ".Id") -> str:
-        """Return a field of a sandbox image, '' if there is none."""
-        form = f"{{{{{field}}}}}"
-        return lab.docker("image", "inspect", "-f", form, self.tagged(kind), check=False).strip()
+    def of(self, kind: str = "") -> str:
+        """Return the id of a sandbox image, '' if there is none."""
+        return identity(self.tagged(kind))
+
+    def label(self, name: str, kind: str = "") -> str:
+        return lab.client().images.get(self.tagged(kind)).labels[name]

@@ -54,16 +54,19 @@ def browser(job: SandboxJob, **variables: str) -> Iterator[tuple[str, int, int]]
         "AUTO_START_TIMEOUT_MS": "60000",
         **variables,
     }
-    environment = [f"--env=OPENCLAW_BROWSER_{name}={value}" for name, value in given.items()]
-    ports = [given["CDP_PORT"], given["NOVNC_PORT"]]
-    publish = [f"--publish=127.0.0.1::{port}" for port in ports]
-    tag = job.tagged("browser")
-    container = lab.docker("run", "--detach", *CLOSED, *publish, *environment, tag).strip()
+    ports = [f"{given[port]}/tcp" for port in ("CDP_PORT", "NOVNC_PORT")]
+    options = {
+        "environment": {f"OPENCLAW_BROWSER_{name}": value for name, value in given.items()},
+        "ports": dict.fromkeys(ports, ("127.0.0.1",)),
+        **CLOSED,
+    }
+    container = lab.client().containers.run(job.tagged("browser"), detach=True, **options)
     try:
-        published = [lab.docker("port", container, port).split(":")[-1] for port in ports]
-        yield container, int(published[0]), int(published[1])
+        container.reload()
+        relay, novnc = (int((container.ports[port] or [])[0]["HostPort"]) for port in ports)
+        yield str(container.id), relay, novnc
     finally:
-        lab.docker("rm", "--force", container)
+        container.remove(force=True)
 
 
 def ask(
@@ -90,14 +93,10 @@ def ready(relay: int) -> None:
     until(lambda: ask(relay)[0] == 401, 90, "the relay refuses")
 
 
-def engine(*words: str) -> subprocess.CompletedProcess[str]:
-    """Run the docker client; unlike `lab.docker` it keeps what was said on standard error."""
-    command = ["docker", "--host", f"unix://{lab.SOCKET}", *words]
-    return subprocess.run(command, capture_output=True, text=True)
-
-
 def inside(container: str, script: str, *words: str) -> str:
-    return lab.docker("exec", container, "bash", "-c", script, *words, check=False)
+    shell = ["bash", "-c", script, *words]
+    said: Any = lab.container(container).exec_run(shell, stderr=False).output
+    return str(said, errors="replace")
 
 
 def test_the_relay_lets_in_who_has_the_token(job: SandboxJob) -> None:
@@ -147,10 +146,10 @@ def test_the_contracts_variables_are_honoured(
 
 def test_a_variable_that_cannot_be_is_named(job: SandboxJob) -> None:
     variable = "OPENCLAW_BROWSER_RENDERER_PROCESS_LIMIT"
-    options = ("run", "--rm", *CLOSED, f"--env={variable}=many", job.tagged("browser"))
-    done = engine(*options)
-    assert done.returncode == 1
-    assert f"{variable}=many: accepted: 0 to 1000" in done.stderr
+    with pytest.raises(lab.LabError) as refused:
+        lab.output(job.tagged("browser"), [], environment={variable: "many"}, **CLOSED)
+    assert "non-zero exit status 1" in str(refused.value)
+    assert f"{variable}=many: accepted: 0 to 1000" in str(refused.value)
 
 
 def test_secrets_are_in_no_argument_and_no_file(job: SandboxJob) -> None:
@@ -165,8 +164,8 @@ def test_secrets_are_in_no_argument_and_no_file(job: SandboxJob) -> None:
         holders = inside(container, HOLDERS)
         assert "openclaw-sandbox-browser" in holders
         assert not re.search("chromium/|Xvfb|x11vnc|websockify|haproxy", holders)
-        logs = engine("logs", container)
-        assert "DevTools listening" in logs.stderr and "canary" not in logs.stdout + logs.stderr
+        logs = lab.container(container).logs()
+        assert b"DevTools listening" in logs and b"canary" not in logs
 
 
 @pytest.mark.parametrize("name", ["haproxy", "x11vnc", "Xvfb", "/usr/lib/chromium/chromium --rem"])
@@ -174,7 +173,7 @@ def test_everything_ends_when_one_process_does(job: SandboxJob, name: str) -> No
     with browser(job) as (container, relay, _):
         ready(relay)
         inside(container, KILL, name.replace(" ", "."))
-        assert lab.docker("wait", container).strip() == "1"
+        assert lab.container(container).wait()["StatusCode"] == 1
 
 
 def test_novnc_wants_its_password(job: SandboxJob) -> None:

@@ -182,7 +182,7 @@ def test_a_restart_of_its_engine_and_of_the_host_bring_it_back(on_host: Deployme
     on_host.sh("systemctl restart openclaw-engine")
     until(lambda: on_host.http() == 200, 300, "the gateway is ready again")
     on_host.sh("sh /opt/openclaw/exec.sh docker version -f '{{.Server.Version}}'")
-    lab.docker("restart", lab.PREFIX + on_host.vps.name)
+    lab.container(on_host.vps.container).restart()
     lab.wait(on_host.vps.name)
     until(lambda: on_host.http() == 200, 300, "the gateway is ready after a boot")
     assert "nothing to change" in on_host.claw("up").output

@@ -17,10 +17,10 @@ import pytest
 from lab import hosts as lab
 from tests.e2e.harness import ROOT, until
 from tests.e2e.images_job import Registry
-from tests.e2e.sandbox.images_job import ALL, CLOSED, SandboxJob
+from tests.e2e.sandbox.images_job import ALL, AT_HOME, CLOSED, SandboxJob
 
 pytestmark = [pytest.mark.engine, pytest.mark.whole]
-BASE = 'index .Config.Labels "openclaw-pyinfra.base"'
+BASE = "openclaw-pyinfra.base"
 BUILD, PRUNE = "Build the sandbox images", "Remove superseded sandbox images"
 WRITE = "Write the sandbox images' build contexts"
 
@@ -39,16 +39,19 @@ def minimal(job: SandboxJob) -> SandboxJob:
     return job
 
 
-def inside(image: str, script: str, *options: str) -> str:
-    options = (*CLOSED, "--network=none", "--tmpfs=/workspace:exec,uid=1000,gid=1000", *options)
-    command = ("--env=HOME=/workspace", "--workdir=/workspace", image, "sh", "-lc", script)
-    return lab.docker("run", "--rm", *options, *command).strip()
+def inside(image: str, script: str) -> str:
+    options = {**CLOSED, **AT_HOME, "network_mode": "none"}
+    return lab.output(image, ["sh", "-lc", script], **options).strip()
+
+
+def probes(job: SandboxJob) -> list[object]:
+    return [*lab.labelled(f"openclaw-pyinfra.probe={job.name}")]
 
 
 def test_the_minimal_image_has_what_openclaw_needs_and_runs_closed(minimal: SandboxJob) -> None:
     assert minimal.up() == []
     assert minimal.planned() == []
-    assert minimal.of(field='index .Config.Labels "openclaw-pyinfra.image"') == "sandbox"
+    assert minimal.label("openclaw-pyinfra.image") == "sandbox"
     script = "id -u; id -un; rg --version | head -n1; python3 -c 'print(6*7)'"
     said = inside(minimal.tagged(), script)
     assert said.splitlines()[:2] == ["1000", "sandbox"]
@@ -71,7 +74,7 @@ def test_a_tool_that_does_not_work_is_named_and_the_old_image_stays(
     assert "python3" not in said.partition("sandbox image minimal")[2]
     assert minimal.of() == before
     assert minimal.images() == there  # what did not pass is not kept
-    assert lab.docker("ps", "-aq", "--filter", f"label=openclaw-pyinfra.probe={minimal.name}") == ""
+    assert probes(minimal) == []
     assert minimal.up() == [WRITE]  # back to what passed
 
 
@@ -92,14 +95,14 @@ def test_a_superseded_image_goes_when_no_container_uses_it(minimal: SandboxJob) 
     assert minimal.up(sandbox=changed) == [BUILD, PRUNE]
     second = minimal.of()
     assert second != first and minimal.images() == [second]
-    container = lab.docker("create", minimal.tagged()).strip()
+    container = lab.client().containers.create(minimal.tagged())
     try:
         assert minimal.planned() == [BUILD]
         assert minimal.up() == [BUILD]
         assert second in minimal.images()
         assert minimal.up() == []
     finally:
-        lab.docker("rm", container)
+        container.remove()
     assert minimal.planned() == [PRUNE]
     assert minimal.up() == [PRUNE]
     assert second not in minimal.images()
@@ -128,7 +131,7 @@ def test_a_killed_build_is_finished_by_the_next_run(minimal: SandboxJob) -> None
     assert BUILD in minimal.up(sandbox=changed)
     assert minimal.up(sandbox=changed) == []
     inside(minimal.tagged(), f"dpkg-query --show {' '.join(packages)}")
-    assert lab.docker("ps", "-aq", "--filter", f"label=openclaw-pyinfra.probe={minimal.name}") == ""
+    assert probes(minimal) == []
 
 
 @pytest.fixture(scope="module")
@@ -141,7 +144,7 @@ def everything(job: SandboxJob) -> SandboxJob:
 def test_all_images_at_once_and_then_nothing(everything: SandboxJob) -> None:
     assert everything.up(sandbox=ALL) == []
     for kind in ("common", "browser"):
-        label = everything.of(kind, 'index .Config.Labels "openclaw-pyinfra.image"')
+        label = everything.label("openclaw-pyinfra.image", kind)
         assert label == f"sandbox-{kind}"
 
 
@@ -190,7 +193,7 @@ def test_debian_and_images_of_ones_own_come_from_a_registry(
         assert BUILD in other.planned(**auto)
         assert BUILD in other.up(**auto)
         reference = f"{registry.address}/library/debian:bookworm-slim"
-        assert other.of(field=BASE) == f"{reference}@{debian}"
+        assert other.label(BASE) == f"{reference}@{debian}"
         assert f"{reference}: {debian}" in other.lock.read_text()
         assert "python3" in inside(other.tagged(), "command -v python3")
 
@@ -198,7 +201,7 @@ def test_debian_and_images_of_ones_own_come_from_a_registry(
         digest = registry.push(minimal.tagged(), "own/tools:1")
         sandbox = {"images": {"minimal": {"source": "image", "image": own}}}
         assert BUILD in other.up(sandbox=sandbox)
-        assert other.of(field=BASE) == f"{own}@{digest}"
+        assert other.label(BASE) == f"{own}@{digest}"
         registry.stop()  # nothing to build: the registry is not asked
         assert other.up(sandbox=sandbox) == []
         sandbox["images"]["minimal"]["image"] = f"{registry.address}/own/tools:2"

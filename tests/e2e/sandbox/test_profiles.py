@@ -17,7 +17,7 @@ from operations.base import templates
 from operations.base.quoting import Script
 from operations.security import seccomp
 from tests.e2e.harness import Deployment
-from tests.e2e.sandbox.images_job import CLOSED, SandboxJob
+from tests.e2e.sandbox.images_job import AT_HOME, CLOSED, SandboxJob
 
 pytestmark = [pytest.mark.engine, pytest.mark.whole]
 BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
@@ -127,13 +127,17 @@ APT = (
 )
 
 
-def run(image: str, *command: str, options: tuple[str, ...] = CLOSED) -> str:
-    return lab.docker("run", "--rm", *options, image, *command)
+def run(image: str, *command: str, options: dict[str, Any]) -> str:
+    return lab.output(image, list(command), **options)
 
 
-def closed(sandboxed: Deployment, kind: str) -> tuple[str, ...]:
-    profile = f"/opt/{sandboxed.name}/security/seccomp-{kind}.json"
-    return (*CLOSED, f"--security-opt=seccomp={profile}")
+def under(profile: str) -> list[str]:
+    return ["no-new-privileges", f"seccomp={profile}"]
+
+
+def closed(sandboxed: Deployment, kind: str) -> dict[str, Any]:
+    profile = Path(f"/opt/{sandboxed.name}/security/seccomp-{kind}.json").read_text()
+    return {**CLOSED, "security_opt": under(profile)}
 
 
 def minimal(sandboxed: Deployment) -> str:
@@ -215,31 +219,25 @@ def common(engine: object, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 @pytest.mark.long
 @pytest.mark.parametrize("tool", TOOLCHAINS)
-def test_toolchains_work(common: SandboxJob, tool: str, tmp_path: Path) -> None:
-    options = (
-        *CLOSED,
-        *under_tools(tmp_path),
-        "--tmpfs=/workspace:exec,uid=1000,gid=1000",
-        *("--env=HOME=/workspace", "--workdir=/workspace"),
-    )
+def test_toolchains_work(common: SandboxJob, tool: str) -> None:
+    options = {**CLOSED, **AT_HOME, **under_tools()}
+    options["environment"] = {**AT_HOME["environment"], **options["environment"]}
     run(common.tagged("common"), "sh", "-elc", TOOLCHAINS[tool], options=options)
 
 
 @pytest.mark.long
-def test_apt_works_for_root_in_a_permissive_sandbox(common: SandboxJob, tmp_path: Path) -> None:
+def test_apt_works_for_root_in_a_permissive_sandbox(common: SandboxJob) -> None:
     sources = Path("/etc/apt/sources.list.d/debian.sources")
-    options = (
-        *("--init", "--security-opt=no-new-privileges", "--user=0:0"),
-        *under_tools(tmp_path),
-        *([f"--volume={sources}:{sources}:ro"] if sources.exists() else []),
-    )
+    options = {"init": True, "user": "0:0", **under_tools()}
+    options["volumes"] += [f"{sources}:{sources}:ro"] if sources.exists() else []
     run(common.tagged(), "sh", "-elc", APT, options=options)
 
 
-def under_tools(directory: Path) -> tuple[str, ...]:
+def under_tools() -> dict[str, Any]:
     """The options for the profile of tools (the others allow more), and for the machine's CAs."""
-    file = directory / "profile.json"
-    file.write_text(seccomp.render("tools"))
     names = ("SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS", "PIP_CERT")
-    trust = [f"--volume={BUNDLE}:{BUNDLE}:ro", *(f"--env={name}={BUNDLE}" for name in names)]
-    return (f"--security-opt=seccomp={file}", *trust)
+    return {
+        "security_opt": under(seccomp.render("tools")),
+        "volumes": [f"{BUNDLE}:{BUNDLE}:ro"],
+        "environment": dict.fromkeys(names, str(BUNDLE)),
+    }

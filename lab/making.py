@@ -1,0 +1,123 @@
+"""How a lab host is made: its image, its container, and what both need on this machine."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from lab import seed
+from lab.client import DATA, LabError, client, labelled, output, put, sdk
+
+log = logging.getLogger("lab")
+HERE = Path(__file__).resolve().parent
+SSH_DIR = DATA / "ssh"
+NETWORK, SUBNET, BRIDGE = "claw-lab", "10.91.0.0/24", "claw-lab0"
+PREFIX = "claw-lab-"
+SUITES = ("bookworm", "trixie")
+# Not privileged: an outer engine that itself lacks SYS_RESOURCE cannot grant it.
+RIGHTS: dict[str, Any] = {
+    "cap_add": ["ALL"],
+    "cap_drop": ["SYS_RESOURCE"],
+    "cgroupns": "private",
+    "security_opt": ["seccomp=unconfined", "apparmor=unconfined"],
+    "device_cgroup_rules": ["a *:* rwm"],
+    "tmpfs": {"/run": "exec", "/run/lock": ""},
+}
+
+
+@contextmanager
+def one_at_a_time() -> Iterator[None]:
+    """What test processes that run side by side must not do at the same time."""
+    with (DATA / "setup.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def build(suite: str) -> str:
+    """Build the host image of a Debian release; an engine that has it answers from its cache."""
+    if suite not in SUITES:
+        raise LabError(f"{suite} is not one of {', '.join(SUITES)}")
+    image, base = f"lab-host:{suite}", f"lab-base:{suite}"
+    with one_at_a_time():
+        log.info("making the image of lab hosts with Debian %s", suite)
+        subprocess.run([str(HERE / "engine.sh"), "base", suite], check=True)
+        try:
+            client().images.build(
+                path=str(HERE / "host"), buildargs={"BASE": base}, tag=image, rm=True
+            )
+        except sdk().errors.BuildError as error:
+            said = "".join(line.get("stream", "") for line in error.build_log)
+            raise LabError(f"{image}: {error.msg}: {said[-2000:]}") from error
+    return image
+
+
+def create(
+    name: str, image: str, labels: dict[str, str], own: str | None = None, **more: Any
+) -> None:
+    """Make a host that does not run yet, with what it takes from this machine.
+
+    `labels` come after `lab.`; `own` is an address; `more` is for the SDK's `create_container`,
+    but `init`.
+    """
+    api = client().api
+    limits = api.create_host_config(network_mode=NETWORK, init=more.pop("init", False), **RIGHTS)
+    limits |= {"MaskedPaths": [], "ReadonlyPaths": []}
+    api.create_container(
+        image,
+        name=PREFIX + name,
+        hostname=name,
+        labels={f"lab.{key}": value for key, value in labels.items()},
+        volumes=["/var/lib/docker", "/var/lib/containerd"],
+        host_config=limits,
+        networking_config=api.create_networking_config(
+            {  # type: ignore[arg-type]
+                NETWORK: api.create_endpoint_config(ipv4_address=own)
+            }
+        ),
+        **more,
+    )
+    bundle = output(image, ["cat", "/etc/ssl/certs/ca-certificates.crt"], network_mode="none")
+    put(PREFIX + name, seed.files(bundle, labels["suite"], Path(f"{key()}.pub")), "/etc/lab")
+
+
+def key() -> Path:
+    """The private key that root, deploy and nosudo accept on every host."""
+    path = SSH_DIR / "id_ed25519"
+    if not path.exists():
+        SSH_DIR.mkdir(parents=True, exist_ok=True)
+        SSH_DIR.chmod(0o700)
+        make = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "lab", "-f", str(path)]
+        subprocess.run(make, check=True)
+    return path
+
+
+def network() -> None:
+    if client().networks.list(names=[f"^{NETWORK}$"]):
+        return
+    types = sdk().types
+    try:
+        client().networks.create(
+            NETWORK,
+            ipam=types.IPAMConfig(pool_configs=[types.IPAMPool(subnet=SUBNET)]),
+            options={"com.docker.network.bridge.name": BRIDGE},
+        )
+    except sdk().errors.APIError:  # another session may be faster; what counts is that it is there
+        client().networks.get(NETWORK)
+
+
+def address() -> str:
+    """An address that no host has, above those that the engine gives by itself."""
+    taken = set()
+    for one in labelled():
+        for network in one.attrs["NetworkSettings"]["Networks"].values():
+            taken |= {network["IPAddress"], (network["IPAMConfig"] or {}).get("IPv4Address")}
+    network = SUBNET.rpartition(".")[0]
+    for number in range(101, 250):
+        if f"{network}.{number}" not in taken:
+            return f"{network}.{number}"
+    raise LabError(f"no address is free in {SUBNET}")
