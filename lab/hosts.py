@@ -12,8 +12,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from lab import disks
 from lab.client import (
     DATA,
     SOCKET,
@@ -42,6 +43,9 @@ from lab.making import (
     network,
     one_at_a_time,
 )
+
+if TYPE_CHECKING:
+    from docker.models.containers import Container
 
 __all__ = ["BRIDGE", "DATA", "SOCKET", "SUBNET", "SUITES", "LabError", "named", "output", "put"]
 
@@ -122,11 +126,16 @@ def down(*names: str) -> None:
     if gone:
         log.info("removing %s", ", ".join(one.labels.get("lab.host", "") for one in gone))
         with ThreadPoolExecutor(len(gone)) as pool:
-            list(pool.map(lambda one: one.remove(force=True, v=True), gone))
+            list(pool.map(_remove, gone))
     if not names:
         for one_network in client().networks.list(names=[f"^{NETWORK}$"]):
             one_network.remove()
     write_ssh_config()
+
+
+def _remove(machine: Container) -> None:
+    machine.remove(force=True, v=True)
+    disks.remove(machine.labels["lab.host"])
 
 
 def sweep() -> None:

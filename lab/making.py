@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from lab import seed
+from lab import disks, seed
 from lab.client import DATA, LabError, client, labelled, output, put, sdk
 
 log = logging.getLogger("lab")
@@ -65,7 +65,10 @@ def create(
     but `init`.
     """
     api = client().api
-    limits = api.create_host_config(network_mode=NETWORK, init=more.pop("init", False), **RIGHTS)
+    disk = disks.make(name) if labels["owner"] != "0" else None
+    limits = api.create_host_config(
+        network_mode=NETWORK, binds=disk, init=more.pop("init", False), **RIGHTS
+    )
     limits |= {"MaskedPaths": [], "ReadonlyPaths": []}
     api.create_container(
         image,
