@@ -60,7 +60,7 @@ class Reached:
     def __post_init__(self) -> None:
         container = lab.find(self.host).container
         self.container = container
-        pid = lab.docker("inspect", "--format", "{{.State.Pid}}", container).strip()
+        pid = lab.container(container).attrs["State"]["Pid"]
         self.account = Path(f"/proc/{pid}/root{ACCOUNT}")
         group = next(
             line.split(":", 2)[2]
@@ -71,9 +71,9 @@ class Reached:
 
     def switch(self, on: bool) -> None:
         if on:
-            lab.docker("exec", self.container, "sh", "-c", f": >{ACCOUNT}")
+            lab.inside(self.container, f": >{ACCOUNT}")
         file = f"{ACCOUNT.encode()!r}" if on else "None"
-        lab.docker("exec", self.container, "python3", "-c", SWITCH % file)
+        lab.inside(self.container, 'python3 -c "$1"', SWITCH % file)
 
     def used(self) -> float:
         return int(self.usage.read_text()) / 1e9
