@@ -172,6 +172,8 @@ class Screen(Console):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(markup=False, emoji=False, highlight=False, **options)
+        # COLUMNS=0 is said where no terminal is known; rich would show nothing then.
+        self._width, self._height = self._width or None, self._height or None
 
     @property
     def file(self) -> IO[str]:

@@ -380,3 +380,16 @@ from toolkit import terminal; terminal.guard(); print('ä€ ✗→ \\udcff漢 \
     )
     assert done.stdout == "ä€ x> ?? ?[2J\n".encode("iso-8859-15")
     assert terminal.unguarded(sys.stdout) is not None
+
+
+@pytest.mark.parametrize("columns", ["0", "", "abc", "-1", "00"])
+def test_where_no_width_is_known_everything_is_shown(
+    columns: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    monkeypatch.setenv("LINES", columns)
+    out = io.StringIO()
+    screen = Screen(file=out)
+    screen.print("all of it " * 20)
+    assert out.getvalue().split() == "all of it ".split() * 20
+    assert screen.width > 20
