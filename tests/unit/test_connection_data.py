@@ -24,6 +24,7 @@ WRONG = {
     "ssh_known_hosts_file: /nonexistent/file": "({}); accepted: a file on this machine, or a name",
     "_sudo: maybe": "_sudo: given text ({}); accepted: true or false",
     "_sudp: true": "_sudp: unknown key ({}); did you mean _sudo?",
+    "ssh_user:": "ssh_user: given nothing ({}); accepted: text",
     "ssh_password: 5": "ssh_password: given a number ({}); accepted: text",
 }
 

@@ -196,7 +196,7 @@ def _connector_problems(host: Host) -> Iterator[Problem]:
         for key, accepted in pyinfra_types().items():
             value = layer.data.get(key)
             fits = isinstance(value, (int, float) if accepted is float else accepted)
-            if value is None:
+            if key not in layer.data or (value is None and key.startswith("_")):
                 continue
             if not fits or (isinstance(value, bool) and accepted is int):
                 shown, fitting = kind(value), TYPE_NAMES[accepted]  # it may be a secret
