@@ -157,7 +157,7 @@ def _problems_of(state: State, host: Host, only: Iterable[Check] | None = None) 
         return [_unreadable(str(error).removeprefix(f"{host.name}: "))]
     except (PyinfraError, OSError, EOFError, SSHException) as error:
         said = str(error).removeprefix(f"{host.name}: ") or type(error).__name__
-        fix = "check the connection; the login's shell is to run `ssh HOST id` (docs/hosts.md: logins)"
+        fix = "check the connection: `ssh HOST id` is to work (docs/hosts.md: logins)"
         return [Problem(f"the host cannot be checked: {said}", fix)]
     except Exception as error:  # an answer that means nothing to whoever reads it
         why = f"{type(error).__name__}: {printable(str(error))}"
