@@ -58,14 +58,15 @@ class Agent:
         state = f"/var/lib/{self.gateway.name}/config"
         user = "setpriv --reuid $(stat -c %u .) --regid $(stat -c %g .) --clear-groups"
         # Passes the closed parents as the container does: its mounts begin below them.
-        self.gateway.sh(f"chmod 711 /var/lib/{self.gateway.name}")
+        parent = f"/var/lib/{self.gateway.name}"
+        mode = self.gateway.sh(f"stat -c %a {parent} && chmod 711 {parent}").strip()
         try:
             words = shlex.quote(
                 command.format(canary=self.canary, below=self.canary.replace("/", "${h}"))
             )
             self.gateway.sh(f"cd {state} && {user} sh -euc {words}")
         finally:
-            self.gateway.sh(f"chmod 700 /var/lib/{self.gateway.name}")
+            self.gateway.sh(f"chmod {mode} {parent}")
 
     def seen(self) -> str:
         listed = f"find {self.canary} -printf '%p %y %m %U:%G %s %T@ %C@\\n' | sort"
