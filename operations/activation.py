@@ -6,7 +6,6 @@ connection or a killed control process leaves it to finish by itself.
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import re
 from collections.abc import Generator, Iterable
@@ -19,12 +18,11 @@ from pyinfra.api import StringCommand
 from pyinfra.api.deploy import deploy
 from pyinfra.api.host import Host
 
-from operations import engine_access
 from operations.base import files, notes, preflight, snapshot, templates
 from operations.base.operation import operation
 from operations.base.preflight import Problem
 from operations.configuration import stage as configuration
-from operations.gateway import runtime, secrets, service
+from operations.gateway import form, secrets, service
 from operations.images import stage as images
 from toolkit import secret_names
 from toolkit.settings import Settings
@@ -65,12 +63,12 @@ class Running:
     def script(settings: Settings) -> str:
         return templates.render(
             "compose/probe.sh.j2",
-            service=engine_access.on_host(settings),
-            functions=runtime.shell(settings) if engine_access.on_host(settings) else "",
+            **form.of(settings).TEMPLATE,
+            functions=form.shell(settings),
             label=LABEL,
             project=settings.project_directory,
             config=settings.config_directory,
-            url=url(settings),
+            url=form.url(settings),
         )
 
     @classmethod
@@ -119,15 +117,6 @@ def stopped_on_purpose(settings: Settings) -> Iterable[Problem]:
         )
 
 
-def url(settings: Settings) -> str:
-    """Return the gateway's address as the host itself reaches it."""
-    address = ipaddress.ip_address(settings.gateway.address)
-    if address.is_unspecified:
-        address = ipaddress.ip_address("::1" if address.version == 6 else "127.0.0.1")
-    shown = f"[{address}]" if address.version == 6 else str(address)
-    return f"http://{shown}:{settings.gateway.port}"
-
-
 def reasons(
     there: Running, wanted_label: str, configuration_changes: bool, image_changes: bool
 ) -> list[str]:
@@ -161,7 +150,8 @@ def activated(settings: Settings) -> Generator:
     it is healthy.
     """
     changes = bool(configuration.pending(settings))
-    found = reasons(running(), runtime.inputs(settings), changes, images.pending(settings))
+    wanted = form.of(settings).inputs(settings)
+    found = reasons(running(), wanted, changes, images.pending(settings))
     if not found:
         host.noop("the gateway runs what it should")
         return
@@ -210,21 +200,20 @@ def script(settings: Settings) -> str:
     return templates.render(
         "compose/activate.sh.j2",
         job="activate",
-        service=engine_access.on_host(settings),
+        **form.of(settings).TEMPLATE,
         inputs_variable=service.INPUTS_VARIABLE,
         token=secrets.TOKEN,
         port=settings.gateway.port,
-        docker=runtime.shell(settings),
-        ownership=runtime.ownership(settings),
-        kind="gateway" if engine_access.on_host(settings) else "container",
-        uid=runtime.uid(settings),
-        directories=runtime.writable(settings),
+        docker=form.shell(settings),
+        ownership=form.ownership(settings),
+        uid=form.of(settings).uid(settings),
+        directories=form.of(settings).writable(settings),
         name=settings.name,
         project=settings.project_directory,
         config=settings.config_directory,
         rollback=f"/var/lib/{settings.name}/rollback",
         image=images.tag(settings),
-        url=url(settings),
+        url=form.url(settings),
         timeout=settings.gateway.ready_timeout,
         secret_parts=secret_names.LOGGED,
         secrets=sorted(settings.credentials),

@@ -183,6 +183,11 @@ def on_host(settings: Settings) -> bool:
     return settings.sandbox.socket == "host"
 
 
+def gateway_user(settings: Settings) -> str | None:
+    """Return the host's user that the gateway itself runs as; None in a container."""
+    return service_name(settings.name) if on_host(settings) else None
+
+
 def environment(settings: Settings) -> Script:
     """Return shell lines after which `docker` means that engine, and what it says has an end; for
     what runs without a snapshot, too: probes, and the verbs.

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import ipaddress
 import json
-import re
 from collections.abc import Generator, Iterable
 from shlex import quote
 from typing import Any
@@ -20,16 +19,14 @@ from pyinfra import host
 from pyinfra.api import StringCommand
 from pyinfra.api.deploy import deploy
 
-from operations import activation, engine_access
+from operations import activation
 from operations.base import notes, snapshot, templates
 from operations.base.check import Check, Outcome, counting
 from operations.base.operation import operation
 from operations.base.waits import waiting
-from operations.engine_access import EngineWay
-from operations.gateway import compose, network, runtime, service
+from operations.gateway import form, network
 from operations.sandbox.proof import proof
 from toolkit.settings import Settings
-from toolkit.settings.types import memory_bytes
 
 JUDGES_SECONDS = 900
 """OpenClaw's command line takes 5 s of CPU to start, minutes on a slow or busy machine."""
@@ -42,41 +39,9 @@ be set by `gateway.trusted_proxies`."""
 
 def hardening(there: activation.Running, settings: Settings) -> Iterable[Check]:
     """Compare what runs, as the engine or systemd describes it, with what was asked for."""
-    found = there.host_config
-    if engine_access.on_host(settings):
-        pairs = {
-            key: (found.get(key), wanted) for key, wanted in service.expected(settings).items()
-        }
-        yield _same("hardening", pairs)
-        return
-    limited = EngineWay(settings).limits
-    memory = memory_bytes(settings.gateway.memory) if limited else 0
-    expected: dict[str, tuple[Any, Any]] = {
-        "user": (
-            there.user,
-            f"{EngineWay(settings).uid}:{EngineWay(settings).uid}",
-        ),
-        "cap_drop": (found.get("CapDrop"), ["ALL"]),
-        "cap_add": (found.get("CapAdd") or [], []),
-        "privileged": (found.get("Privileged"), False),
-        "read_only": (found.get("ReadonlyRootfs"), True),
-        "security_opt": (
-            security_options(found),
-            sorted(option.split(":")[0] for option in compose.security_options(settings)),
-        ),
-        "group_add": (found.get("GroupAdd") or [], compose.groups(settings)),
-        "pids_limit": (found.get("PidsLimit") or 0, settings.gateway.pids_limit if limited else 0),
-        "mem_limit": (found.get("Memory"), memory),
-        "memswap_limit": (found.get("MemorySwap"), memory),
-        "published": (_published(there), [(settings.gateway.address, str(settings.gateway.port))]),
-    }
-    yield _same("hardening", expected)
-
-
-def security_options(found: dict[str, Any]) -> list[str]:
-    """Return the kinds of a container's security options; a profile `unconfined` counts as none."""
-    options = [re.split("[=:]", option, maxsplit=1) for option in found.get("SecurityOpt") or []]
-    return sorted(kind for kind, *value in options if value not in (["unconfined"], ["false"]))
+    described, user, ports = there.host_config, there.user, there.ports
+    pairs = form.of(settings).hardening(settings, described, user, ports)
+    yield _same("hardening", pairs)
 
 
 def from_snapshot(settings: Settings) -> list[Check]:
@@ -173,8 +138,8 @@ def script(settings: Settings, judges: bool) -> str:
     address = ipaddress.ip_address(settings.gateway.address)
     return templates.render(
         "openclaw/verify.sh.j2",
-        docker=runtime.shell(settings),
-        url=activation.url(settings),
+        docker=form.shell(settings),
+        url=form.url(settings),
         port=settings.gateway.port,
         address=str(address),
         only_address=not address.is_unspecified,
@@ -196,11 +161,6 @@ def _same(name: str, pairs: dict[str, tuple[Any, Any]]) -> Check:
         if is_now != wanted
     ]
     return Check(name, "failed" if wrong else "ok", "; ".join(wrong))
-
-
-def _published(there: activation.Running) -> list[tuple[str, str]]:
-    bindings = [binding for found in there.ports.values() for binding in found or []]
-    return [(binding.get("HostIp", ""), binding.get("HostPort", "")) for binding in bindings]
 
 
 def _judged(name: str, answer: str, judge: Any) -> Check:

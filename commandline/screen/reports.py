@@ -18,6 +18,7 @@ from commandline.screen.outcome import outcome_table
 from commandline.screen.words import count, duration
 from operations.base import notes
 from operations.base.check import Check
+from operations.gateway import form
 from toolkit.settings import Settings, settings_for
 from toolkit.terminal import said
 
@@ -240,7 +241,7 @@ class Report:
 
         if address in LOOPBACK and not local:
             self._tunnel(host, port)
-        self._line(f"  Control UI  http://{f'[{at}]' if ':' in at else at}:{port}/")
+        self._line(f"  Control UI  http://{form.in_url(at)}:{port}/")
         self._line(f"  Token       {command('token')}")
         self._channel(settings, command("cli", "-- channels add --channel telegram --use-env"))
         self._line(f"  Status      {command('status')}")

@@ -7,11 +7,10 @@ from typing import Any
 
 import click
 
-from commandline import deployment, streaming, typed_secrets
+from commandline import streaming, typed_secrets
 from commandline.options import examples, fail, has_terminal, target_options
 from commandline.screen.given import Given
-from operations import engine_access
-from operations.gateway import service
+from operations.gateway import form
 from toolkit.settings import Settings
 
 
@@ -45,12 +44,12 @@ def openclaw_cli(target: str | None, **options: Any) -> None:
 
 def cli_command(settings: Settings, arguments: tuple[str, ...], terminal: bool, up: str) -> str:
     """Return the shell line that runs OpenClaw's CLI beside the gateway."""
-    if engine_access.on_host(settings):
-        words = ["sh", service.program_path(settings), *(["-t"] if terminal else [])]
-        command = shlex.join([*words, "openclaw", *arguments])
-        return f"{deployment.in_service(settings, up)}\nexec {command}"
-    mode = () if terminal else ("-T",)
-    return deployment.compose(settings, up, *deployment.ONCE, *mode, "openclaw-cli", *arguments)
+    return form.of(settings).cli(settings, arguments, terminal, missing(settings, up))
+
+
+def missing(settings: Settings, up: str) -> str:
+    """Return what is said where nothing is deployed; `up` makes it."""
+    return f"no deployment in {settings.project_directory}; {up} makes it"
 
 
 def after_dashes(given: Given) -> tuple[str, ...]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import shlex
 from typing import Any
 
 import click
 
-from commandline import deployment, streaming
+from commandline import streaming
 from commandline.options import MANY, examples, target_options
-from operations import engine_access, project
+from commandline.verbs.cli import missing
+from operations.gateway import form
 from toolkit.settings import Settings
 
 
@@ -37,17 +37,5 @@ def logs(target: str | None, follow: bool, tail: int, **options: Any) -> None:
 
 
 def log_command(settings: Settings, follow: bool, tail: int, up: str) -> str:
-    """Return the shell line that prints the gateway's log as it is; `up` makes one.
-
-    Not `docker compose logs`, which puts a control sequence before each line even in a pipe.
-    """
-    if engine_access.on_host(settings):
-        command = f"gateway_log --tail {tail}{' -f' if follow else ''}"
-        return f"{deployment.in_service(settings, up)}\n{command}"
-    words = shlex.join(["docker", "logs", "--tail", str(tail), *(["-f"] if follow else [])])
-    return (
-        f"{deployment.in_project(settings, up)}\n"
-        f'id=$(docker compose ps -aq {project.GATEWAY}) && [ -n "$id" ] || '
-        f'{{ echo "there is no gateway container" >&2; exit 1; }}\n'
-        f'exec {words} "$id"'
-    )
+    """Return the shell line that prints the gateway's log as it is; `up` makes one."""
+    return form.of(settings).log(settings, tail, follow, missing(settings, up))

@@ -6,11 +6,11 @@ from typing import Any
 
 import click
 
-from commandline import deployment, streaming
+from commandline import streaming
 from commandline.options import examples, has_terminal, target_options
 from commandline.screen.given import Given
-from commandline.verbs.cli import after_dashes, cli_command
-from operations import engine_access, project
+from commandline.verbs.cli import after_dashes, missing
+from operations.gateway import form
 from toolkit.settings import Settings
 
 
@@ -41,12 +41,4 @@ def onboard_command(settings: Settings, arguments: tuple[str, ...], up: str) -> 
     `--no-install-daemon`: it is Docker, or a unit of ours, that keeps the gateway running.
     """
     words = ("onboard", "--no-install-daemon", *arguments)
-    if engine_access.on_host(settings):
-        return cli_command(settings, words, terminal=True, up=up)
-    beside = deployment.compose(settings, up, *deployment.ONCE, "openclaw-cli", *words)
-    alone = deployment.compose(
-        settings, up, *deployment.ONCE, "--entrypoint", "openclaw", project.GATEWAY, *words
-    )
-    project_lines = deployment.in_project(settings, up)
-    running = f"{project_lines}\ndocker compose ps -q --status running {project.GATEWAY}"
-    return f'if [ -n "$({running})" ]; then\n{beside}\nelse\n{alone}\nfi'
+    return form.of(settings).onboard(settings, words, missing(settings, up))

@@ -16,7 +16,7 @@ from commandline.options import examples, json_option, target_options
 from commandline.screen import tables
 from operations import activation
 from operations.base import snapshot, templates
-from operations.gateway import runtime
+from operations.gateway import form
 from toolkit.settings import settings_for
 from toolkit.terminal import said
 
@@ -44,14 +44,11 @@ def status(target: str | None, as_json: bool, **options: Any) -> None:
 def what_runs(host: Host) -> dict[str, Any]:
     """Return what runs on a host: versions, the container, its image, its ports, readiness."""
     settings = settings_for(host)
-    address = settings.gateway.address
-    if address in ("0.0.0.0", "::"):
-        address = "127.0.0.1"
     script = templates.render(
         "deploy/status.sh.j2",
-        docker=runtime.shell(settings),
+        docker=form.shell(settings),
         project=settings.project_directory,
-        url=f"http://{f'[{address}]' if ':' in address else address}:{settings.gateway.port}",
+        url=form.url(settings),
     )
     answer = snapshot.run_quietly(host, script)
     found = dict(line.partition("=")[::2] for line in answer.splitlines())

@@ -21,7 +21,7 @@ from operations.base import files, preflight, snapshot, templates
 from operations.base.operation import operation
 from operations.configuration import sandbox_policy
 from operations.engine_access import EngineWay
-from operations.gateway import existing_state, host_secrets, includes, runtime
+from operations.gateway import existing_state, form, host_secrets, includes
 from operations.gateway.secrets import TOKEN
 from operations.images import stage as images
 from toolkit import merging, secret_names
@@ -43,7 +43,7 @@ def owned(settings: Settings, there: Mapping[str, Any] | None = None) -> dict[st
     """
     gateway: dict[str, Any] = {
         "mode": "local",
-        "bind": runtime.bind(settings),
+        "bind": form.of(settings).bind(settings),
         "port": settings.gateway.port,
         "auth": {
             "mode": "token",
@@ -65,7 +65,7 @@ def owned(settings: Settings, there: Mapping[str, Any] | None = None) -> dict[st
     if settings.gateway.install_browser:
         # No display, and no user namespaces for Chromium's own sandbox, in a closed container.
         defaults["browser"] = {"headless": True, "noSandbox": True}
-    defaults = merging.merge(defaults, runtime.configuration(settings))
+    defaults = merging.merge(defaults, form.of(settings).configuration(settings))
     defaults = merging.merge(defaults, sandbox_policy.configuration(settings, there))
     return merging.merge(defaults, settings.openclaw)
 
@@ -75,7 +75,7 @@ def allowed_origins(settings: Settings) -> list[str]:
     port, address = settings.gateway.port, ipaddress.ip_address(settings.gateway.address)
     origins = [f"http://127.0.0.1:{port}", f"http://localhost:{port}"]
     if not address.is_unspecified:
-        origins.append(f"http://{f'[{address}]' if address.version == 6 else address}:{port}")
+        origins.append(f"http://{form.in_url(str(address))}:{port}")
     return list(dict.fromkeys([*origins, *settings.gateway.allowed_origins]))
 
 
@@ -174,13 +174,13 @@ def script(settings: Settings) -> str:
     patch = includes.outside(owned(settings, host_secrets.read(settings).configuration()), there)
     return templates.render(
         "openclaw/merge.sh.j2",
-        docker=runtime.shell(settings),
-        ownership=runtime.ownership(settings),
+        docker=form.shell(settings),
+        ownership=form.ownership(settings),
         project=settings.project_directory,
         config=settings.config_directory,
         image=images.tag(settings),
         onboard=settings.onboarding.enabled,
-        bind=runtime.bind(settings),
+        bind=form.of(settings).bind(settings),
         auth_choice=settings.onboarding.auth_choice,
         port=settings.gateway.port,
         seconds=MERGE_SECONDS,

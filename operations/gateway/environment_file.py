@@ -65,15 +65,20 @@ def environment_file_problems(settings: Settings) -> Iterable[Problem]:
         there = host_secrets.read(settings).variables()
     except host_secrets.UnreadableFile:
         return  # reported with the secrets
-    path = host_secrets.environment_path(settings)
-    if not engine_access.on_host(settings):
-        yield from compose_problems(settings, there, path)
-        yield from override_problems(settings)
-    yield from place_problems(settings, there, path)
+    yield from place_problems(settings, there, host_secrets.environment_path(settings))
 
 
-def compose_problems(settings: Settings, there: Mapping[str, str], path: str) -> Iterable[Problem]:
-    """Say what makes another Compose project of the deployment's."""
+def compose_problems(settings: Settings) -> Iterable[Problem]:
+    """Say what makes another Compose project of the deployment's, in `.env` or in the override."""
+    try:
+        there = host_secrets.read(settings).variables()
+    except host_secrets.UnreadableFile:
+        return  # reported with the secrets
+    yield from project_problems(settings, there, host_secrets.environment_path(settings))
+    yield from override_problems(settings)
+
+
+def project_problems(settings: Settings, there: Mapping[str, str], path: str) -> Iterable[Problem]:
     if there.get(NAME) not in (None, "", settings.name):
         yield Problem(
             f"{path}: {NAME} is {shown(there[NAME])}, and the deployment's project {settings.name}",

@@ -172,11 +172,8 @@ def owner_problems(settings: Settings, there: Existing) -> Iterable[Problem]:
         )
 
 
-@preflight.check
 def place_problems(settings: Settings) -> Iterable[Problem]:
     """Say which agents have their files where the gateway's container has nothing of the host."""
-    if engine_access.on_host(settings):
-        return  # the service has the host's own paths, and the toolkit names them
     try:
         there = merging.merge(host_secrets.read(settings).configuration(), settings.openclaw)
     except host_secrets.UnreadableFile:

@@ -112,7 +112,6 @@ def table(settings: Settings) -> str:
 def rules(settings: Settings) -> files.File:
     """Return the rules, as nftables reads them; the networks of the user's are the snapshot's."""
     own_engine = EngineWay(settings).own_engine
-    service = engine_access.service_name(settings.name)
     own, found = [], dict(snapshot.of(Network).interfaces)
     sandboxes, met_at = [], None
     if not own_engine:
@@ -132,7 +131,7 @@ def rules(settings: Settings) -> files.File:
         inside=[own[0], *sandboxes] if own else [],
         browsers=met_at,
         users=_users(settings) if own_engine else [],
-        service=service if engine_access.on_host(settings) else None,
+        service=engine_access.gateway_user(settings),
         loopback=f"{port}-{min(port + 111, 65535)}",  # OpenClaw's own
         port=port,
         address=None if address.is_unspecified else str(address),
@@ -147,7 +146,7 @@ def rules(settings: Settings) -> files.File:
 
 
 def neighbour(settings: Settings) -> Script:
-    """Return shell functions after `runtime.shell`'s: `neighbour_seen` says `ok`, `failed` or
+    """Return shell functions after `form.shell`'s: `neighbour_seen` says `ok`, `failed` or
     `unknown`, and what a neighbour reaches of gateway and browsers.
     """
     return templates.render(
@@ -282,8 +281,8 @@ def _asked(settings: Settings) -> list[str]:
 
 def _users(settings: Settings) -> list[str]:
     """Those as whom a deployment with an engine of its own makes connections on the host."""
-    service = [engine_access.service_name(settings.name)] if engine_access.on_host(settings) else []
-    return [engine_access.user_name(settings.name), *service]
+    gateway = engine_access.gateway_user(settings)
+    return [engine_access.user_name(settings.name), *([gateway] if gateway else [])]
 
 
 def _families(addresses: Iterable[str]) -> list[tuple[str, list[str]]]:

@@ -15,12 +15,12 @@ from pyinfra import host
 from pyinfra.api import StringCommand
 from pyinfra.api.deploy import deploy
 
-from operations import activation, engine_access
+from operations import activation
 from operations.base import files, notes, snapshot, templates
 from operations.base.answers import printable
 from operations.base.operation import operation
 from operations.base.preflight import Problem
-from operations.gateway import runtime
+from operations.gateway import form
 from toolkit import secret_names
 from toolkit.settings import Settings
 
@@ -108,11 +108,10 @@ def script(settings: Settings) -> str:
     return templates.render(
         "lifecycle/power.sh.j2",
         job="power",
-        docker=runtime.shell(settings),
-        service=engine_access.on_host(settings),
-        kind="gateway" if engine_access.on_host(settings) else "container",
+        docker=form.shell(settings),
+        **form.of(settings).TEMPLATE,
         project=settings.project_directory,
-        url=activation.url(settings),
+        url=form.url(settings),
         timeout=settings.gateway.ready_timeout,
         secret_parts=secret_names.LOGGED,
         secrets=sorted(settings.credentials),

@@ -18,12 +18,12 @@ from pyinfra.api import StringCommand
 from pyinfra.api.deploy import deploy
 from pyinfra.api.state import State
 
-from operations import activation, engine_access
+from operations import activation
 from operations.base import files, notes, snapshot
 from operations.base.answers import printable
 from operations.base.operation import operation
 from operations.base.preflight import Problem
-from operations.gateway import compose, host_secrets, runtime, secrets, service
+from operations.gateway import form, host_secrets, secrets
 from operations.gateway.secrets import TOKEN
 from operations.lifecycle import power
 from toolkit import credentials, dotenv
@@ -159,10 +159,9 @@ def _converged(settings: Settings, name: str) -> Settings | None:
     """Return the settings by which the gateway runs as they say, but for what is rotated."""
     kept = {key: one for key, one in settings.credentials.items() if key != name}
     calm = settings.model_copy(update={"credentials": kept})
-    if activation.running().label != runtime.inputs(calm):
+    if activation.running().label != form.of(calm).inputs(calm):
         return None
-    wanted = service.unit(calm) if engine_access.on_host(calm) else compose.base_file(calm)
-    return None if files.differs(wanted) else calm
+    return None if files.differs(form.of(calm).labelled_file(calm)) else calm
 
 
 def _label(settings: Settings, name: str, calm: Settings | None) -> StringCommand:
@@ -175,7 +174,7 @@ def _label(settings: Settings, name: str, calm: Settings | None) -> StringComman
     if host.state.is_executing:
         new = snapshot.read_quietly(host, f"cat {quote(directory)}/new").encode()
         with host_secrets.supposing(settings, new):
-            label = runtime.inputs(calm or settings)
+            label = form.of(calm or settings).inputs(calm or settings)
         if calm is None:
             label = hashlib.sha256(f"rotated {label}".encode()).hexdigest()
     return StringCommand(f"umask 077 && printf %s {quote(label)} >{quote(directory)}/label")

@@ -16,13 +16,12 @@ from typing import Any, get_args
 from pyinfra import host
 from pyinfra.api.exceptions import PyinfraError
 
-from operations import engine_access
 from operations.base import snapshot, templates
 from operations.base.check import counting
 from operations.base.preflight import Problem
 from operations.base.waits import waiting
 from operations.engine_access import EngineWay
-from operations.gateway import host_secrets, runtime
+from operations.gateway import form, host_secrets
 from operations.images.sandbox import contexts, probes
 from operations.sandbox import comparison, running
 from operations.sandbox import deployed as deployed_form
@@ -81,7 +80,7 @@ def script(settings: Settings, deployed: Mapping[str, Any]) -> str:
         options.append(f"--security-opt=apparmor={apparmor}")
     return templates.render(
         "sandbox/doctor.sh.j2",
-        docker=runtime.shell(settings),
+        docker=form.shell(settings),
         name=settings.name,
         sandboxed=settings.sandbox.enabled,
         images=sorted(
@@ -300,9 +299,7 @@ def _sandboxes(settings: Settings, deployed: Mapping[str, Any]) -> dict[str, dic
 def _uid(settings: Settings) -> str:
     """Return the uid of the sandboxes' user where the gateway sees it; '' for the gateway's own."""
     user = (settings.sandbox.container.user or "").split(":")[0]
-    if user and engine_access.on_host(settings):
-        return EngineWay(settings).owner(int(user)).split(":")[0]
-    return user
+    return form.of(settings).uid_of(settings, int(user)) if user else ""
 
 
 def _profiles(sandboxes: Mapping[str, Any]) -> list[str]:

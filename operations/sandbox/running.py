@@ -26,7 +26,7 @@ from operations.base.notes import StaleSandbox
 from operations.base.operation import operation
 from operations.base.waits import waiting
 from operations.configuration import stage as configuration
-from operations.gateway import host_secrets, runtime
+from operations.gateway import form, host_secrets
 from operations.images.sandbox import stage as images
 from operations.sandbox import comparison, deployed
 from operations.sandbox.proof import scripted_gateway
@@ -248,7 +248,7 @@ def parse_idle(answer: str) -> dict[str, float]:
 
 def _in_gateway(settings: Settings) -> list[str]:
     return [
-        runtime.shell(settings),
+        form.shell(settings),
         'gateway_runs || { echo "the gateway does not run" >&2; exit 1; }',
         'inside() { gateway_exec timeout -k 5 100 openclaw "$@" </dev/null; }',
     ]

@@ -12,7 +12,7 @@ import pytest
 from lab import breaks
 from lab import hosts as lab
 from operations.base.quoting import joined
-from operations.gateway import network, runtime
+from operations.gateway import form, network
 from tests.e2e.harness import Deployment, until
 from tests.operations.hosts import at
 from toolkit.settings import Settings
@@ -70,7 +70,7 @@ def seen(one: Deployment, prefix: str = "") -> str:
 
 def look() -> str:
     with at(Settings(), network="", access="", files=""):
-        made = joined(runtime.shell(Settings()), network.neighbour(Settings()))
+        made = joined(form.shell(Settings()), network.neighbour(Settings()))
     return f"{made}\nneighbour_seen"
 
 

@@ -25,7 +25,7 @@ import operations.security.stage
 import operations.system  # noqa: F401
 from operations import activation
 from operations.base import snapshot
-from operations.gateway import host_secrets, runtime, service
+from operations.gateway import form, host_secrets, service
 from operations.images import building, definitions, scripts
 from operations.images.identity import Base
 from operations.images.planning import Plan
@@ -225,7 +225,7 @@ def test_what_asks_about_the_gateway_comes_to_an_end(
     (engine / "systemd-run").chmod(0o755)
     host: Any = FakeHost({"access": ACCESS})
     with ctx_host.use(host):
-        functions = str(runtime.shell(wanted))
+        functions = str(form.shell(wanted))
         program = service.program(wanted).content if socket == "host" else ""
     path = engine.parent / "exec.sh"
     path.write_text(lowered(program))
@@ -240,7 +240,7 @@ def test_an_image_is_not_laid_out(engine: Path) -> None:
     wanted = Settings.model_validate({"sandbox": {"enabled": True, "socket": "host"}})
     host: Any = FakeHost({"access": ACCESS})
     with ctx_host.use(host):
-        functions = runtime.shell(wanted)
+        functions = form.shell(wanted)
     trees = engine.parent / "trees"
     done = run(f"{functions}\nroom() {{ echo 1048576; }}\ntrees={trees}\nlay_out {IMAGE}", engine)
     assert done.returncode and unbounded(engine, done.stderr)

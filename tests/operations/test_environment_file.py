@@ -23,7 +23,8 @@ def problems(
     monkeypatch.setattr(snapshot, "read_quietly", lambda *_: private_answer(text, None, ""))
     answers = {"private": "absent\nabsent", "user-override": override, "files": ""}
     wanted = Settings.model_validate(given)
-    found = judged(environment_file.environment_file_problems, wanted, answers)
+    checks = (environment_file.compose_problems, environment_file.environment_file_problems)
+    found = [one for check in checks for one in judged(check, wanted, answers)]
     return [(one.what, one.fix) for one in found]
 
 

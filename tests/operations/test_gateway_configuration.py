@@ -16,7 +16,7 @@ from operations import activation, verification
 from operations.activation import Running
 from operations.base import notes, snapshot
 from operations.configuration import stage as configuration
-from operations.gateway import compose
+from operations.gateway import compose, form
 from operations.images import stage as images
 from tests.operations.hosts import FakeHost, commands, knowing, private_answer
 from toolkit.settings import Settings
@@ -260,7 +260,7 @@ def test_a_changed_openclaw_json_and_an_image_to_be_built_are_activated(
     ],
 )
 def test_the_host_asks_the_published_address(address: str, url: str) -> None:
-    assert activation.url(settings(gateway={"address": address})) == url
+    assert form.url(settings(gateway={"address": address})) == url
 
 
 # What is said of it

@@ -20,7 +20,7 @@ from operations.configuration import agents
 from operations.configuration import stage as configuration
 from operations.engine import access_problems
 from operations.engine_access import EngineWay
-from operations.gateway import compose, host_secrets, runtime, service
+from operations.gateway import compose, form, host_secrets, service
 from tests.operations.hosts import FakeHost, commands
 from toolkit.settings import Settings
 from toolkit.settings.contradictions import general as contradictions
@@ -189,7 +189,7 @@ def test_there_is_no_compose_project() -> None:
 def test_the_scripts_are_shell_in_both_forms() -> None:
     for wanted in (settings(), Settings()):
         with on():
-            scripts = [runtime.shell(wanted), activation.script(wanted)]
+            scripts = [form.shell(wanted), activation.script(wanted)]
             scripts.append(verification.script(wanted, judges=True))
             if engine_access.on_host(wanted):
                 scripts.append(service.program(wanted).content)
@@ -268,7 +268,7 @@ def test_no_link_of_an_image_leads_out_of_its_tree(
     out.mkdir()
     (out / "shadow").write_text("root:!\n")
     with on():
-        functions = runtime.shell(settings())
+        functions = form.shell(settings())
     ids = "id() { echo 525287; }"
     script = f"{functions}\n{ids}\n(cd {tree}; {made}) && add_user {tree}"
     done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, timeout=20)
@@ -297,7 +297,7 @@ def test_an_engine_without_root_writes_no_line_of_roots_unit(
     said: str, taken: str | None, tmp_path: Path
 ) -> None:
     with on():
-        functions, wanted = runtime.shell(settings()), service.unit(settings())
+        functions, wanted = form.shell(settings()), service.unit(settings())
     unit, made = tmp_path / "made.service", tmp_path / "wanted.service"
     made.write_text(wanted.content)
     script = functions.replace(shlex.quote(wanted.path), shlex.quote(str(made)))
@@ -325,7 +325,7 @@ gateway_start"""
 def test_what_was_started_is_roots_word_and_not_the_gateways(tmp_path: Path) -> None:
     """The gateway's user can write what he likes over the environment of his process."""
     with on():
-        functions, wanted = str(runtime.shell(settings())), service.unit(settings())
+        functions, wanted = str(form.shell(settings())), service.unit(settings())
     made, unit, trees = (tmp_path / name for name in ("wanted", "unit", "trees"))
     made.write_text(wanted.content)
     functions = functions.replace(shlex.quote(wanted.path), shlex.quote(str(made)))

@@ -13,7 +13,7 @@ import pytest
 
 from operations.base import snapshot, templates
 from operations.base.quoting import Script
-from operations.gateway import runtime, secrets
+from operations.gateway import form, secrets
 from operations.lifecycle import rotation
 from tests.operations.fake_gateway import OWNERSHIP, Gateway
 from tests.operations.hosts import at, commands, private_answer
@@ -266,10 +266,10 @@ def test_the_label_is_the_one_that_the_next_run_computes(host_with, monkeypatch)
     settings = Settings()
     there = host_with(environment)
     with at(settings, **there):
-        now = runtime.inputs(settings)
+        now = form.of(settings).inputs(settings)
     there = host_with(f"OPENCLAW_GATEWAY_TOKEN={NEW}\n")
     with at(settings, **there):
-        after = runtime.inputs(settings)
+        after = form.of(settings).inputs(settings)
     assert now != after
     for running, expected in ((now, True), ("another", False)):
         _, label, _ = commands(

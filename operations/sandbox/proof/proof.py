@@ -26,7 +26,7 @@ from operations.base import snapshot, templates
 from operations.base.check import Check
 from operations.base.waits import waiting
 from operations.engine_access import EngineWay
-from operations.gateway import confinement, host_secrets, runtime
+from operations.gateway import confinement, form, host_secrets
 from operations.sandbox import comparison
 from operations.sandbox import deployed as deployed_form
 from operations.sandbox.deployed import Deployed
@@ -166,9 +166,12 @@ def _record_script(settings: Settings, record: str) -> str:
 def script(settings: Settings, configuration: dict[str, Any], plan: dict[str, Any]) -> str:
     """Return the script that has the turns taken on the host and prints what there is to see."""
     sandboxes = [comparison.policy(configuration, one["agent"]) for one in plan["turns"]]
+    config = f"{_PLACEHOLDER}/config"
+    places = confinement.Places(config, f"{config}/workspace", f"{_PLACEHOLDER}/auth")
+    arguments = form.of(settings).run_arguments(settings, places, f"{_PLACEHOLDER}/environment")
     return templates.render(
         "sandbox/proof.sh.j2",
-        docker=runtime.shell(settings),
+        docker=form.shell(settings),
         base=base(settings),
         container=f"{scripted_gateway.prefix(settings)}gateway",
         config=settings.config_directory,
@@ -178,9 +181,9 @@ def script(settings: Settings, configuration: dict[str, Any], plan: dict[str, An
             "plan.json": json.dumps(plan),
             "turn.mjs": templates.render("sandbox/turn.mjs"),
         },
-        body=None if engine_access.on_host(settings) else _container(settings, plan),
+        body=None if arguments else _container(settings, plan),
         token=secrets.token_hex(32),
-        arguments=_arguments(settings) if engine_access.on_host(settings) else [],
+        arguments=arguments,
         placeholder=_PLACEHOLDER,
         seconds=_seconds(plan),
         images=sorted(
@@ -205,13 +208,6 @@ def _container(settings: Settings, plan: dict[str, Any]) -> dict[str, Any]:
     return scripted_gateway.container(
         there.host_config, there.image, environment, _PLACEHOLDER, plan, there.user
     )
-
-
-def _arguments(settings: Settings) -> list[str]:
-    """Return what `systemd-run` is told: as the gateway, with other directories."""
-    config = f"{_PLACEHOLDER}/config"
-    places = confinement.Places(config, f"{config}/workspace", f"{_PLACEHOLDER}/auth")
-    return confinement.run_arguments(settings, places, f"{_PLACEHOLDER}/environment", proof=True)
 
 
 def profile_paths(settings: Settings, sandbox: dict[str, Any]) -> dict[str, str]:

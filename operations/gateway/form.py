@@ -1,0 +1,139 @@
+"""How the gateway is run: a container of the compose project, or a service of the host.
+
+`of` is the one place that asks which: everybody else asks the form. Scripts on the host begin with
+`shell`, after which these functions do the same in both forms:
+
+- `gateway_deployed`, `gateway_status` (`running`, `restarting`, `exited`, ...; nothing: there is
+  none), `gateway_runs`, `gateway_health`, `gateway_restarts`, `gateway_exit_code`,
+  `gateway_started`;
+- `gateway_image`, `gateway_label`: what it was started from; `wanted_label DIRECTORY`: what the
+  files there say; `gateway_files`: their names;
+- `gateway_exec [-t] COMMAND`: runs it where the gateway runs; `gateway_run COMMAND`: also without
+  a gateway;
+- `gateway_log --tail LINES|--since SECONDS [-f]`, `gateway_variables` (for hiding their values),
+  `gateway_described` (JSON), `gateway_mounts` (JSON), `gateway_published` (JSON);
+- `gateway_start`, `gateway_stop`, `gateway_restart`, `gateway_start_again` (what was stopped, as it
+  was), `gateway_resume` (what was paused), `gateway_prune`.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol
+
+from operations import engine_access
+from operations.base import files, preflight, templates
+from operations.base.preflight import Problem
+from operations.base.quoting import Script, joined
+from operations.engine_access import EngineWay
+from operations.gateway import container_form, service_form
+from operations.gateway.confinement import Places
+from toolkit.settings import Settings
+
+
+class Form(Protocol):
+    """What the two differ in; the modules `container_form` and `service_form` are it."""
+
+    TEMPLATE: Mapping[str, object]
+    """What templates say differently of the two: whether it is a `service`, and its `kind`."""
+
+    def functions(self, settings: Settings) -> Script:
+        """Return the shell functions that this module's text names."""
+
+    def inputs(self, settings: Settings) -> str:
+        """Return the digest of everything that the gateway gets; its label, once it runs."""
+
+    def labelled_file(self, settings: Settings) -> files.File:
+        """Return the file that bears that label, as it should be on the host."""
+
+    def uid(self, settings: Settings) -> str:
+        """Return the uid that the gateway has in its own surroundings."""
+
+    def uid_of(self, settings: Settings, user: int) -> str:
+        """Return the uid by which the gateway sees files of a user of its engine's containers."""
+
+    def writable(self, settings: Settings) -> list[str]:
+        """Return the directories that the gateway must be able to write to, as it sees them."""
+
+    def bind(self, settings: Settings) -> str:
+        """Return OpenClaw's `gateway.bind`."""
+
+    def configuration(self, settings: Settings) -> dict[str, Any]:
+        """Return what else openclaw.json must say, beside what it does of every gateway."""
+
+    def problems(self, settings: Settings) -> Iterable[Problem]:
+        """Yield what keeps a host from being given a gateway of this form."""
+
+    def hardening(
+        self, settings: Settings, described: Mapping[str, Any], user: str, ports: Mapping[str, Any]
+    ) -> dict[str, tuple[Any, Any]]:
+        """Return what the running gateway has, and what it should have, by name.
+
+        + described: what `gateway_described` says
+        + user, ports: of the container
+        """
+
+    def run_arguments(self, settings: Settings, there: Places, environment: str) -> list[str]:
+        """Return what `systemd-run` is told for a second gateway with other directories and another
+        file of variables; nothing where a gateway is a container.
+        """
+
+    def entered(self, settings: Settings, missing: str) -> str:
+        """Return the shell lines that end with the words `missing` where nothing is deployed."""
+
+    def cli(self, settings: Settings, words: Iterable[str], terminal: bool, missing: str) -> str:
+        """Return the shell lines that run OpenClaw's command line beside the gateway."""
+
+    def onboard(self, settings: Settings, words: Iterable[str], missing: str) -> str:
+        """Return the same on a terminal, also without a gateway that runs."""
+
+    def log(self, settings: Settings, tail: int, follow: bool, missing: str) -> str:
+        """Return the shell lines that print the gateway's log as it is."""
+
+
+def of(settings: Settings) -> Form:
+    """Return the form of a deployment."""
+    return service_form if engine_access.on_host(settings) else container_form
+
+
+def shell(settings: Settings) -> Script:
+    """Return shell lines after which `docker` means the deployment's engine, and the functions
+    above its gateway.
+    """
+    return joined(engine_access.environment(settings), of(settings).functions(settings))
+
+
+def ownership(settings: Settings) -> Script:
+    """Return shell functions that give the state to the gateway's user while it is stopped."""
+    home = settings.home_volume or ""
+    directories = [
+        settings.config_directory,
+        settings.workspace_directory,
+        settings.auth_directory,
+        *([home] if home.startswith("/") else []),
+    ]
+    return templates.render(
+        "compose/owned.sh.j2",
+        # In an engine without root the users of containers are subordinate ids of the host's.
+        directories=[] if EngineWay(settings).own_engine else directories,
+        volume="" if home.startswith("/") else home,
+    )
+
+
+def url(settings: Settings) -> str:
+    """Return the gateway's address as the host itself reaches it."""
+    address = ipaddress.ip_address(settings.gateway.address)
+    if address.is_unspecified:
+        address = ipaddress.ip_address("::1" if address.version == 6 else "127.0.0.1")
+    return f"http://{in_url(str(address))}:{settings.gateway.port}"
+
+
+def in_url(address: str) -> str:
+    """Return an address, or a host's name, as a URL has it."""
+    return f"[{address}]" if ":" in address else address
+
+
+@preflight.check
+def form_problems(settings: Settings) -> Iterable[Problem]:
+    yield from of(settings).problems(settings)
