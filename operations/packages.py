@@ -148,7 +148,7 @@ def _image_packages(settings: Settings) -> dict[str, list[str]]:
     wanted = {}
     if settings.gateway.source != "image":
         wanted["gateway.apt_packages"] = settings.gateway.apt_packages
-    for kind in sandbox_names.kinds(settings):
+    for kind in sandbox_names.kinds(settings.sandbox):
         image = getattr(settings.sandbox.images, kind)
         if image.source == "build":
             wanted[f"sandbox.images.{kind}.apt_packages"] = image.apt_packages

@@ -79,7 +79,7 @@ def measured(host: Host) -> Measured:
             "security/measure.sh.j2",
             docker=engine_access.environment(settings),
             images=[
-                *(names.tag(settings, kind) for kind in get_args(names.ImageKind)),
+                *(names.tag(settings.name, kind) for kind in get_args(names.ImageKind)),
                 images.tag(settings),
             ],
             containers=containers(settings),

@@ -104,15 +104,15 @@ def _enabled(settings: Settings, there: Mapping[str, Any], known: Agents) -> dic
     container = _limited(settings, _networked(settings, container))
     container |= {
         "user": EngineWay(settings).tools_user,
-        "image": names.tools_image(settings),
-        "containerPrefix": names.container_prefix(settings),
+        "image": names.tools_image(settings.name, settings.sandbox),
+        "containerPrefix": names.container_prefix(settings.name),
         **_profiles(settings, sandbox.browser.enabled),
     }
     browser = _values(sandbox.browser, _BROWSER, _BROWSER)
     browser |= {
-        "image": names.tag(settings, "browser"),
-        "containerPrefix": names.browser_prefix(settings),
-        "network": names.browser_network(settings),
+        "image": names.tag(settings.name, "browser"),
+        "containerPrefix": names.browser_prefix(settings.name),
+        "network": names.browser_network(settings.name, settings.sandbox),
     }
     defaults = _values(sandbox, _SESSIONS, _SESSIONS)
     defaults |= {
@@ -186,7 +186,7 @@ def _limited(settings: Settings, values: dict[str, Any]) -> dict[str, Any]:
 
 def _networked(settings: Settings, values: dict[str, Any]) -> dict[str, Any]:
     """Give those who are to be on a bridge one that other containers of the engine are not on."""
-    own = {"network": names.tools_network(settings)}
+    own = {"network": names.tools_network(settings.name)}
     return {**values, **own} if values["network"] == "bridge" else values
 
 
@@ -254,7 +254,7 @@ def _is_ours(settings: Settings, there: Mapping[str, Any]) -> bool:
 
 def _has_our_marks(settings: Settings, sandbox: object) -> bool:
     docker = _at(sandbox, "docker")
-    return docker.get("containerPrefix") == names.container_prefix(settings) or str(
+    return docker.get("containerPrefix") == names.container_prefix(settings.name) or str(
         docker.get("seccompProfile")
     ).startswith(f"{security.SECURITY_IN_GATEWAY}/")
 

@@ -26,9 +26,12 @@ class Network:
 
 def network(settings: Settings) -> Network | None:
     """Return the network on which the gateway meets its sandboxes' browsers; None without any."""
-    if "browser" not in names.kinds(settings):
+    if "browser" not in names.kinds(settings.sandbox):
         return None
-    return Network(names.browser_network(settings), settings.sandbox.browser.network is None)
+    return Network(
+        names.browser_network(settings.name, settings.sandbox),
+        settings.sandbox.browser.network is None,
+    )
 
 
 @preflight.check

@@ -93,7 +93,7 @@ def browsers_bridge(settings: Settings) -> str | None:
 
 def tools_bridge(settings: Settings) -> str | None:
     """Return the name of the bridge of the tools' own network; None if no sandbox has it."""
-    own = names.tools_network(settings) in tools_networks(settings)
+    own = names.tools_network(settings.name) in tools_networks(settings)
     return _short("clawt", settings.name) if own else None
 
 
@@ -102,7 +102,9 @@ def tools_networks(settings: Settings) -> list[str]:
     if not settings.sandbox.enabled:
         return []
     given = {view.container.network for view in views(settings.sandbox)} - {"none"}
-    return sorted(names.tools_network(settings) if name == "bridge" else name for name in given)
+    return sorted(
+        names.tools_network(settings.name) if name == "bridge" else name for name in given
+    )
 
 
 def table(settings: Settings) -> str:
@@ -119,7 +121,9 @@ def rules(settings: Settings) -> files.File:
         own = [*filter(None, (bridge(settings.name), browsers_bridge(settings), tools))]
         foreign = {name: one for name, one in found.items() if name in _asked(settings)}
         sandboxes = sorted({*own[1:], *foreign.values()})
-        met_at = browsers_bridge(settings) or foreign.get(names.browser_network(settings))
+        met_at = browsers_bridge(settings) or foreign.get(
+            names.browser_network(settings.name, settings.sandbox)
+        )
     address = ipaddress.ip_address(settings.gateway.address)
     egress, port = settings.egress, settings.gateway.port
     content = templates.render(
@@ -155,7 +159,7 @@ def neighbour(settings: Settings) -> Script:
         lock=f"/run/{table(settings)}.neighbour",
         port=settings.gateway.port,
         address=settings.gateway.address,
-        browsers=names.browser_prefix(settings),
+        browsers=names.browser_prefix(settings.name),
         # A rootless engine's networks are its own: their addresses mean nothing on the host.
         direct=not EngineWay(settings).own_engine,
     )
@@ -179,7 +183,7 @@ def own_networks(settings: Settings) -> list[str]:
     """Return the networks that the deployment makes."""
     wanted = browser_network.network(settings)
     browsers = wanted.name if wanted and wanted.own else None
-    tools = names.tools_network(settings) if tools_bridge(settings) else None
+    tools = names.tools_network(settings.name) if tools_bridge(settings) else None
     return list(filter(None, (bridge(settings.name), browsers, tools)))
 
 
@@ -245,7 +249,7 @@ def made(settings: Settings) -> Generator:
     """
     wanted = tools_bridge(settings)
     there = dict(snapshot.of(Network).interfaces)
-    name = names.tools_network(settings)
+    name = names.tools_network(settings.name)
     if wanted is None or name in there:
         host.noop("the sandboxes have the networks that they are to have")
         return

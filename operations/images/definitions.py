@@ -102,7 +102,7 @@ OF_SANDBOXES = (MINIMAL, COMMON, BROWSER)
 
 def wanted(settings: Settings, among: Iterable[Definition] = IMAGES) -> tuple[Definition, ...]:
     """Return which images the settings need."""
-    kinds = ("gateway", *names.kinds(settings))
+    kinds = ("gateway", *names.kinds(settings.sandbox))
     return tuple(one for one in among if one.kind in kinds)
 
 

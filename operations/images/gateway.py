@@ -144,7 +144,7 @@ def npm_context(settings: Settings, release: Release, base: Base) -> dict[str, s
         pip_packages=gateway.pip_packages,
         install_browser=gateway.install_browser,
         docker=settings.sandbox.enabled,
-        browser="browser" in names.kinds(settings),
+        browser="browser" in names.kinds(settings.sandbox),
     )
     tree = trees.of(gateway.version, release)
     return {**identity.context(FOLDER, dockerfile, SCRIPTS), TREE: tree}
@@ -157,7 +157,7 @@ def _image_context(settings: Settings) -> dict[str, str]:
     dockerfile = templates.render(
         "images/gateway/image.Dockerfile.j2",
         docker=settings.sandbox.enabled,
-        browser="browser" in names.kinds(settings),
+        browser="browser" in names.kinds(settings.sandbox),
     )
     return identity.context(FOLDER, dockerfile, SCRIPTS)
 

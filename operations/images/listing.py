@@ -45,7 +45,7 @@ def listing(settings: Settings) -> str:
 
 def tags(settings: Settings) -> list[str]:
     """Return the image tags that a run moves."""
-    sandboxes = (names.tag(settings, kind) for kind in names.kinds(settings))
+    sandboxes = (names.tag(settings.name, kind) for kind in names.kinds(settings.sandbox))
     return [gateway.tag(settings), f"{settings.name}:last-good", *sandboxes]
 
 

@@ -39,7 +39,7 @@ def release_problems(settings: Settings) -> Iterable[Problem]:
 
 @preflight.check
 def dockerfile_problems(settings: Settings) -> Iterable[Problem]:
-    for kind in names.kinds(settings):
+    for kind in names.kinds(settings.sandbox):
         chosen = contexts.image(settings, kind)
         if chosen.source == "dockerfile":
             try:

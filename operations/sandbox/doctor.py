@@ -133,7 +133,7 @@ def examine(settings: Settings, deployed: Mapping[str, Any], seen: Examined) -> 
 
 
 def _images(settings: Settings, sandboxes: Mapping[str, Any], seen: Examined) -> Iterable[Problem]:
-    ours = {names.tag(settings, kind) for kind in get_args(names.ImageKind)}
+    ours = {names.tag(settings.name, kind) for kind in get_args(names.ImageKind)}
     for image in sorted(
         {image for one in sandboxes.values() for image in scripted_gateway.images(one)}
     ):

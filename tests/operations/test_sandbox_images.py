@@ -53,7 +53,7 @@ def as_wanted(wanted: Settings, *kinds: ImageKind) -> dict[str, str]:
     """A host whose sandbox images (all, or those named) are as the settings want them."""
     plans = planned(wanted)
     lines = [
-        line(whole(kind), [names.tag(wanted, kind)], plan.inputs, plan.base.label)
+        line(whole(kind), [names.tag(wanted.name, kind)], plan.inputs, plan.base.label)
         for kind, plan in plans.items()
         if kind in (kinds or plans)
     ]
@@ -62,7 +62,7 @@ def as_wanted(wanted: Settings, *kinds: ImageKind) -> dict[str, str]:
 
 def planned(wanted: Settings) -> dict[ImageKind, Plan]:
     with ctx_host.use(FakeHost(NONE)):
-        images = {names.tag(wanted, kind): kind for kind in names.kinds(wanted)}
+        images = {names.tag(wanted.name, kind): kind for kind in names.kinds(wanted.sandbox)}
         plans = planning.plans(wanted, definitions.wanted(wanted, OF_SANDBOXES))
         return {images[image.tag(wanted)]: plan for image, plan in plans.items()}
 
@@ -153,7 +153,7 @@ def test_what_an_image_holds_and_what_it_is_probed_for_are_its_identity(
             below[key] = {**below[key], **value} if isinstance(below.get(key), dict) else value
     wanted = settings(merged)
     with ctx_host.use(FakeHost(there)):
-        assert images.pending(wanted) == {names.tag(wanted, kind) for kind in rebuilt}
+        assert images.pending(wanted) == {names.tag(wanted.name, kind) for kind in rebuilt}
 
 
 def test_a_registrys_debian_is_pulled_once_pinned_and_recorded(own_lock: Path) -> None:
@@ -310,7 +310,7 @@ def test_superseded_images_go_once_no_container_uses_them() -> None:
 
 def test_the_plan_foresees_what_a_new_image_supersedes() -> None:
     wanted = settings()
-    tag = names.tag(wanted, "minimal")
+    tag = names.tag(wanted.name, "minimal")
     for used, expected in (("", 1), (f"used {OLD}\n", 0)):
         facts = {"images": line(OLD, [tag], "other", "b@c") + used, "packages": ""}
         with ctx_host.use(FakeHost(facts, executing=False)):

@@ -59,7 +59,7 @@ def bases(settings: Settings, known: Lock, kind: ImageKind) -> Iterable[Base]:
     elif chosen.source == "dockerfile":
         yield Base("Dockerfile", identity.digest(_own(chosen)), local=True)
     elif kind == "common":
-        yield Base(names.tag(settings, "minimal"), None, local=True)
+        yield Base(names.tag(settings.name, "minimal"), None, local=True)
     else:
         if settings.base_images != "bootstrap":
             yield identity.registry_base(f"{settings.registry}/{IMAGE_REPOSITORY}:{SUITE}", known)

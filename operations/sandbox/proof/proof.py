@@ -63,8 +63,8 @@ class State:
             engine_access.environment(settings),
             "docker version -f 'engine {{.Server.Version}}'",
         ]
-        for kind in names.kinds(settings):
-            tag = quote(names.tag(settings, kind))
+        for kind in names.kinds(settings.sandbox):
+            tag = quote(names.tag(settings.name, kind))
             lines.append(f"docker image inspect -f {quote('image ')}{tag}' {{{{.Id}}}}' {tag}")
         return "\n".join(lines)
 

@@ -9,52 +9,52 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from toolkit.settings import Settings
+from toolkit.settings.sandbox.model import Sandbox
 
 ImageKind = Literal["minimal", "common", "browser"]
 SUITE = "bookworm-slim"
 
 
-def tag(settings: Settings, kind: ImageKind) -> str:
+def tag(deployment: str, kind: ImageKind) -> str:
     """Return the tag of a sandbox image, such as `openclaw-sandbox-common:bookworm-slim`."""
     suffix = "" if kind == "minimal" else f"-{kind}"
-    return f"{settings.name}-sandbox{suffix}:{SUITE}"
+    return f"{deployment}-sandbox{suffix}:{SUITE}"
 
 
-def kinds(settings: Settings) -> tuple[ImageKind, ...]:
+def kinds(sandbox: Sandbox) -> tuple[ImageKind, ...]:
     """Return the images that the settings need; the minimal one is the base of the common one."""
-    if not settings.sandbox.enabled:
+    if not sandbox.enabled:
         return ()
     wanted: list[ImageKind] = ["minimal"]
-    if settings.sandbox.images.common.enabled:
+    if sandbox.images.common.enabled:
         wanted.append("common")
-    if settings.sandbox.has_browser:
+    if sandbox.has_browser:
         wanted.append("browser")
     return tuple(wanted)
 
 
-def tools_image(settings: Settings) -> str:
+def tools_image(deployment: str, sandbox: Sandbox) -> str:
     """Return the tag of the image in which tools run."""
-    return tag(settings, "common" if settings.sandbox.images.common.enabled else "minimal")
+    return tag(deployment, "common" if sandbox.images.common.enabled else "minimal")
 
 
-def container_prefix(settings: Settings) -> str:
-    return f"{settings.name}-sbx-"
+def container_prefix(deployment: str) -> str:
+    return f"{deployment}-sbx-"
 
 
-def browser_prefix(settings: Settings) -> str:
-    return f"{settings.name}-sbx-browser-"
+def browser_prefix(deployment: str) -> str:
+    return f"{deployment}-sbx-browser-"
 
 
-def browser_network(settings: Settings) -> str:
-    return settings.sandbox.browser.network or f"{settings.name}-sandbox-browser"
+def browser_network(deployment: str, sandbox: Sandbox) -> str:
+    return sandbox.browser.network or f"{deployment}-sandbox-browser"
 
 
-def tools_network(settings: Settings) -> str:
+def tools_network(deployment: str) -> str:
     """Return the network that the settings call `bridge`: the engine's own of that name is shared
     with other containers.
     """
-    return f"{settings.name}-sandbox-tools"
+    return f"{deployment}-sandbox-tools"
 
 
 def agent_of(container: Mapping[str, Any]) -> str:
