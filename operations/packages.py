@@ -94,11 +94,6 @@ def own(settings: Settings) -> Iterable[str]:
     return _OWN
 
 
-def current() -> Packages:
-    """Return what the snapshot of the current host knows of its packages."""
-    return snapshot.of(Packages)
-
-
 def install_command(items: Iterable[str]) -> StringCommand:
     """Return the command that brings `items` (see `packages/apt.sh.j2`) to their state."""
     words = " ".join(quote(item) for item in items)
@@ -112,7 +107,7 @@ def installed(names: Iterable[str]) -> Generator:
     + names: of packages that are registered with `required` or `known`
     """
     names = list(names)
-    state = current()
+    state = snapshot.of(Packages)
     missing = [name for name in names if name not in state.versions]
     if missing or state.interrupted:
         yield install_command(missing or names)

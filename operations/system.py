@@ -123,11 +123,6 @@ class System:
         )
 
 
-def current() -> System:
-    """Return what the snapshot of the current host knows of the system."""
-    return snapshot.of(System)
-
-
 def address_of(hexadecimal: str) -> str:
     """Return the address that `/proc/net/tcp` or `tcp6` writes as words in host byte order."""
     raw = bytes.fromhex(hexadecimal.partition(":")[0])

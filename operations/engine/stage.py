@@ -12,19 +12,20 @@ from pyinfra.api import StringCommand
 from pyinfra.api.deploy import deploy
 from pyinfra.api.exceptions import PyinfraError
 
-from operations import distributions, engine_access, packages, system
+from operations import distributions, engine_access, packages
 from operations.base import files, snapshot, templates
 from operations.base.operation import operation
 from operations.distributions import TITLES
 from operations.engine import access_problems, apt_sources, daemon, preflight, rootless
 from operations.engine.state import DEFAULT_SOCKETS, Engine, plan, release_of, version_to_be
 from operations.engine_access import EngineWay
+from operations.packages import Packages
+from operations.system import System
 from toolkit.settings import Settings
 
 __all__ = [
     "access_problems",
     "configure",
-    "current",
     "engine_access",
     "install",
     "preflight",
@@ -38,11 +39,6 @@ def paths(settings: Settings) -> tuple[str, ...]:
     return (*sources, daemon.PATH, daemon.PROXY_DROP_IN)
 
 
-def current() -> Engine:
-    """Return what the snapshot of the current host knows of its engine."""
-    return snapshot.of(Engine)
-
-
 def proxies(settings: Settings) -> dict[str, str]:
     """Return the proxies that the daemon.json of the current host's engine has or will have, by its
     keys, with their logins; what it does not say is the engine's environment's.
@@ -53,7 +49,9 @@ def proxies(settings: Settings) -> dict[str, str]:
         if EngineWay(settings).own_engine:
             keys = daemon.desired(settings, {})
         elif settings.engine.socket in DEFAULT_SOCKETS:
-            keys = daemon.desired(settings, _daemon_before(current()), current().arguments)
+            keys = daemon.desired(
+                settings, _daemon_before(snapshot.of(Engine)), snapshot.of(Engine).arguments
+            )
         else:
             return {}
     except ValueError:  # named by the preflight
@@ -88,17 +86,19 @@ def installed(settings: Settings) -> Generator:
     without it. What the engine has stored is kept when another source's packages replace it.
     """
     without_root = EngineWay(settings).own_engine
-    wanted = plan(settings, system.current(), current(), packages.current(), without_root)
+    wanted = plan(
+        settings, snapshot.of(System), snapshot.of(Engine), snapshot.of(Packages), without_root
+    )
     if wanted.source == "existing":
         host.noop("the engine that is there is used")
         return
-    fresh, had = not current().installed, packages.current().versions
+    fresh, had = not snapshot.of(Engine).installed, snapshot.of(Packages).versions
     if wanted.missing and wanted.source == "official":
         yield from _trust_docker(settings)
     if fresh and not without_root and _daemon_differs(settings):
         yield _write_daemon(settings)
     if wanted.missing:
-        release = release_of(system.current())
+        release = release_of(snapshot.of(System))
         if release and release.borrowed and any("/" in one for one in wanted.missing):
             told = apt_sources.borrowing(release, release.borrowed)
             yield _script("engine/borrowed.sh.j2", **told)
@@ -113,12 +113,12 @@ def installed(settings: Settings) -> Generator:
         elif not wanted.missing:
             host.noop("the packages of a rootless engine are installed")
         return
-    now = current()
+    now = snapshot.of(Engine)
     if not now.running or not now.enabled:
         yield _service("start")
     elif not fresh and not wanted.missing:
         host.noop("the engine is installed and runs")
-    if fresh and current().previous is not None:
+    if fresh and snapshot.of(Engine).previous is not None:
         yield _service("apply", "restart")
 
 
@@ -127,7 +127,7 @@ def borrowed_source_removed() -> Generator:
     """Remove the pinned source from a host that has become that release, which it would hold
     back.
     """
-    if release := distributions.borrower(system.current().codename):
+    if release := distributions.borrower(snapshot.of(System).codename):
         host.noop(f"the host is {TITLES[release.distribution]} {release.number}")
     else:
         yield from files.absent._inner(paths=apt_sources.BORROWED_FILES)
@@ -139,7 +139,7 @@ def configured(settings: Settings) -> Generator:
 
     + settings: of the host
     """
-    engine = current()
+    engine = snapshot.of(Engine)
     for problem in preflight.owner_problems(settings, engine):
         # What dockerd is told elsewhere shows only once it runs.
         raise PyinfraError(f"{problem.what}\n    fix: {problem.fix}")
@@ -171,7 +171,7 @@ def users_added(users: tuple[str, ...]) -> Generator:
 
     + users: names of users that exist
     """
-    missing = [user for user in users if user not in current().members]
+    missing = [user for user in users if user not in snapshot.of(Engine).members]
     if not missing:
         host.noop("the docker group has the users that the settings name")
     for user in missing:
@@ -179,7 +179,7 @@ def users_added(users: tuple[str, ...]) -> Generator:
 
 
 def _trust_docker(settings: Settings) -> Generator:
-    if current().other_source:
+    if snapshot.of(Engine).other_source:
         return
     key = settings.engine.repository_key
     if key:
@@ -187,14 +187,14 @@ def _trust_docker(settings: Settings) -> Generator:
         content = Path(key).read_text(encoding="utf-8").rstrip("\n") + "\n"
         yield files.write_command(files.File(apt_sources.KEY, content))
     else:
-        url = f"{apt_sources.repository(settings, system.current().distribution)}/gpg"
+        url = f"{apt_sources.repository(settings, snapshot.of(System).distribution)}/gpg"
         yield _script(
             "engine/docker-key.sh.j2",
             key=apt_sources.KEY,
             url=url,
             fingerprint=apt_sources.FINGERPRINT,
         )
-    source = apt_sources.docker(settings, system.current())
+    source = apt_sources.docker(settings, snapshot.of(System))
     if files.differs(source):
         files.show_difference(source)
         yield files.write_command(source)
@@ -216,7 +216,7 @@ def _keys(text: str | None, path: str) -> dict:
 def _daemon_after(settings: Settings, engine: Engine) -> tuple[dict, files.File | None]:
     """Return daemon.json as it should be, and the drop-in for an engine too old for `proxies`."""
     keys = daemon.desired(settings, _daemon_before(engine), engine.arguments, engine.swarm)
-    version = version_to_be(settings, engine, system.current(), packages.current())
+    version = version_to_be(settings, engine, snapshot.of(System), snapshot.of(Packages))
     if version >= daemon.PROXIES_SINCE or "proxies" not in keys:
         return keys, None
     content = daemon.proxy_drop_in(keys.pop("proxies"))
@@ -224,7 +224,7 @@ def _daemon_after(settings: Settings, engine: Engine) -> tuple[dict, files.File 
 
 
 def _daemon_differs(settings: Settings) -> bool:
-    engine = current()
+    engine = snapshot.of(Engine)
     keys, drop_in = _daemon_after(settings, engine)
     if engine.daemon is None or _keys(engine.daemon, daemon.PATH) != keys:
         return True
@@ -232,7 +232,7 @@ def _daemon_differs(settings: Settings) -> bool:
 
 
 def _write_daemon(settings: Settings) -> StringCommand:
-    engine = current()
+    engine = snapshot.of(Engine)
     keys, drop_in = _daemon_after(settings, engine)
     content = daemon.text(keys)
     secret = bool(re.search("://[^/]*@", content))

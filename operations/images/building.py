@@ -7,11 +7,14 @@ from collections.abc import Generator, Sequence
 from pyinfra.api import StringCommand
 
 from operations import packages
+from operations.base import snapshot
 from operations.base.quoting import Script
 from operations.images import definitions, gateway, identity, planning, scripts, state
 from operations.images.definitions import Definition
 from operations.images.identity import Base
 from operations.images.planning import Plan, Plans
+from operations.images.state import Images
+from operations.packages import Packages
 from toolkit import lockfile, trees
 from toolkit.settings import Settings
 
@@ -82,7 +85,7 @@ def _pulled(settings: Settings, base: Base) -> Generator[StringCommand, None, st
     """
     if not state.available(base):
         yield scripts.run("pull.sh.j2", settings, reference=base.pinned)
-    digest = base.digest or state.current().digest(base.reference)
+    digest = base.digest or snapshot.of(Images).digest(base.reference)
     if digest and base.reference.partition("@")[2] != digest:
         scripts.record(images={base.reference: digest})
     return digest
@@ -92,9 +95,9 @@ def _checked_out(settings: Settings, base: Base) -> Generator[StringCommand, Non
     """Check a repository out; yield the commands, return the commit, which is recorded in the
     lock.
     """
-    if GIT not in packages.current().versions:
+    if GIT not in snapshot.of(Packages).versions:
         yield packages.install_command([GIT])
-    if base.digest is None or state.current().commit != base.digest:
+    if base.digest is None or snapshot.of(Images).commit != base.digest:
         wanted = settings.gateway
         yield scripts.run(
             "checkout.sh.j2",
@@ -107,7 +110,7 @@ def _checked_out(settings: Settings, base: Base) -> Generator[StringCommand, Non
             commit=base.digest,
             wanted=[name for name in (base.digest, wanted.ref) if name],
         )
-    commit = state.current().commit
+    commit = snapshot.of(Images).commit
     if commit and base.reference.partition("#")[2] != commit:
         scripts.record(repositories={base.reference: commit})
     return commit

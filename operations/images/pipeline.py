@@ -14,11 +14,14 @@ from pyinfra import host
 from pyinfra.api import StringCommand
 
 from operations import packages
+from operations.base import snapshot
 from operations.base.operation import operation
 from operations.images import building, definitions, identity, planning, scripts, state
 from operations.images.definitions import Definition
 from operations.images.identity import Base
 from operations.images.sharing import groups, transfer
+from operations.images.state import Images
+from operations.packages import Packages
 from toolkit.settings import Settings
 
 MMDEBSTRAP = "mmdebstrap"
@@ -115,7 +118,7 @@ def pruned(settings: Settings, images: Collection[Definition]) -> Generator:
     if not wanted:
         host.noop("the settings want no such image")
         return
-    there = state.current()
+    there = snapshot.of(Images)
     old = list(there.superseded(settings.name, [image.labelled for image in images]))
     if not host.state.is_executing:
         old += _about_to_be_superseded(settings, wanted)
@@ -146,7 +149,7 @@ def _made_alone(settings: Settings, image: Definition) -> Generator:
 
 def _bootstrapped(settings: Settings, base: Base) -> Generator[StringCommand, None, None]:
     """Yield the commands that make the Debian base image."""
-    if MMDEBSTRAP not in packages.current().versions:
+    if MMDEBSTRAP not in snapshot.of(Packages).versions:
         yield packages.install_command([MMDEBSTRAP])
     yield scripts.run(
         "bootstrap.sh.j2",
@@ -167,7 +170,7 @@ def _about_to_be_superseded(
     """Yield the images that lose their tag in this run; sandboxes keep theirs, the gateway's
     container is made anew.
     """
-    there = state.current()
+    there = snapshot.of(Images)
     for image in planning.missing(settings, images):
         found = there.tagged(image.tag(settings))
         if found and (image is definitions.GATEWAY or found.id not in there.used):

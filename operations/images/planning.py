@@ -14,7 +14,7 @@ from operations.images.definitions import Definition
 from operations.images.identity import Base
 from operations.images.sharing import groups
 from operations.images.sharing.groups import Wish
-from operations.images.state import Image
+from operations.images.state import Image, Images
 from toolkit import lockfile
 from toolkit.settings import Settings
 
@@ -56,7 +56,7 @@ def plan(settings: Settings, image: Definition, digests: Digests | None = None) 
     same base where the engine still has that: with `base_images: auto` the reachability of a
     registry matters only when a base image is needed that is not there.
     """
-    there = state.current().tagged(image.tag(settings))
+    there = snapshot.of(Images).tagged(image.tag(settings))
     return _chosen(settings, image, _accepted(settings, image, there, digests or {}), there)
 
 
@@ -79,7 +79,7 @@ def pending(settings: Settings, image: Definition = definitions.GATEWAY) -> bool
 
 def there(settings: Settings, image: Definition) -> str | None:
     """Return the id of the host's image, if it is as the settings and the lock want it."""
-    found = state.current().tagged(image.tag(settings))
+    found = snapshot.of(Images).tagged(image.tag(settings))
     return found.id if found and plan(settings, image).current else None
 
 
@@ -93,7 +93,7 @@ def wish(settings: Settings, image: Definition) -> Wish | None:
     if image not in definitions.wanted(settings):
         return None
     tag = image.tag(settings)
-    there = state.current().tagged(tag)
+    there = snapshot.of(Images).tagged(tag)
     accepted = _accepted(settings, image, there, {})
     return Wish(
         tag,

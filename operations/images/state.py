@@ -152,14 +152,9 @@ def removal(there: Images, old: Iterable[Image]) -> dict[str, Any]:
     }
 
 
-def current() -> Images:
-    """Return what the snapshot of the current host knows of its images."""
-    return snapshot.of(Images)
-
-
 def available(base: Base) -> bool:
     """Return whether the current host's engine has a base image, of the right content."""
-    known = current()
+    known = snapshot.of(Images)
     if base.bootstrapped:
         image = known.tagged(base.reference)
         return image is not None and image.inputs == base.digest

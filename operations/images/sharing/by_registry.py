@@ -21,8 +21,8 @@ from pyinfra.api.exceptions import PyinfraError
 from pyinfra.api.host import Host
 from pyinfra.context import ctx_host
 
-from operations import packages, system
-from operations.base import preflight
+from operations import packages
+from operations.base import preflight, snapshot
 from operations.base.operation import operation
 from operations.base.preflight import Problem
 from operations.engine_access import EngineWay
@@ -31,6 +31,8 @@ from operations.images.sharing import groups, in_registry, port_forward, process
 from operations.images.sharing.groups import Group
 from operations.images.sharing.in_registry import LOCAL, Stored
 from operations.images.sharing.processes import ChannelError
+from operations.packages import Packages
+from operations.system import System
 from toolkit import credentials, oci, patterns
 from toolkit.greenlets import RLock
 from toolkit.patterns import matches, shown
@@ -74,7 +76,7 @@ def installed(settings: Settings) -> Generator:
     """
     if not groups.serves() or _hindrance(settings):
         current_host.noop("no image is given through a registry of this host")
-    elif PACKAGE in packages.current().versions:
+    elif PACKAGE in snapshot.of(Packages).versions:
         current_host.noop("docker-registry is installed")
     else:
         yield StringCommand("systemctl", "mask", f"{PACKAGE}.service")
@@ -189,7 +191,7 @@ def _hindrance(settings: Settings) -> str:
     """Return what keeps the current host from starting a registry, '' if nothing does."""
     if EngineWay(settings).own_engine:
         return ROOTLESS
-    return "" if system.current().systemd else "a registry is started on hosts with systemd only"
+    return "" if snapshot.of(System).systemd else "a registry is started on hosts with systemd only"
 
 
 def _directory(settings: Settings) -> str:

@@ -22,12 +22,12 @@ from pyinfra.api.exceptions import PyinfraError
 from pyinfra.api.host import Host
 from pyinfra.context import ctx_host
 
-from operations import system
-from operations.base import notes, preflight
+from operations.base import notes, preflight, snapshot
 from operations.images.sharing import in_registry, processes
 from operations.images.sharing.archive import Archive
 from operations.images.sharing.in_registry import LOCAL, Stored
 from operations.images.state import Image
+from operations.system import System
 from toolkit.greenlets import Event, RLock
 from toolkit.settings import Settings, settings_for
 
@@ -230,7 +230,7 @@ def _arrange(hosts: Sequence[Host], function: Wishes, finder: in_registry.Finder
         settings = settings_for(one)
         with ctx_host.use(one):
             wish = function(settings)
-            machine = system.current().machine
+            machine = snapshot.of(System).machine
         if wish:
             wishes[one] = wish
             has = (wish.there.id, wish.there.inputs) if wish.there else (None, None)
