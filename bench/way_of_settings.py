@@ -4,7 +4,8 @@
 
 A static walk over operations/ and toolkit/: from the named function on, each call that is handed
 `settings` (or somebody's `.settings`) is followed, the calls inside its arguments first, each
-function once, at its first call. A class that is handed it is followed through all its methods.
+function once, at its first call. A class that is handed it is followed through all its methods; a
+call of a protocol's method into every module that is the protocol.
 A stop is a row of functions in one file; a return is a stop in a file that had been left before.
 """
 
@@ -27,6 +28,7 @@ class Code:
     def __init__(self, root: Path = ROOT) -> None:
         self.functions: dict[str, Function] = {}
         self.imports: dict[str, dict[str, str]] = {}
+        self.protocols: set[str] = set()
         for floor in ("operations", "toolkit"):
             for path in sorted((root / floor).rglob("*.py")):
                 name = ".".join(path.relative_to(root).with_suffix("").parts)
@@ -42,6 +44,8 @@ class Code:
         for node in tree.body:
             inside = node.body if isinstance(node, ast.ClassDef) else []
             owner = f"{module}.{node.name}" if isinstance(node, ast.ClassDef) else module
+            if isinstance(node, ast.ClassDef) and "Protocol" in map(ast.unparse, node.bases):
+                self.protocols.add(owner)
             for one in [node, *inside]:
                 if isinstance(one, Function):
                     self.functions[f"{owner}.{one.name}"] = one
@@ -76,11 +80,22 @@ class Code:
                     return found
             if self.imports[module].get(name) in self.imports:
                 return []
-        parts = (name.rsplit(".", 2) for name in self.functions)
-        methods = [
-            ".".join(one) for one in parts if one[2] == function.attr and one[1][:1].isupper()
+        return [one for method in self._methods(function.attr) for one in self._meant(method)]
+
+    def _methods(self, name: str) -> list[str]:
+        return [
+            whole
+            for whole in self.functions
+            if whole.endswith(f".{name}") and whole.split(".")[-2][:1].isupper()
         ]
-        return methods
+
+    def _meant(self, method: str) -> list[str]:
+        """Return a method, or of a protocol's, the functions of the modules that are it."""
+        owner, _, name = method.rpartition(".")
+        if owner not in self.protocols:
+            return [method]
+        beside = self.imports[owner.rpartition(".")[0]].values()
+        return [f"{one}.{name}" for one in beside if f"{one}.{name}" in self.functions]
 
     def calls(self, name: str) -> Iterator[str]:
         """Yield what a function calls with `settings`, in the order of evaluation."""
