@@ -22,7 +22,7 @@ from typing import Any
 import pytest
 
 WORKERS = 2
-SHARED = {"deployed", "deployed_trixie", "deployed_local", "gateway", "sandboxed"}
+SHARED = {"deployed", "deployed_trixie", "deployed_local", "gateway", "sandboxed", "interrupted"}
 """Fixtures that deploy a gateway: what uses the same ones is one group."""
 LOGS = Path(__file__).resolve().parent.parent / "artifacts"
 NAMES = ("passed", "failed", "error", "skipped", "deselected")
@@ -38,11 +38,11 @@ class Worker(logging.Handler):
         os.set_inheritable(channel, False)
 
     def tell(self, **event: Any) -> None:
-        line = json.dumps({"pid": os.getpid(), "test": self.test, **event})
-        os.write(self.channel, f"{line[:4000]}\n".encode())
+        line = json.dumps({"pid": os.getpid(), "test": self.test[:300], **event})
+        os.write(self.channel, f"{line}\n".encode())  # short: a line of one is in none of the other
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.tell(doing=record.getMessage())
+        self.tell(doing=record.getMessage()[:300])
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         self.tell(number=len(session.items))
@@ -90,7 +90,10 @@ class Worker(logging.Handler):
 
 
 def groups(items: list[pytest.Item]) -> list[list[pytest.Item]]:
-    """What one process runs together: files, and those that share what is dear."""
+    """What one process runs together: files, and those that share what is dear.
+
+    After the cheap folders comes what deploys gateways, so that no process has one left at the end.
+    """
     shared: dict[str, str] = {}
 
     def root(name: str) -> str:
@@ -101,16 +104,27 @@ def groups(items: list[pytest.Item]) -> list[list[pytest.Item]]:
     keys = []
     for item in items:
         file = item.nodeid.partition("::")[0]
-        params = getattr(getattr(item, "callspec", None), "params", {}).values()
-        used = {*getattr(item, "fixturenames", ()), *(one for one in params if type(one) is str)}
-        dear = sorted(SHARED & used)
+        dear = sorted(SHARED & used(item))
         for one in dear:
             shared[root(one)] = root(dear[0])
         keys.append(dear[0] if dear else file)
     found: dict[str, list[pytest.Item]] = {}
     for item, key in zip(items, keys, strict=True):
         found.setdefault(root(key), []).append(item)
-    return list(found.values())
+    return sorted(found.values(), key=lambda group: min(map(rank, group)))
+
+
+def used(item: pytest.Item) -> set[str]:
+    """The fixtures of a test, those included whose names it has as parameters."""
+    params = getattr(getattr(item, "callspec", None), "params", {}).values()
+    return {*getattr(item, "fixturenames", ()), *(one for one in params if isinstance(one, str))}
+
+
+def rank(item: pytest.Item) -> int:
+    if "e2e" not in item.path.parts:
+        return 0
+    deploys = any(name in SHARED or name.startswith("fresh_") for name in used(item))
+    return 1 if deploys else 2
 
 
 def run(arguments: list[str]) -> int:
@@ -150,7 +164,7 @@ def shown(events: Iterator[dict[str, Any]]) -> Counter[str]:
     """Say on standard error what the workers are doing; what became of the tests."""
     counted: Counter[str] = Counter()
     doing: dict[int, str] = {}
-    live = sys.stderr.isatty()
+    live, started = sys.stderr.isatty(), time.monotonic()
     number, done, said, ended = 0, 0, "", 0
     for event in events:
         ended += "ended" in event
@@ -162,7 +176,7 @@ def shown(events: Iterator[dict[str, Any]]) -> Counter[str]:
         if outcome := event.get("outcome"):
             counted[outcome] += 1
             done += 1
-            if not live and done * 10 // number > (done - 1) * 10 // number:
+            if not live and done % 500 == 0:
                 print(f"{done}/{number}", file=sys.stderr, flush=True)
             if outcome in ("failed", "error"):
                 print(f"{clear(live)}{outcome.upper()} {event['test']}", file=sys.stderr)
@@ -177,7 +191,8 @@ def shown(events: Iterator[dict[str, Any]]) -> Counter[str]:
             what = doing[event["pid"]]
             if what != said:
                 said = what
-                print(f"{done}/{number} {what}", file=sys.stderr, flush=True)
+                seconds = time.monotonic() - started
+                print(f"{seconds:4.0f} s, {done}/{number}: {what}", file=sys.stderr, flush=True)
     print(clear(live), end="", file=sys.stderr)
     return counted
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 import shlex
@@ -24,6 +25,7 @@ from toolkit.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 ARTIFACTS = ROOT / "artifacts" / "e2e"
+log = logging.getLogger("lab")
 _numbers = count(1)
 
 FINGERPRINT = """
@@ -112,12 +114,19 @@ class Process:
         self.popen.wait()
 
     def finish(self, timeout: float = 2400) -> Result:
-        try:
-            code = self.popen.wait(timeout)
-        except subprocess.TimeoutExpired:
-            self.kill()
-            tail = self.output()[-3000:]
-            raise AssertionError(f"{self} still ran after {timeout} s:\n{tail}") from None
+        code, said = None, ""
+        while code is None:
+            try:
+                code = self.popen.wait(3)
+            except subprocess.TimeoutExpired:
+                if time.monotonic() - self.started > timeout:
+                    self.kill()
+                    tail = self.output()[-3000:]
+                    raise AssertionError(f"{self} still ran after {timeout} s:\n{tail}") from None
+                *_, last = ["", *self.log.read_text(errors="replace").split("\n")[:-1]]
+                if last.strip() not in ("", said):
+                    said = last.strip()
+                    log.info("./claw %s: %s", " ".join(self.argv[1:2]), said)
         seconds = time.monotonic() - self.started
         stdout, stderr = (path.read_text(errors="replace") for path in (self.out, self.log))
         return Result(self.argv, code, stdout, stderr, seconds)
