@@ -66,7 +66,7 @@ class Definition:
 def _of_sandboxes(kind: ImageKind, after: ImageKind | None = None) -> Definition:
     return Definition(
         kind,
-        tag=partial(names.tag, kind=kind),
+        tag=lambda settings: names.tag(settings.name, kind),
         source=partial(contexts.source, kind=kind),
         bases=partial(contexts.bases, kind=kind),
         context=partial(contexts.context, kind=kind),
