@@ -10,6 +10,7 @@ from typing import Any
 
 from operations.base import snapshot
 from operations.images import gateway
+from operations.images import listing as listing  # what the script reads with `of`
 from operations.images.identity import Base
 from toolkit import patterns
 from toolkit.patterns import MismatchError, matched, matches, shown

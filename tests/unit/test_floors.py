@@ -109,6 +109,12 @@ def test_every_operation_is_reached_from_a_deploy_file() -> None:
     assert apart == {"lifecycle", "sandbox"}
 
 
+def test_every_deploy_file_asks_the_engine_for_what_its_facts_read() -> None:
+    """A fact that reads the shared listing is empty without it, and says nothing of that."""
+    for path in (ROOT / "deploy.py", *(ROOT / "deploys").glob("*.py")):
+        assert "operations.images.listing" in reached_from(path), path.name
+
+
 def reached_from(deploy: Path) -> set[str]:
     reached: set[str] = set()
     waiting = list(imported(deploy))
