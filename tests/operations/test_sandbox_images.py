@@ -13,7 +13,7 @@ import pytest
 from pyinfra.context import ctx_host
 
 from operations.base import snapshot
-from operations.images import definitions, identity, pipeline, planning, preflight, state
+from operations.images import definitions, identity, listing, pipeline, planning, preflight
 from operations.images.definitions import OF_SANDBOXES
 from operations.images.planning import Plan
 from operations.images.sandbox import contexts, probes
@@ -323,14 +323,14 @@ def test_what_an_engine_is_asked_depends_on_no_order_of_imports() -> None:
     """Whoever imports this one module asks for the bases of all images."""
     values = {"base_images": "registry", "sandbox": {"enabled": True, **ALL}}
     alone = (
-        "from operations.images.state import Images; from toolkit.settings import Settings;"
-        f" print(Images.script(Settings.model_validate({values!r})))"
+        "from operations.images.listing import listing; from toolkit.settings import Settings;"
+        f" print(listing(Settings.model_validate({values!r})))"
     )
     done = subprocess.run(
         [sys.executable, "-c", alone], capture_output=True, text=True, check=True, cwd=lockfile.ROOT
     )
     with ctx_host.use(FakeHost(NONE)):
-        assert done.stdout == state.Images.script(Settings.model_validate(values)) + "\n"
+        assert done.stdout == listing.listing(Settings.model_validate(values)) + "\n"
     assert f" {DEBIAN}" in done.stdout and "/node:" in done.stdout
 
 
