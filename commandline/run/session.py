@@ -201,6 +201,11 @@ class Session:
             reason = str(error) or type(error).__name__
             if advice := host_keys.advice(host, reason, self.options.given):
                 reason = advice
+            elif "no acceptable" in reason:
+                reason += (
+                    "; paramiko knows fewer than OpenSSH: let Ciphers, KexAlgorithms and MACs of"
+                    " sshd_config have aes256-ctr, curve25519-sha256 and hmac-sha2-256, too"
+                )
             elif isinstance(host.connector, SSHConnector):
                 words = shlex.join(["ssh", *targets.ssh_options(host), "true"])
                 reason += f"; this must work first: {words}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from typing import Any
+from weakref import WeakSet
 
 from pyinfra.api.host import Host
 
@@ -20,6 +21,8 @@ OPEN_SECONDS = 60
 """How long a server may take to open a session, and to begin a command."""
 BUSY_SECONDS = 300
 """How long a server may refuse a session because others of ours are open (`MaxSessions`)."""
+ALONE_SECONDS = 10
+"""How long it may where none is, any more (`MaxSessions 0`)."""
 FORWARD_SECONDS = 10
 """How long a server may take to say whether it forwards a port."""
 _PREPARED = "openclaw_prepared"
@@ -66,19 +69,24 @@ def _prepare(found: Transport) -> None:
     understood by the login's shell.
     """
     opened = found.open_session
+    ours = WeakSet[Channel]()
 
     def open_session(*arguments: Any, **named: Any) -> Channel:
-        deadline = time.monotonic() + BUSY_SECONDS
+        began = shared = time.monotonic()
         while True:
             try:
                 channel = opened(*arguments, **{**named, "timeout": OPEN_SECONDS})
             except ChannelException as error:
-                if time.monotonic() > deadline:
+                now = time.monotonic()
+                if any(not channel.closed for channel in list(ours)):
+                    shared = now
+                if now > began + BUSY_SECONDS or now > shared + ALONE_SECONDS:
                     raise SSHException(
                         f"its SSH server opens no further session ({error.text}; MaxSessions)"
                     ) from None
                 greenlets.sleep(0.1)
             else:
+                ours.add(channel)
                 _begin_in_time(channel)
                 return channel
 
