@@ -6,6 +6,7 @@ which takes minutes.
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -29,7 +30,7 @@ def make(name: str) -> list[str]:
         ["mkfs.ext4", "-q", "-F", "-m0", "-O", "^has_journal", "-E", "nodiscard", str(image)],
         ["mount", "-o", "loop,noatime", str(image), str(mounted)],
     ):
-        if subprocess.run(command, capture_output=True).returncode:
+        if not shutil.which(command[0]) or subprocess.run(command, capture_output=True).returncode:
             remove(name)
             return []
     for part in PARTS:
