@@ -143,8 +143,10 @@ def gateway(engine: Engine, deployment: MakeDeployment) -> Iterator[Deployment]:
     local.claw("up")
     yield local
     local.remove()
-    local.sh(f"docker image ls -q {local.name}-tests | xargs -r docker image rm -f")
-    local.sh(f"docker volume rm -f {local.name}-home", expect=None)
+    for image in lab.client().images.list(f"{local.name}-tests"):
+        lab.client().images.remove(str(image.id), force=True)
+    for volume in lab.client().volumes.list(filters={"name": f"{local.name}-home"}):
+        volume.remove(force=True)
 
 
 @pytest.fixture(scope="module")

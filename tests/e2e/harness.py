@@ -21,6 +21,7 @@ from typing import Any
 from lab import hosts as lab
 from operations.gateway import network
 from operations.security import apparmor
+from tests.e2e import removal
 from toolkit.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -257,20 +258,7 @@ class Deployment:
     def remove(self) -> None:
         """Take away all a deployment on this machine has left; lab hosts are thrown away whole."""
         assert not self.host and self.name.startswith("clawtest-")
-        for kind, remove in (("container", "rm -fv"), ("network", "rm"), ("volume", "rm -f")):
-            all_ = " -a" if kind == "container" else ""
-            found = (
-                f"docker {kind} ls{all_} -q --filter label=com.docker.compose.project={self.name}"
-            )
-            self.sh(f"{found} | xargs -r docker {kind} {remove}", expect=None)
-        for sandbox in self.sandboxes():
-            self.sh(f"docker rm -fv {sandbox['Id']}", expect=None)
-        for network_name in ("browser", "tools"):
-            self.sh(f"docker network rm {self.name}-sandbox-{network_name}", expect=None)
-        own = f"--filter label=openclaw-pyinfra.deployment={self.name}"
-        self.sh(f"docker image ls -q {own} | sort -u | xargs -r docker image rm -f", expect=None)
-        images = f"docker image rm -f {self.name}:local {self.name}:last-good"
-        self.sh(images, expect=None)
+        removal.from_engine(self.name, [one["Id"] for one in self.sandboxes()])
         browsing = {"enabled": True, "browser": {"enabled": True}}
         settings = Settings.model_validate({"name": self.name, "sandbox": browsing})
         table = network.table(settings)
