@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 from lab.client import DATA
@@ -24,7 +25,7 @@ def make(name: str) -> list[str]:
     """
     image, mounted = _paths(name)
     remove(name)
-    mounted.mkdir(parents=True)
+    mounted.mkdir(parents=True, exist_ok=True)
     for command in (
         ["truncate", "--size", SIZE, str(image)],
         ["mkfs.ext4", "-q", "-F", "-m0", "-O", "^has_journal", "-E", "nodiscard", str(image)],
@@ -42,10 +43,15 @@ def remove(name: str) -> None:
     """Remove the disk of a host that is gone, if it had one."""
     image, mounted = _paths(name)
     if mounted.is_mount():
-        subprocess.run(["umount", "--lazy", str(mounted)], check=True)
+        subprocess.run(["umount", "--lazy", str(mounted)], capture_output=True)
     image.unlink(missing_ok=True)
-    if mounted.exists():
+    with suppress(OSError):  # another session was faster, or it was never there
         mounted.rmdir()
+
+
+def names() -> list[str]:
+    """The hosts that have a disk, or had one when somebody was killed."""
+    return [path.stem for path in (DATA / "disks").glob("*.img")]
 
 
 def _paths(name: str) -> tuple[Path, Path]:

@@ -144,6 +144,11 @@ def sweep() -> None:
         owner = one.labels["lab.owner"]
         if owner != "0" and not Path("/proc", owner).exists():
             down(one.labels["lab.host"])
+    with one_at_a_time():  # who makes a host makes its disk first
+        names = [one.labels["lab.host"] for one in labelled()]
+        for name in disks.names():
+            if name not in names:
+                disks.remove(name)
 
 
 def reset(name: str) -> Host:
