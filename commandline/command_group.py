@@ -11,10 +11,7 @@ import click
 INSTEAD = {
     **dict.fromkeys(("reboot", "reload"), "./claw restart{}"),
     **dict.fromkeys(("halt", "pause"), "./claw stop{}"),
-    **dict.fromkeys(
-        ("down", "remove", "uninstall", "destroy", "undo"),
-        "the commands of the section Undo in README.md; nothing is removed without them",
-    ),
+    **dict.fromkeys(("down", "uninstall", "destroy", "undo", "delete"), "./claw remove{}"),
     **dict.fromkeys(("deploy", "install", "provision", "apply", "create"), "./claw up{}"),
     **dict.fromkeys(
         ("upgrade", "update"), "gateway: {version: RELEASE} in the inventory, then ./claw up{}"

@@ -21,6 +21,7 @@ from commandline.verbs.lab import lab
 from commandline.verbs.logs import logs
 from commandline.verbs.onboard import onboard
 from commandline.verbs.profiles import profiles
+from commandline.verbs.remove import remove
 from commandline.verbs.restart import restart
 from commandline.verbs.rotate import rotate
 from commandline.verbs.sandboxes import sandboxes
@@ -37,7 +38,7 @@ from toolkit import terminal
 
 VERBS = (
     *(up, status, verify, doctor, sandboxes, profiles, logs, token, openclaw_cli, onboard),
-    *(stop, start, restart, rotate),
+    *(stop, start, restart, rotate, remove),
     *(settings, inventory, init, trust, lab, test, completion),
 )
 

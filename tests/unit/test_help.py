@@ -131,7 +131,7 @@ def test_the_readme_is_short_and_names_every_page() -> None:
     ("typed", "said"),
     [
         ("reboot root@h", "./claw restart root@h"),
-        ("uninstall", "the section Undo"),
+        ("uninstall f.yml", "./claw remove f.yml"),
         ("plan f.yml --limit a", "./claw up f.yml --limit a --dry --diff"),
         ("dashboard root@h", "./claw cli root@h -- dashboard --json"),
         ("statsu", "Did you mean 'status'?"),
