@@ -72,7 +72,7 @@ def chosen() -> Purge:
 
 def problems(settings: Settings) -> Iterable[Problem]:
     """Say which places the host was last deployed with that are not those of the settings."""
-    for change in record.changes(settings, record.last(host)):
+    for change in record.changes(settings, snapshot.of(record.Recorded).settings):
         if change.key.startswith(PLACES):
             yield Problem(
                 f"{change.key} is {change.after!r}, and the host was deployed with"

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from operations import record
 from operations.base import snapshot
 from operations.lifecycle import removal
 from operations.lifecycle.removal import Purge, There
@@ -266,7 +267,7 @@ def test_there_is_nothing_a_second_time(monkeypatch) -> None:
 def test_another_place_than_that_of_the_deploy_is_refused(
     recorded: dict[str, Any], stops: bool, monkeypatch
 ) -> None:
-    monkeypatch.setattr(removal.record, "last", lambda host: recorded)
     settings = Settings.model_validate({"directories": {"config": "/srv/here"}})
+    monkeypatch.setattr(snapshot, "of", lambda kind: record.Recorded(recorded))
     with at(settings):
         assert bool(list(removal.problems(settings))) is stops
