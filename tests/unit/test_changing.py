@@ -1,0 +1,125 @@
+"""What the verbs that change hosts ask, and what they are told; no host is connected."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import click
+import pytest
+from pyinfra.api.exceptions import PyinfraError
+
+from commandline import changing, main
+from commandline.results import HostResult, RunResult
+from commandline.verbs import remove
+from operations.lifecycle import removal, rotation
+from toolkit import terminal
+from toolkit.settings import Settings
+
+State = SimpleNamespace
+
+
+class Left(Exception):
+    """In place of the end of the process; with the exit code."""
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., SimpleNamespace]:
+    """`run(*words, answers=None)`: what a runner is given, and whether it was told to go on.
+
+    The answers are typed on a terminal; None: there is nobody.
+    """
+
+    def typed(*words: str, answers: list[str] | None = None, names: tuple[str, ...] = ("claw",)):
+        seen = SimpleNamespace(confirmed=None, deploy=None, verb=None, asked=[])
+        given = list(answers or [])
+        hosts = [SimpleNamespace(name=name) for name in names]
+        state = SimpleNamespace(inventory=hosts, is_host_in_limit=lambda host: True)
+
+        class Runner:
+            def __init__(self, deploy, options, display, dry, confirm, wait, timeline, prepare):
+                seen.deploy, seen.verb = deploy.name, options.given.verb
+                self.confirm, self.prepare = confirm, prepare
+                self.session = SimpleNamespace(hosts=[])
+
+            def run(self) -> RunResult:
+                self.prepare(state)
+                result = RunResult(
+                    hosts={name: HostResult(planned=["X | Do it"]) for name in names}
+                )
+                seen.confirmed = self.confirm(result)
+                result.declined = not seen.confirmed
+                return result
+
+        def ask(question: str, *_: Any) -> str:
+            seen.asked.append(question)
+            return given.pop(0)
+
+        def leave(code: int) -> None:
+            raise Left(code)
+
+        monkeypatch.setattr(changing, "Runner", Runner)
+        monkeypatch.setattr(changing, "leave", leave)
+        monkeypatch.setattr(terminal, "can_ask", lambda: answers is not None)
+        monkeypatch.setattr(terminal, "ask", ask)
+        monkeypatch.setattr(remove, "settings_for", lambda host: Settings(name=host.name))
+        chosen: dict[str, Any] = {}
+        monkeypatch.setattr(removal, "choose", lambda _, purge: chosen.update(purge=purge))
+        monkeypatch.setattr(rotation, "choose", lambda _, name: chosen.update(credential=name))
+        with pytest.raises(Left):
+            main.cli.main(list(words), standalone_mode=False)
+        seen.chosen = chosen
+        return seen
+
+    return typed
+
+
+@pytest.mark.parametrize("verb", ["stop", "start", "restart", "rotate", "remove"])
+def test_each_has_a_deploy_file_and_asks(verb: str, run) -> None:
+    for answers, confirmed in ((["y"], True), (["no"], False), (None, False)):
+        seen = run(verb, "root@h", answers=answers)
+        assert (seen.deploy, seen.verb) == (f"{verb}.py", verb)
+        assert seen.confirmed is confirmed
+    assert run(verb, "root@h", "-y").confirmed is True
+
+
+def test_who_cannot_be_asked_is_told_what_to_type(run, capsys) -> None:
+    run("stop", "f.yml", "--limit", "a")
+    assert "To make them: ./claw stop f.yml --limit a -y; to look: --dry" in _one(capsys)
+    run("remove", "root@h", "--purge-data", "-y")
+    assert "./claw remove root@h --purge-data --yes-purge NAME; to look" in _one(capsys)
+
+
+def test_data_go_only_when_the_name_is_typed(run) -> None:
+    purge = ("remove", "root@h", "--purge-data")
+    assert run(*purge, answers=["claw"]).confirmed is True
+    for typed in ("y", "yes", "Claw", ""):
+        assert run(*purge, answers=[typed]).confirmed is False
+    assert run(*purge, "-y").confirmed is False, "-y is no name"
+    assert run(*purge, "--yes-purge", "claw").confirmed is True
+    two = run(*purge, answers=["anna", "wrong"], names=("anna", "bert"))
+    assert two.confirmed is False and len(two.asked) == 2
+    assert run(*purge, "--purge-engine", answers=["claw"]).chosen["purge"] == removal.Purge(
+        data=True, engine=True
+    )
+
+
+def test_a_name_that_is_no_deployment_s_stops_before_a_host_is_touched(run) -> None:
+    words = ("remove", "root@h", "--purge-data", "--yes-purge")
+    with pytest.raises(PyinfraError, match="which are claw; not so: claw, other"):
+        run(*words, "other")
+    with pytest.raises(click.UsageError, match="goes with --purge-data"):
+        run("remove", "root@h", "--yes-purge", "claw")
+
+
+def test_rotate_says_which_credential(run, capsys) -> None:
+    assert run("rotate", "root@h", "-y").chosen["credential"] == ""
+    seen = run("rotate", "root@h", "--credential", "SOME_KEY")
+    assert seen.chosen["credential"] == "SOME_KEY"
+    assert "./claw rotate root@h --credential SOME_KEY -y" in _one(capsys)
+
+
+def _one(capsys: pytest.CaptureFixture[str]) -> str:
+    said = capsys.readouterr()
+    return " ".join((said.out + said.err).split())
