@@ -146,7 +146,7 @@ def script(settings: Settings) -> str:
         table=network.table(settings),
         rules=f"{network.RULES}/{settings.name}.nft",
         apparmor=apparmor.path(settings),
-        sources=list(apt_sources.TRIXIE_FILES),
+        sources=list(apt_sources.BORROWED_FILES),
         docker_sources=[apt_sources.SOURCE, apt_sources.KEY],
         data=purge.data,
         engine=purge.engine,
