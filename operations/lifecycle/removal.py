@@ -22,7 +22,8 @@ from operations.base.answers import printable
 from operations.base.operation import operation
 from operations.base.preflight import Problem
 from operations.engine import apt_sources, rootless
-from operations.gateway import network, runtime
+from operations.engine_access import EngineWay
+from operations.gateway import form, network
 from operations.security import apparmor
 from toolkit.settings import Settings
 
@@ -115,7 +116,7 @@ def remove(settings: Settings) -> None:
 
 def script(settings: Settings) -> str:
     """Return the script that says what there is, or takes it away."""
-    own = engine_access.own_engine(settings)
+    own = EngineWay(settings).own_engine
     home = settings.home_volume or ""
     given = (
         settings.directories.config,
@@ -126,14 +127,14 @@ def script(settings: Settings) -> str:
     purge = chosen()
     return templates.render(
         "lifecycle/remove.sh.j2",
-        docker=runtime.shell(settings),
-        service=engine_access.on_host(settings),
+        docker=form.shell(settings),
+        **form.of(settings).TEMPLATE,
         own_engine={
-            "unit": engine_access.rootless_unit(settings),
+            "unit": engine_access.rootless_unit(settings.name),
             "configuration": rootless.configuration_path(settings).rpartition("/")[0],
-            "home": engine_access.rootless_home(settings),
-            "user": engine_access.user_name(settings),
-            "service": engine_access.service_name(settings),
+            "home": engine_access.rootless_home(settings.name),
+            "user": engine_access.user_name(settings.name),
+            "service": engine_access.service_name(settings.name),
         }
         if own
         else None,
