@@ -44,6 +44,9 @@ class Worker(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         self.tell(doing=record.getMessage()[:300])
 
+    def pytest_collection(self) -> None:
+        self.tell(doing="looking for the tests")
+
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         self.tell(number=len(session.items))
 
@@ -181,8 +184,8 @@ def shown(events: Iterator[dict[str, Any]]) -> Counter[str]:
             if outcome in ("failed", "error"):
                 print(f"{clear(live)}{outcome.upper()} {event['test']}", file=sys.stderr)
         if "doing" in event:
-            what = event["test"].removeprefix("tests/")
-            doing[event["pid"]] = f"{what}: {event['doing']}" if event["doing"] else what
+            words = (event["test"].removeprefix("tests/"), event["doing"])
+            doing[event["pid"]] = ": ".join(filter(None, words))
         line = f"{done}/{number}  " + "  |  ".join(doing.values())
         if live:
             width = os.get_terminal_size(sys.stderr.fileno()).columns
