@@ -171,8 +171,8 @@ def reading(monkeypatch: pytest.MonkeyPatch, files: dict[str, str | None]) -> ho
         text = files[name]
         if text is None:
             return "refused: it is a fifo, not a regular file"
-        data = text.encode()
-        return f"{hashlib.sha256(data).hexdigest()} {base64.b64encode(data).decode()}"
+        data = base64.b64encode(text.encode())
+        return f"{hashlib.sha256(data).hexdigest()} {data.decode()}"
 
     def answer(_: Any, script: str) -> str:
         asked = [one.split()[-1].strip("'") for one in script.splitlines() if "foreign /" in one]
