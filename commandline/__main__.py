@@ -1,9 +1,10 @@
 """Entry point of `claw`: run by path, in Python's isolated mode, so it finds its own folder."""
 
+import functools
 import gc
-import os
 import signal
 import sys
+from importlib import metadata
 from pathlib import Path
 
 before = signal.getsignal(signal.SIGINT)
@@ -13,17 +14,21 @@ gc.disable()  # what is imported is no garbage; looking for it costs a tenth of 
 
 sys.path[:0] = [str(Path(__file__).resolve().parent.parent)]
 
-# Plugins: gevent would look through all installed packages for them 25 times, pydantic once.
-os.environ["PYDANTIC_DISABLE_PLUGINS"] = "__all__"
-from gevent import events, monkey  # noqa: E402
+# For plugins gevent looks through all installed packages 25 times, pydantic and pyinfra once each.
+look = functools.cache(metadata.entry_points)
+metadata.entry_points = lambda **group: look().select(**group)  # type: ignore[assignment]
 
-vars(events)["notify_and_call_entry_points"] = vars(events)["notify"]
+from gevent import monkey  # noqa: E402
+
 monkey.patch_all()  # before anything imports ssl or threading, as pyinfra's own command line does
 
 # An eighth of what would be loaded. Paramiko can do without it, and pyinfra puts its own in place.
 sys.modules["invoke"] = None  # type: ignore[assignment]
 
-from commandline.main import main  # noqa: E402
+from commandline.main import cli, main  # noqa: E402
+
+for verb in sys.argv[1:2]:
+    cli.get_command(None, verb)  # the verb's own file, too, before garbage is looked for
 
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, before)

@@ -1,9 +1,12 @@
-"""Verbs that are not there: what to run instead, or which one was probably meant."""
+"""Verbs as files, and those that are not there: what to run instead, or which one was meant."""
 
 from __future__ import annotations
 
+import pkgutil
 import shlex
 from difflib import get_close_matches
+from importlib import import_module
+from types import ModuleType
 from typing import Any
 
 import click
@@ -33,14 +36,36 @@ INSTEAD = {
 }
 """By what somebody may look for; `{}` stands for what was typed behind it."""
 NEAR = 0.7
+COMPLETE = "_CLAW_COMPLETE"
+"""The variable by which click is asked for completions."""
 
 
 class Verbs(click.Group):
-    """A group whose error for an unknown verb names the way; `instead` is its own `INSTEAD`."""
+    """A group whose error for an unknown verb names the way; `instead` is its own `INSTEAD`.
+
+    `files` is a package in which a verb VERB is the command of that name in VERB.py. Only that of
+    the verb that was typed is loaded:
+    https://click.palletsprojects.com/en/stable/complex/#lazily-loading-subcommands
+    """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self.instead: dict[str, str] = {}
+        self.files: ModuleType | None = None
+
+    def list_commands(self, ctx: click.Context | None) -> list[str]:
+        found = pkgutil.iter_modules(self.files.__path__) if self.files else ()
+        return sorted({*self.commands, *(file.name for file in found)})
+
+    def get_command(self, ctx: click.Context | None, cmd_name: str) -> click.Command | None:
+        if self.files and cmd_name not in self.commands and cmd_name in self.list_commands(ctx):
+            there = vars(import_module(f"{self.files.__name__}.{cmd_name}")).values()
+            self.add_command(
+                next(
+                    one for one in there if isinstance(one, click.Command) and one.name == cmd_name
+                )
+            )
+        return self.commands.get(cmd_name)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -53,6 +78,6 @@ class Verbs(click.Group):
             typed = "".join(f" {shlex.quote(word)}" for word in rest)
             hint = f" Instead: {way.replace('{}', typed)}"
         else:
-            near = get_close_matches(name.lower(), self.commands, n=1, cutoff=NEAR)
+            near = get_close_matches(name.lower(), self.list_commands(ctx), n=1, cutoff=NEAR)
             hint = f" Did you mean {near[0]!r}?" if near else " All verbs: ./claw --help"
         raise click.UsageError(f"No such verb: {name!r}.{hint}", ctx)

@@ -7,40 +7,12 @@ from pathlib import Path
 
 import click
 
-from commandline import about, errors
-from commandline.command_group import INSTEAD, Verbs
+from commandline import about, errors, verbs
+from commandline.command_group import COMPLETE, INSTEAD, Verbs
 from commandline.errors import explain
 from commandline.options import examples, fail, leave
 from commandline.results import FAILED, INTERRUPTED
-from commandline.verbs.cli import openclaw_cli
-from commandline.verbs.completion import COMPLETE, completion
-from commandline.verbs.doctor import doctor
-from commandline.verbs.init import init
-from commandline.verbs.inventory import inventory
-from commandline.verbs.lab import lab
-from commandline.verbs.logs import logs
-from commandline.verbs.onboard import onboard
-from commandline.verbs.profiles import profiles
-from commandline.verbs.remove import remove
-from commandline.verbs.restart import restart
-from commandline.verbs.rotate import rotate
-from commandline.verbs.sandboxes import sandboxes
-from commandline.verbs.settings import settings
-from commandline.verbs.start import start
-from commandline.verbs.status import status
-from commandline.verbs.stop import stop
-from commandline.verbs.test import test
-from commandline.verbs.token import token
-from commandline.verbs.trust import trust
-from commandline.verbs.up import up
-from commandline.verbs.verify import verify
 from toolkit import terminal
-
-VERBS = (
-    *(up, status, verify, doctor, sandboxes, profiles, logs, token, openclaw_cli, onboard),
-    *(stop, start, restart, rotate, remove),
-    *(settings, inventory, init, trust, lab, test, completion),
-)
 
 
 def main() -> None:
@@ -100,6 +72,4 @@ def cli() -> None:
     """
 
 
-for command in VERBS:
-    cli.add_command(command)
-cli.instead = INSTEAD
+cli.files, cli.instead = verbs, INSTEAD

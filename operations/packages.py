@@ -8,7 +8,7 @@ what is read from the network.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from shlex import quote
 
 from pyinfra import host
@@ -38,10 +38,6 @@ class Packages:
     mirror: str = ""
     mirror_problem: str = ""
     unknown: tuple[str, ...] = ()
-    withheld: dict[str, str] = field(default_factory=dict)
-    """What apt would not install, and whether by a `hold` or a `pin`."""
-    refused: str = ""
-    """Why apt does nothing at all."""
 
     @staticmethod
     def script(settings: Settings) -> str:
@@ -59,7 +55,7 @@ class Packages:
     def parse(cls, lines: list[str]) -> Packages:
         versions: dict[str, str] = {}
         facts: dict[str, str] = {}
-        unknown, withheld = [], {}
+        unknown = []
         for line in lines:
             word, _, rest = line.partition(" ")
             if word == "installed":
@@ -67,9 +63,6 @@ class Packages:
                 versions[name] = version
             elif word == "unknown":
                 unknown.append(rest)
-            elif word == "withheld":
-                name, _, why = rest.partition(" ")
-                withheld[name] = why
             else:
                 facts[word] = rest
         return cls(
@@ -78,8 +71,6 @@ class Packages:
             facts.get("mirror", ""),
             facts.get("mirror-problem", ""),
             tuple(unknown),
-            withheld,
-            facts.get("refused", ""),
         )
 
 
@@ -133,9 +124,6 @@ def install(settings: Settings) -> None:
 @preflight.check
 def package_problems(settings: Settings) -> Iterable[Problem]:
     state = snapshot.of(Packages)
-    if state.refused:
-        yield Problem(f"apt refuses to work: {state.refused}", "mend the file that it names")
-    yield from withheld_problems(name for name in _needed(settings) if name not in state.versions)
     if state.mirror_problem:
         yield Problem(
             f"the Debian mirror {state.mirror} cannot be reached: {state.mirror_problem}",
@@ -147,20 +135,6 @@ def package_problems(settings: Settings) -> Iterable[Problem]:
             yield Problem(
                 f"{key}: no such package in Debian {IMAGE_SUITE}: {', '.join(unknown)}",
                 "correct the name; `apt-cache search` on a Debian host finds it",
-            )
-
-
-def withheld_problems(items: Iterable[str]) -> Iterable[Problem]:
-    """Yield which of the packages to be installed, items as of apt-get, apt is told to leave."""
-    withheld = snapshot.of(Packages).withheld
-    for name in items:
-        if name in withheld:
-            how = "a pin" if withheld[name] == "pin" else "apt-mark hold"
-            yield Problem(
-                f"{name} is needed, and {how} keeps apt from installing it",
-                f"apt-mark unhold {name}"
-                if withheld[name] != "pin"
-                else f"take the pin out of /etc/apt/preferences.d (apt-cache policy {name})",
             )
 
 

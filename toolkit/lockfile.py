@@ -39,7 +39,9 @@ _Time = Annotated[str, _whole(patterns.TIME)]
 _Engines = Annotated[str, _whole(patterns.ENGINES)]
 _Image = Annotated[str, _whole(patterns.IMAGE)]
 _Digest = Annotated[str, _whole(patterns.DIGEST)]
-_Repository = Annotated[str, _whole(patterns.REPOSITORY_AND_REF)]
+_Repository = Annotated[
+    str, _whole(patterns.REPOSITORY_AND_REF), Field(max_length=patterns.REPOSITORY_LENGTH)
+]
 _Commit = Annotated[str, _whole(patterns.COMMIT)]
 _Tool = Annotated[str, _whole(r"[a-z][a-z0-9-]*")]
 

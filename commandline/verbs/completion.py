@@ -5,10 +5,9 @@ from __future__ import annotations
 import click
 from click.shell_completion import get_completion_class
 
+from commandline.command_group import COMPLETE
 from commandline.options import examples, leave
 
-COMPLETE = "_CLAW_COMPLETE"
-"""The variable by which click is asked for completions."""
 # A claw that is called by a path is on no PATH; the word as it was typed calls it too.
 _CALLED = {
     "zsh": (

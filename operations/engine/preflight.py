@@ -11,7 +11,7 @@ from operations.base.preflight import Problem
 from operations.engine import apt_sources, daemon
 from operations.engine.state import DEFAULT_SOCKETS, Engine, Plan, plan, version_to_be
 from operations.engine_access import EngineWay
-from operations.packages import Packages, withheld_problems
+from operations.packages import Packages
 from operations.system import IMAGES, Disk, System, disk_problems
 from toolkit.patterns import shown
 from toolkit.settings import Settings
@@ -30,7 +30,6 @@ def engine_problems(settings: Settings) -> Iterable[Problem]:
         "official": official_problems,
         "distro": distro_problems,
     }[wanted.source](settings, engine, there, wanted)
-    yield from withheld_problems(wanted.missing)
     if settings.engine.socket in DEFAULT_SOCKETS and not rootless:
         yield from others_problems(engine)
     if PODMAN in there.versions and wanted.missing and settings.engine.source != "official":

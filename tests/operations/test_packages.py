@@ -44,26 +44,3 @@ def test_package_that_the_image_s_release_does_not_have_is_named() -> None:
         "gateway.apt_packages: no such package in Debian bookworm: jqq",
         "sandbox.images.minimal.apt_packages: no such package in Debian bookworm: treee",
     ]
-
-
-def test_what_apt_is_told_not_to_install_is_named_before_it_is_asked() -> None:
-    text = "withheld ca-certificates hold\nwithheld curl pin\nwithheld docker-ce hold"
-    problems = judged(packages.package_problems, Settings(), {"packages": text})
-    assert [(problem.what, problem.fix) for problem in problems] == [
-        (
-            "ca-certificates is needed, and apt-mark hold keeps apt from installing it",
-            "apt-mark unhold ca-certificates",
-        ),
-        (
-            "curl is needed, and a pin keeps apt from installing it",
-            "take the pin out of /etc/apt/preferences.d (apt-cache policy curl)",
-        ),
-    ]
-    there = {"packages": f"{text}\ninstalled curl 8\ninstalled ca-certificates 2025"}
-    assert not judged(packages.package_problems, Settings(), there)
-
-
-def test_an_apt_that_does_nothing_is_named() -> None:
-    said = {"packages": "refused Unable to parse package file /etc/apt/preferences.d/x (1)"}
-    (problem,) = judged(packages.package_problems, Settings(), said)
-    assert "Unable to parse package file /etc/apt/preferences.d/x" in problem.what

@@ -6,6 +6,7 @@ import re
 import shlex
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,7 +22,8 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def verbs(group: click.Group, words: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    for name, command in group.commands.items():
+    for name in group.list_commands(click.Context(group)):
+        command = group.get_command(click.Context(group), name)
         yield (*words, name)
         if isinstance(command, click.Group):
             yield from verbs(command, (*words, name))
@@ -40,7 +42,7 @@ def named(words: tuple[str, ...]) -> click.Command:
     command: click.Command = cli
     for word in words:
         assert isinstance(command, click.Group)
-        command = command.commands[word]
+        command = command.get_command(click.Context(command), word) or command
     return command
 
 
@@ -52,7 +54,7 @@ def test_every_summary_is_whole_at_80_columns(group: tuple[str, ...]) -> None:
     listed = said.partition("Commands:")[2].partition("\n\n")[0].strip().splitlines()
     command = named(group)
     assert isinstance(command, click.Group)
-    assert len(listed) == len(command.commands)
+    assert len(listed) == len(command.list_commands(click.Context(command)))
     for line in listed:
         assert re.fullmatch(r"\s*\S+\s+[A-Z][^.]+(\.[^.]+)?\.", line), line
 
@@ -149,10 +151,10 @@ def test_an_unknown_verb_names_the_way(typed: str, said: str) -> None:
 
 
 def test_what_is_named_instead_is_there() -> None:
-    assert not INSTEAD.keys() & cli.commands.keys()
+    assert not INSTEAD.keys() & set(cli.list_commands(None))
     for way in INSTEAD.values():
         for verb in re.findall(r"\./claw ([a-z]+)", way):
-            assert verb in cli.commands
+            assert verb in cli.list_commands(None)
 
 
 def test_quiet_and_verbose_are_opposites() -> None:
@@ -194,4 +196,35 @@ def test_a_shell_completes_a_verb(shell: str) -> None:
 
 def test_each_verb_is_one_file() -> None:
     files = {path.stem for path in (ROOT / "commandline/verbs").glob("*.py")} - {"__init__"}
-    assert files == set(cli.commands)
+    assert files == set(cli.list_commands(None))
+    assert all(cli.get_command(None, file) for file in files)
+
+
+STARTS = """
+import importlib.metadata, runpy, sys
+found = importlib.metadata.entry_points
+
+def looking(**group):
+    print("looking for plugins", file=sys.stderr)
+    return found(**group)
+
+importlib.metadata.entry_points = looking
+sys.argv = ["claw", "up", "--help"]
+runpy.run_path(entry, run_name="__main__")
+"""
+
+
+def test_a_start_loads_what_its_verb_needs_and_looks_for_plugins_once() -> None:
+    command = f"entry = {str(ROOT / 'commandline/__main__.py')!r}\n{STARTS}"
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-c", command],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert "Usage: ./claw up" in done.stdout, done.stderr
+    loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert "commandline.changing" in loaded
+    assert not loaded & {"commandline.asking", "lab.hosts"}  # of other verbs
+    assert done.stderr.count("looking for plugins") <= 1
