@@ -39,7 +39,8 @@ class Fact(Protocol):
         """Return POSIX shell that reads the host.
 
         It runs in a subshell with stderr discarded and `LC_ALL=C`; its exit status is ignored.
-        `docker`, `bounded` and `ids` are those of `templates/host/bounded.sh.j2`.
+        `docker`, `bounded` and `ids` are those of `templates/host/bounded.sh.j2`, `kept` that of
+        `templates/host/kept.sh.j2`.
         """
 
     @classmethod
@@ -114,7 +115,8 @@ def script(settings: Settings) -> str:
             lanes.append([f"exec 8>&1 {quiet}", body(function), *those])
     rest = list(asked.values())
     lanes += [rest[lane::LANES] for lane in range(LANES)]
-    parts = [functions, "engine_seconds=60 engine_bytes=1048576"]
+    kept = templates.render("host/kept.sh.j2")
+    parts = [functions, kept, "engine_seconds=60 engine_bytes=1048576"]
     parts += ["export LC_ALL=C PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"]
     for number, lane in enumerate(lanes):
         parts.append("\n".join([f"lane{number}() {{ :", *lane, "}"]))
