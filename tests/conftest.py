@@ -31,7 +31,7 @@ _left_out: Counter[str] = Counter()
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("openclaw-pyinfra")
-    group.addoption("--fast", action="store_true", help="unit and operations tests alone: a minute")
+    group.addoption("--fast", action="store_true", help="unit and operations tests alone")
     group.addoption("--all", action="store_true", help="every test but those marked long")
     group.addoption("--keep-lab", action="store_true", help="leave lab hosts for the next run")
     group.addoption("--worker", help="DIRECTORY:FD of side_by_side.py; not for people")

@@ -21,10 +21,10 @@ def test(arguments: tuple[str, ...]) -> None:
     """Run the tests of the toolkit; arguments go to pytest.
 
     \b
-    --fast      unit and operations tests alone: a minute
-    (nothing)   real deployments too, on hosts that it makes: a quarter of an hour
-    --all       everything but what is marked long: some forty minutes
-    -m long     what is marked long: hours
+    --fast      unit and operations tests alone
+    (nothing)   real deployments too, on hosts that it makes
+    --all       everything but what is marked long
+    -m long     what is marked long
     FILES       all that they hold
 
     The first time, some 70 MB of Python packages are installed for them.
