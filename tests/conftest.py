@@ -67,6 +67,11 @@ def _tier(config: pytest.Config) -> bool:
     return config.args_source is pytest.Config.ArgsSource.TESTPATHS
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    fast = _tier(config) and config.option.fast
+    return True if fast and collection_path == ROOT / "tests" / "e2e" else None
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if not config.option.markexpr:
         left = [item for item in items if _is_left(config, item)]
@@ -81,10 +86,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def _is_left(config: pytest.Config, item: pytest.Item) -> bool:
     if item.get_closest_marker("long"):
         return True
-    if not _tier(config) or config.option.all:
-        return False
-    cheap = FOLDERS.index("e2e") > _cost(item)[0]
-    return not cheap and bool(config.option.fast or item.get_closest_marker("whole"))
+    return bool(_tier(config) and not config.option.all and item.get_closest_marker("whole"))
 
 
 def _cost(item: pytest.Item) -> tuple[int, int]:
