@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
 from operations import container_user
@@ -194,14 +195,17 @@ def environment(settings: Settings) -> Script:
     """
     rootless, plain = rootless_socket(settings.name), settings.engine.socket
     form = fixed_form(settings)
-    script = templates.render(
-        "access/environment.sh.j2",
+    return _environment(
         known=form and (plain if form == "socket" else rootless),
         rootless=rootless,
         plain=plain,
         **_places(settings),
     )
-    return joined(script)
+
+
+@cache
+def _environment(**names: str | None) -> Script:
+    return joined(templates.render("access/environment.sh.j2", **names))
 
 
 def user_name(name: str) -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any
 from weakref import WeakKeyDictionary
@@ -176,11 +177,16 @@ def _told(error: ValidationError) -> str:
     return f"{place}: {patterns.shown(first['input'])}: {first['msg']}"
 
 
+@lru_cache(maxsize=8)
+def _parsed(text: str) -> Lock:
+    return Lock.model_validate(own_files.load(text) or {})
+
+
 def _load(path: Path) -> Lock:
     text = ""
     try:
         text = own_files.read(path)
-        return Lock.model_validate(own_files.load(text) or {})
+        return _parsed(text)
     except FileNotFoundError:
         return Lock()
     except OSError as error:

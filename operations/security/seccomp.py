@@ -7,11 +7,11 @@ program that makes one is killed.
 
 from __future__ import annotations
 
-import json
 from functools import cache
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic_core import to_json
 
 from operations.base.templates import DIRECTORY
 from toolkit import own_files
@@ -98,7 +98,7 @@ def profile(kind: Kind) -> dict[str, Any]:
 @cache
 def render(kind: Kind) -> str:
     """Return a profile's file."""
-    return json.dumps(profile(kind), indent=1) + "\n"
+    return to_json(profile(kind), indent=1).decode() + "\n"
 
 
 def rules(entry: Entry) -> list[dict[str, Any]]:
