@@ -6,6 +6,7 @@ pyinfra inventories/local.py deploy.py [--dry] [--diff]
 from pyinfra import config, host
 
 from operations import activation, packages, record, verification
+from operations.backup import stage as backup
 from operations.base import preflight, snapshot
 from operations.configuration import stage as configuration
 from operations.engine import stage as engine
@@ -35,6 +36,7 @@ configuration.merge(settings=settings)
 network.close(settings=settings)
 activation.activate(settings=settings)
 running.recreate(settings=settings)
+backup.configure(settings=settings)
 record.keep(settings=settings)
 images.prune(settings=settings)
 sandbox_images.prune(settings=settings)

@@ -28,7 +28,6 @@ INSTEAD = {
     **dict.fromkeys(("exec", "run", "openclaw"), "./claw cli{} -- ARGS"),
     **dict.fromkeys(("dashboard", "open", "link"), "./claw cli{} -- dashboard --json"),
     "devices": "./claw cli{} -- devices list",
-    "backup": "./claw cli{} -- backup create --verify",
     **dict.fromkeys(("setup", "wizard", "model"), "./claw onboard{}"),
     **dict.fromkeys(("key", "keys", "known-hosts"), "./claw trust{}"),
     "help": "./claw --help",

@@ -30,7 +30,7 @@ from toolkit.settings import Settings
 LABEL = "openclaw-pyinfra.project"
 INPUTS_CHANGED = "its compose inputs changed"
 INTERRUPTED = "an earlier run was interrupted"
-CANDIDATE, ROTATING = "candidate", "rotating"
+CANDIDATE, ROTATING, RESTORING = "candidate", "rotating", "restoring"
 RELOAD_SECONDS = 15
 """OpenClaw takes up a changed openclaw.json within 2 s on an idle machine."""
 STATE_SECONDS = 1800
@@ -168,6 +168,11 @@ def recovered(settings: Settings) -> Generator:
     It comes before any other stage: until then neither the compose files nor the state need be
     those of one gateway.
     """
+    if RESTORING in running().unfinished:
+        program = quote(f"{settings.project_directory}/run/restore.sh")
+        yield StringCommand(f"sh {program} recover")
+        notes.of(host).changed = [INTERRUPTED]
+        return
     if not {CANDIDATE, ROTATING} & set(running().unfinished):
         host.noop("no swap was interrupted")
         return

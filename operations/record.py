@@ -149,7 +149,16 @@ def kept(settings: Settings) -> Generator:
     """Write down what the host is deployed with, without secrets.
 
     + settings: the settings of the host
+
+    Settings that the toolkit of before did not know, at their defaults, are no change.
     """
+    before = _flat(snapshot.of(Recorded).settings)
+    after = _flat(resolved(settings))
+    new = after.keys() - before.keys()
+    defaults = _flat(resolved(Settings())) if before and new else {}
+    if before | {key: defaults.get(key) for key in new} == after:
+        host.noop("the host has the settings of this deploy on record")
+        return
     yield from files.write._inner([files.File(path(settings), content(settings), mode="600")])
 
 

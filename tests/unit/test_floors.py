@@ -18,7 +18,7 @@ ROOMS = (
     ("gateway",),
     ("configuration",),
     ("activation",),
-    ("sandbox",),
+    ("backup", "sandbox"),
     ("record", "verification"),
     ("lifecycle",),
 )
@@ -103,10 +103,11 @@ def test_every_operation_is_reached_from_a_deploy_file() -> None:
         for name, path in MODULES.items()
         if name.startswith("operations.") and path.name != "__init__.py"
     }
-    # What `./claw doctor` alone asks.
-    assert operations - reached.union(*later) == {"operations.sandbox.doctor"}
+    # What `./claw doctor` and `./claw backups` alone ask.
+    asked = {"operations.sandbox.doctor", "operations.backup.listing"}
+    assert operations - reached.union(*later) == asked
     apart = {name.split(".")[1] for name in operations - reached}
-    assert apart == {"lifecycle", "sandbox"}
+    assert apart == {"backup", "lifecycle", "sandbox"}
 
 
 def test_every_deploy_file_asks_the_engine_for_what_its_facts_read() -> None:

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from toolkit.settings.backup import Backup
 from toolkit.settings.egress import Egress
 from toolkit.settings.sandbox.model import Sandbox
 from toolkit.settings.section import Section
@@ -222,6 +223,7 @@ class Settings(Section):
     onboarding: Onboarding = Onboarding()
     sandbox: Sandbox = Sandbox()
     egress: Egress = Egress()
+    backup: Backup = Backup()
 
     @property
     def project_directory(self) -> str:

@@ -54,6 +54,7 @@ def problems(settings: Settings) -> Iterator[Inconsistency]:
     yield from sandbox.problems(settings)
     yield from _on_host(settings)
     yield from _environment(settings)
+    yield from _backup(settings)
     yield from _owned("openclaw", settings.openclaw, OWNED_CONFIGURATION)
     yield from _owned("engine.daemon", settings.engine.daemon, _OWNED_DAEMON)
 
@@ -193,6 +194,32 @@ def _on_host(settings: Settings) -> Iterator[Inconsistency]:
             ("sandbox.browser.enabled", "sandbox.socket"),
             "sandboxed browsers need a gateway in a container: sandbox.socket rootless or socket",
         )
+
+
+def _backup(settings: Settings) -> Iterator[Inconsistency]:
+    backup = settings.backup
+    if bool(backup.repository) != bool(backup.password):
+        given, missing = ("repository", "password")[:: 1 if backup.repository else -1]
+        yield Inconsistency(
+            (f"backup.{missing}", f"backup.{given}"), f"missing; backup.{given} needs it"
+        )
+    for directory in (
+        settings.project_directory,
+        settings.config_directory,
+        settings.workspace_directory,
+        settings.auth_directory,
+    ):
+        if f"{backup.repository}/".startswith(f"{directory}/"):
+            yield Inconsistency(
+                ("backup.repository",),
+                f"given {backup.repository}: it is inside of {directory}, which is backed up; "
+                "accepted: a directory outside of the deployment's",
+            )
+    for name in backup.environment:
+        if name in ("RESTIC_PASSWORD", "RESTIC_PASSWORD_COMMAND", "RESTIC_PASSWORD_FILE"):
+            yield Inconsistency((f"backup.environment.{name}",), "set backup.password")
+        elif name.startswith("RESTIC_REPOSITORY"):
+            yield Inconsistency((f"backup.environment.{name}",), "set backup.repository")
 
 
 def _environment(settings: Settings) -> Iterator[Inconsistency]:

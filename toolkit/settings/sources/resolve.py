@@ -100,7 +100,12 @@ def resolved(settings: Settings) -> dict[str, Any]:
         data["directories"][name] = getattr(settings, f"{name}_directory")
     for values in (data["gateway"]["environment"], data["build"]["arguments"]):
         values.update(dict.fromkeys(values, secret_names.HIDDEN))
-    references = [*data["credentials"].values(), data["images"]["registry"]["password"]]
+    references = [
+        *data["credentials"].values(),
+        data["images"]["registry"]["password"],
+        data["backup"]["password"],
+        *data["backup"]["environment"].values(),
+    ]
     for reference in filter(None, references):
         for key, value in list(reference.items()):
             if value is None:

@@ -1,0 +1,57 @@
+"""Backups of a real gateway into a real repository of restic's, and the drill of one."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.conftest import MakeDeployment
+
+pytestmark = [pytest.mark.engine, pytest.mark.whole]
+
+
+def test_backups_and_their_drill(local_deployment: MakeDeployment, tmp_path: Path) -> None:
+    (tmp_path / "password").write_text("correct horse\n")
+    repository = tmp_path / "repository"
+    backup: dict[str, Any] = {
+        "repository": str(repository),
+        "password": {"file": str(tmp_path / "password")},
+    }
+    one = local_deployment(backup=backup)
+    one.claw("up")
+    assert "nothing to change" in one.claw("up").output
+    assert "there is no backup" in one.claw("backups", expect=1).output
+
+    def listed(expect: int = 0) -> dict[str, Any]:
+        (found,) = json.loads(one.claw("backups", "--json", expect=expect).stdout)["hosts"].values()
+        return dict(found)
+
+    one.claw("backup")
+    assert "was restored and became ready" in one.claw("drill").output
+    found = listed()
+    assert found["healthy"] and found["backups"][0]["release"] == "2026.9.6"
+    assert one.sh(f"docker ps -aq --filter label=openclaw-pyinfra.drill={one.name}") == ""
+    assert one.sh(f"docker volume ls -q --filter name={one.name}-drill") == ""
+    assert one.http() == 200
+
+    # Packs that are gone: the drill says so, and the one that passed stays in sight.
+    (repository / "data").rename(tmp_path / "away")
+    assert "the backup" in one.claw("drill", expect=1).output
+    found = listed(expect=1)
+    assert " ok " in found["drilled"] and " failed " in found["drill_failed"]
+    (tmp_path / "away").rename(repository / "data")
+
+    (tmp_path / "password").write_text("another one\n")
+    refused = one.claw("up", expect=1).output
+    assert "the repository refuses backup.password" in refused and "another one" not in refused
+
+    # Taken out of the settings, all of it goes but the repository.
+    del one.settings["backup"]
+    assert "Backups" in one.claw("up", "--dry", expect=2).output
+    one.claw("up")
+    assert one.sh(f"ls -d /opt/{one.name}/backup 2>&1 || :").count("No such file")
+    assert list((repository / "snapshots").iterdir())
+    assert "nothing to change" in one.claw("up").output
