@@ -99,7 +99,7 @@ def containers(settings: Settings) -> dict[str, list[str]]:
     user = f"--user={EngineWay(settings).uid}:{EngineWay(settings).uid}"
     found["gateway"] = [*GATEWAY, user, "--security-opt=no-new-privileges"]
     for kind in seccomp.KINDS:
-        for option in security.security_options(settings, kind):
+        for option in security.Profiles(settings, kind).options:
             found[kind].append(f"--security-opt={option.replace(':', '=', 1)}")
     return found
 

@@ -173,7 +173,7 @@ def _agent(
 def _profiles(settings: Settings, browser: bool) -> dict[str, Any]:
     return {
         "seccompProfile": seccomp_profile(settings, browser),
-        "apparmorProfile": security.apparmor_profile(settings, "browser" if browser else "tools"),
+        "apparmorProfile": security.Profiles(settings, "browser" if browser else "tools").apparmor,
     }
 
 

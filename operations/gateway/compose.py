@@ -64,7 +64,7 @@ def inputs(settings: Settings) -> str:
         extra.content if extra else "",
         override.digest if override else "",
         environment,
-        security.digest(settings, "gateway"),
+        security.Profiles(settings, "gateway").digest,
     ]
     return hashlib.sha256(repr(parts).encode()).hexdigest()
 
@@ -174,7 +174,7 @@ def groups(settings: Settings) -> list[str]:
 
 def security_options(settings: Settings) -> list[str]:
     """Return the container's `security_opt`: with the gateway's own kernel profiles."""
-    return ["no-new-privileges:true", *security.security_options(settings, "gateway")]
+    return ["no-new-privileges:true", *security.Profiles(settings, "gateway").options]
 
 
 def _mounts(settings: Settings) -> list[dict[str, Any]]:

@@ -76,7 +76,7 @@ def script(settings: Settings, deployed: Mapping[str, Any]) -> str:
         options.append(
             f"--security-opt=seccomp={security.seccomp_path(settings.security_directory, kind)}"
         )
-    if apparmor := security.apparmor_profile(settings, kind):
+    if apparmor := security.Profiles(settings, kind).apparmor:
         options.append(f"--security-opt=apparmor={apparmor}")
     return templates.render(
         "sandbox/doctor.sh.j2",

@@ -111,26 +111,32 @@ def has_apparmor(settings: Settings) -> bool:
     return usable and not EngineWay(settings).own_engine
 
 
-def apparmor_profile(settings: Settings, kind: Kind) -> str | None:
-    """Return the name of an AppArmor profile as the kernel knows it; None where there is none."""
-    if settings.sandbox.apparmor == "off" or not has_apparmor(settings):
-        return None
-    return apparmor.name(settings.name, kind)
+@dataclass(frozen=True)
+class Profiles:
+    """What a kind of container of the current host's deployment runs under."""
 
+    settings: Settings
+    kind: Kind
 
-def security_options(settings: Settings, kind: Kind) -> list[str]:
-    """Return the profiles as Compose's `security_opt` names them."""
-    own = settings.sandbox.seccomp == "own"
-    name = apparmor_profile(settings, kind)
-    return [
-        *([f"seccomp:{seccomp_path(settings.security_directory, kind)}"] if own else []),
-        *([f"apparmor:{name}"] if name else []),
-    ]
+    @property
+    def apparmor(self) -> str | None:
+        """Return the name of the AppArmor profile in the kernel; None where there is none."""
+        if self.settings.sandbox.apparmor == "off" or not has_apparmor(self.settings):
+            return None
+        return apparmor.name(self.settings.name, self.kind)
 
+    @property
+    def options(self) -> list[str]:
+        """Return the profiles as Compose's `security_opt` names them."""
+        found = []
+        if self.settings.sandbox.seccomp == "own":
+            found.append(f"seccomp:{seccomp_path(self.settings.security_directory, self.kind)}")
+        return [*found, f"apparmor:{self.apparmor}"] if self.apparmor else found
 
-def digest(settings: Settings, kind: Kind) -> str:
-    """Return a digest that changes whenever a container of this kind has to be made again."""
-    return files.digest(repr([security_options(settings, kind), seccomp.render(kind)]))
+    @property
+    def digest(self) -> str:
+        """Return a digest that changes whenever a container of this kind has to be made again."""
+        return files.digest(repr([self.options, seccomp.render(self.kind)]))
 
 
 @operation
@@ -172,7 +178,7 @@ def apparmor_loaded(settings: Settings) -> Generator:
     stay in the kernel until then, for the containers that still run under them.
     """
     file = files.File(apparmor.path(settings), apparmor.render(settings))
-    if apparmor_profile(settings, "gateway") is None:
+    if Profiles(settings, "gateway").apparmor is None:
         if files.found(file.path):
             yield StringCommand(f"rm -f {quote(file.path)}")
         else:

@@ -92,7 +92,9 @@ def test_another_deployment_has_other_containers_images_and_networks() -> None:
 
 
 def test_profiles_are_named_where_the_gateway_sees_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(security, "apparmor_profile", lambda _, kind: f"openclaw-{kind}")
+    monkeypatch.setattr(
+        security.Profiles, "apparmor", property(lambda self: f"openclaw-{self.kind}")
+    )
     docker = written(settings())["agents"]["defaults"]["sandbox"]["docker"]
     assert docker["apparmorProfile"] == "openclaw-tools"
     unconfined = written(settings({"seccomp": "engine"}))["agents"]["defaults"]["sandbox"]["docker"]

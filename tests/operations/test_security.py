@@ -70,7 +70,7 @@ def test_the_engine_s_own_filter_needs_no_files() -> None:
     wanted = settings(seccomp="engine")
     assert commands(security.system_calls, {"files": ""}, settings=wanted) == []
     with ctx_host.use(known({"apparmor": ""})):
-        assert security.security_options(wanted, "gateway") == []
+        assert security.Profiles(wanted, "gateway").options == []
 
 
 def test_apparmor_profiles_are_loaded_where_the_kernel_has_apparmor() -> None:
@@ -92,7 +92,7 @@ def test_without_apparmor_in_kernel_and_engine_there_is_no_profile_and_no_name_o
     bare = host(answer, without=apparmor.path(settings()))
     assert commands(security.apparmor_loaded, bare, settings=settings()) == []
     with ctx_host.use(known(bare)):
-        assert security.apparmor_profile(settings(), "tools") is None
+        assert security.Profiles(settings(), "tools").apparmor is None
 
 
 def test_profiles_that_are_not_wanted_any_more_are_not_loaded_at_the_next_boot() -> None:
@@ -100,7 +100,7 @@ def test_profiles_that_are_not_wanted_any_more_are_not_loaded_at_the_next_boot()
     (command,) = commands(security.apparmor_loaded, host(LOADED), host(), settings=wanted)
     assert command == f"rm -f {apparmor.path(wanted)}"
     with ctx_host.use(known(host(LOADED))):
-        assert not any("apparmor" in one for one in security.security_options(wanted, "gateway"))
+        assert not any("apparmor" in one for one in security.Profiles(wanted, "gateway").options)
 
 
 @pytest.mark.parametrize(
@@ -130,9 +130,9 @@ def test_apparmor_that_is_required_must_be_there(
 
 def test_a_gateway_is_made_again_for_another_profile(monkeypatch: pytest.MonkeyPatch) -> None:
     with ctx_host.use(known(host())):
-        before = security.digest(settings(), "gateway")
+        before = security.Profiles(settings(), "gateway").digest
         monkeypatch.setattr(seccomp, "render", lambda _: "{}\n")
-        assert security.digest(settings(), "gateway") != before
+        assert security.Profiles(settings(), "gateway").digest != before
 
 
 def known(answers: Answers) -> FakeHost:
