@@ -5,7 +5,7 @@
 A static walk over operations/ and toolkit/: from the named function on, each call that is handed
 `settings` (or somebody's `.settings`) is followed, the calls inside its arguments first, each
 function once, at its first call. A class that is handed it is followed through all its methods; a
-call of a protocol's method into every module that is the protocol.
+call of a protocol's method into one of the modules that are it, so that there is a walk for each.
 A stop is a row of functions in one file; a return is a stop in a file that had been left before.
 """
 
@@ -25,7 +25,8 @@ Function = ast.FunctionDef
 class Code:
     """The functions and methods of the product, by whole name, and what each module imports."""
 
-    def __init__(self, root: Path = ROOT) -> None:
+    def __init__(self, root: Path = ROOT, form: int = 0) -> None:
+        self.form = form
         self.functions: dict[str, Function] = {}
         self.imports: dict[str, dict[str, str]] = {}
         self.protocols: set[str] = set()
@@ -95,7 +96,8 @@ class Code:
         if owner not in self.protocols:
             return [method]
         beside = self.imports[owner.rpartition(".")[0]].values()
-        return [f"{one}.{name}" for one in beside if f"{one}.{name}" in self.functions]
+        found = [f"{one}.{name}" for one in beside if f"{one}.{name}" in self.functions]
+        return found[self.form : self.form + 1] or found[:1]
 
     def calls(self, name: str) -> Iterator[str]:
         """Yield what a function calls with `settings`, in the order of evaluation."""
@@ -133,12 +135,14 @@ def stops(code: Code, start: str = START) -> list[str]:
 
 
 def main() -> None:
-    found = stops(Code(Path(sys.argv[2]) if sys.argv[2:] else ROOT), *sys.argv[1:2])
-    known: set[str] = set()
-    for module in found:
-        print(f"{'back to ' if module in known else ''}{module}")
-        known.add(module)
-    print(f"{len(found)} stops in {len(known)} files, {len(found) - len(known)} of them returns")
+    for form in (0, 1):
+        found = stops(Code(Path(sys.argv[2]) if sys.argv[2:] else ROOT, form), *sys.argv[1:2])
+        known: set[str] = set()
+        for module in found:
+            print(f"{'back to ' if module in known else ''}{module}")
+            known.add(module)
+        returns = len(found) - len(known)
+        print(f"{len(found)} stops in {len(known)} files, {returns} of them returns\n")
 
 
 if __name__ == "__main__":
