@@ -80,7 +80,7 @@ def measured(host: Host) -> Measured:
             docker=engine_access.environment(settings),
             images=[
                 *(names.tag(settings.name, kind) for kind in get_args(names.ImageKind)),
-                images.tag(settings),
+                images.tag(settings.name),
             ],
             containers=containers(settings),
         )

@@ -178,7 +178,7 @@ def script(settings: Settings) -> str:
         ownership=form.ownership(settings),
         project=settings.project_directory,
         config=settings.config_directory,
-        image=images.tag(settings),
+        image=images.tag(settings.name),
         onboard=settings.onboarding.enabled,
         bind=form.of(settings).bind(settings),
         auth_choice=settings.onboarding.auth_choice,

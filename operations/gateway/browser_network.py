@@ -14,6 +14,7 @@ from operations.base import preflight
 from operations.base.preflight import Problem
 from toolkit.settings import Settings
 from toolkit.settings.sandbox import names
+from toolkit.settings.sandbox.model import Sandbox
 
 
 @dataclass(frozen=True)
@@ -24,19 +25,16 @@ class Network:
     own: bool
 
 
-def network(settings: Settings) -> Network | None:
+def network(deployment: str, sandbox: Sandbox) -> Network | None:
     """Return the network on which the gateway meets its sandboxes' browsers; None without any."""
-    if "browser" not in names.kinds(settings.sandbox):
+    if "browser" not in names.kinds(sandbox):
         return None
-    return Network(
-        names.browser_network(settings.name, settings.sandbox),
-        settings.sandbox.browser.network is None,
-    )
+    return Network(names.browser_network(deployment, sandbox), sandbox.browser.network is None)
 
 
 @preflight.check
 def browser_problems(settings: Settings) -> Iterable[Problem]:
-    wanted = network(settings)
+    wanted = network(settings.name, settings.sandbox)
     if wanted and settings.gateway.source == "git":
         yield Problem(
             "sandbox.browser: OpenClaw's own Dockerfile (gateway.source: git) makes no image from"

@@ -132,7 +132,7 @@ def _render(settings: Settings, inputs: str) -> str:
         name=settings.name,
         uid=EngineWay(settings).uid,
         closed_home=not settings.home_volume and bool(people(settings)),
-        image=images.tag(settings),
+        image=images.tag(settings.name),
         environment=environment(settings),
         tmp_size=gateway.tmp_size,
         # A home volume keeps ~/.cache as well.
@@ -157,8 +157,8 @@ def _networks(settings: Settings) -> list[dict[str, Any]]:
     """Return the networks of the gateway; one without a bridge is made by others."""
     own = network.bridge(settings.name)
     found: list[dict[str, Any]] = [{"key": "default", "name": own, "bridge": own}]
-    if wanted := browser_network.network(settings):
-        bridge = network.browsers_bridge(settings)
+    if wanted := browser_network.network(settings.name, settings.sandbox):
+        bridge = network.browsers_bridge(settings.name, settings.sandbox)
         found.append({"key": "browsers", "name": wanted.name, "bridge": bridge})
     for one in found:
         one["form"] = uplink.form(EngineWay(settings), one["name"])

@@ -159,7 +159,7 @@ def project_problem(settings: Settings, found: list[Container]) -> Problem:
     places = sorted({one.directory or "an unknown directory" for one in found})
     mounts = sorted({mount for one in found for mount in one.mounts if mount})
     state = f", with its state in {', '.join(map(shown, mounts[:8]))}" if mounts else ""
-    tag = images.tag(settings)
+    tag = images.tag(settings.name)
     own_tag = f"; its image needs another tag than {tag} then"
     return Problem(
         f"a Compose project {settings.name} that is not this deployment's is on the host:"
@@ -184,7 +184,7 @@ def container_problems(settings: Settings, others: list[Container]) -> Iterable[
         elif (
             settings.config_directory in one.mounts
             and one.state == "running"
-            and (one.project or one.image != images.tag(settings))  # else a step of a run
+            and (one.project or one.image != images.tag(settings.name))  # else a step of a run
         ):
             yield Problem(
                 f"the container {shown(one.name)} runs with {settings.config_directory}, and two"

@@ -28,7 +28,7 @@ def functions(settings: Settings) -> Script:
     return templates.render(
         "compose/gateway.sh.j2",
         name=settings.name,
-        image=images.tag(settings),
+        image=images.tag(settings.name),
         project=settings.project_directory,
     )
 

@@ -32,6 +32,7 @@ from operations.gateway import browser_network
 from toolkit.settings import Settings
 from toolkit.settings.egress import METADATA, PRIVATE, parse_destination
 from toolkit.settings.sandbox import names
+from toolkit.settings.sandbox.model import Sandbox
 from toolkit.settings.sandbox.view import views
 
 RULES = "/etc/openclaw-pyinfra"
@@ -83,9 +84,9 @@ def bridge(deployment: str) -> str:
     return name if len(name) <= 15 else f"{name[:6]}-{digest}"
 
 
-def browsers_bridge(settings: Settings) -> str | None:
+def browsers_bridge(deployment: str, sandbox: Sandbox) -> str | None:
     """Return the name of the bridge of the deployment's own network of browsers; None without."""
-    wanted = browser_network.network(settings)
+    wanted = browser_network.network(deployment, sandbox)
     if wanted is None or not wanted.own:
         return None
     return _short("clawb", wanted.name)
@@ -118,10 +119,15 @@ def rules(settings: Settings) -> files.File:
     sandboxes, met_at = [], None
     if not own_engine:
         tools = tools_bridge(settings)
-        own = [*filter(None, (bridge(settings.name), browsers_bridge(settings), tools))]
+        own = [
+            *filter(
+                None,
+                (bridge(settings.name), browsers_bridge(settings.name, settings.sandbox), tools),
+            )
+        ]
         foreign = {name: one for name, one in found.items() if name in _asked(settings)}
         sandboxes = sorted({*own[1:], *foreign.values()})
-        met_at = browsers_bridge(settings) or foreign.get(
+        met_at = browsers_bridge(settings.name, settings.sandbox) or foreign.get(
             names.browser_network(settings.name, settings.sandbox)
         )
     address = ipaddress.ip_address(settings.gateway.address)
@@ -181,7 +187,7 @@ def units(settings: Settings) -> list[files.File]:
 @uplink.networks
 def own_networks(settings: Settings) -> list[str]:
     """Return the networks that the deployment makes."""
-    wanted = browser_network.network(settings)
+    wanted = browser_network.network(settings.name, settings.sandbox)
     browsers = wanted.name if wanted and wanted.own else None
     tools = names.tools_network(settings.name) if tools_bridge(settings) else None
     return list(filter(None, (bridge(settings.name), browsers, tools)))
@@ -236,7 +242,9 @@ def closed(settings: Settings) -> Generator:
         directory=RULES,
         unit=f"{settings.name}-closed",
         apply=_apply(settings),
-        old=[*filter(None, (bridge(settings.name), browsers_bridge(settings)))],
+        old=[
+            *filter(None, (bridge(settings.name), browsers_bridge(settings.name, settings.sandbox)))
+        ],
     )
     yield StringCommand("sh -s", _stdin=[script])
 
@@ -278,7 +286,7 @@ def _short(kind: str, name: str) -> str:
 
 def _asked(settings: Settings) -> list[str]:
     """The networks of sandboxes that Compose does not make."""
-    wanted = browser_network.network(settings)
+    wanted = browser_network.network(settings.name, settings.sandbox)
     foreign = [wanted.name] if wanted and not wanted.own else []
     return sorted({*tools_networks(settings), *foreign})
 

@@ -86,7 +86,7 @@ def shell(settings: Settings) -> Script:
         wanted=unit_path(settings),
         program=program_path(settings),
         trees=trees(settings),
-        image=images.tag(settings),
+        image=images.tag(settings.name),
         port=settings.gateway.port,
         address=settings.gateway.address,
         mounts=[

@@ -82,7 +82,7 @@ def _of_sandboxes(kind: ImageKind, after: ImageKind | None = None) -> Definition
 
 GATEWAY = Definition(
     "gateway",
-    tag=gateway.tag,
+    tag=lambda settings: gateway.tag(settings.name),
     source=gateway.source,
     bases=gateway.bases,
     context=gateway.context,

@@ -43,11 +43,11 @@ SCRIPTS = (
 )
 
 
-def tag(settings: Settings) -> str:
+def tag(deployment: str) -> str:
     """Return the tag under which the gateway's image runs; `openclaw:local` by default, as in
     OpenClaw's documentation.
     """
-    return f"{settings.name}:local"
+    return f"{deployment}:local"
 
 
 def checkout(settings: Settings) -> str:

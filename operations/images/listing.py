@@ -46,7 +46,7 @@ def listing(settings: Settings) -> str:
 def tags(settings: Settings) -> list[str]:
     """Return the image tags that a run moves."""
     sandboxes = (names.tag(settings.name, kind) for kind in names.kinds(settings.sandbox))
-    return [gateway.tag(settings), f"{settings.name}:last-good", *sandboxes]
+    return [gateway.tag(settings.name), f"{settings.name}:last-good", *sandboxes]
 
 
 def familiar(reference: str) -> str:
@@ -75,7 +75,7 @@ def _image(settings: Settings, references: Iterable[str]) -> str:
         f'{{{{with index . "{identity.INPUTS}"}}}}{{{{$inputs = .}}}}{{{{end}}}}'
         f"{{{{if $inputs}}}}image {'|'.join(columns)}{_NEW_LINE}{{{{end}}}}{{{{end}}}}{{{{end}}}}"
         f"{{{{range .RepoTags}}}}tag {{{{.}}}} {{{{$image.Id}}}}{_NEW_LINE}"
-        f"{{{{if eq . {json.dumps(gateway.tag(settings))}}}}}"
+        f"{{{{if eq . {json.dumps(gateway.tag(settings.name))}}}}}"
         f"wanted_image {{{{$image.Id}}}}{_NEW_LINE}{{{{end}}}}{found}{{{{end}}}}"
         f"{{{{range .RepoDigests}}}}{found}{{{{end}}}}"
         '["image",{{json .Id}},{{json .RepoTags}},{{json $inputs}}]'

@@ -164,7 +164,7 @@ def world() -> Iterator[World]:
     wanted = settings()
     bridges = [
         network.bridge(wanted.name),
-        network.browsers_bridge(wanted),
+        network.browsers_bridge(wanted.name, wanted.sandbox),
         network.tools_bridge(wanted),
     ]
     made = World(f"clawnet-{secrets.token_hex(3)}", [str(one) for one in bridges])

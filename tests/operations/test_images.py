@@ -156,7 +156,7 @@ def test_a_tree_that_was_resolved_is_recorded_when_the_image_is_built(own_lock: 
 
 
 def test_the_tag_is_the_deployment_s() -> None:
-    assert images.tag(Settings()) == "openclaw:local"
+    assert images.tag(Settings().name) == "openclaw:local"
     (built,) = build(facts(base_image()), name="second")
     assert "--tag second:local" in built.stdin
     assert "openclaw-pyinfra.deployment=second" in built.stdin

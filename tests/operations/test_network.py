@@ -110,7 +110,7 @@ def test_every_bridge_is_closed_in_both_directions() -> None:
     text = rules(wanted)
     for name in (
         network.bridge(wanted.name),
-        network.browsers_bridge(wanted),
+        network.browsers_bridge(wanted.name, wanted.sandbox),
         network.tools_bridge(wanted),
     ):
         assert f'oifname "{name}" iifname != "{name}" jump into' in chain(text, "forward")

@@ -47,7 +47,9 @@ def test_with_one_it_is_on_the_browsers_network_too(project: Project):
     assert not made["networks"]["browsers"].get("external")
     options = made["networks"]["browsers"]["driver_opts"]
     wanted = Settings.model_validate({"sandbox": {"enabled": True, "browser": {"enabled": True}}})
-    assert options["com.docker.network.bridge.name"] == network.browsers_bridge(wanted)
+    assert options["com.docker.network.bridge.name"] == network.browsers_bridge(
+        wanted.name, wanted.sandbox
+    )
 
 
 def test_a_network_of_the_users_is_taken_as_it_is(project: Project):

@@ -75,7 +75,7 @@ def test_who_is_outside_is_told_the_size_whatever_the_network_has() -> None:
     wanted = settings(sandbox=TOOLS)
     with at(wanted, **NONE, network=""):
         text = network.rules(wanted).content
-    for name in (network.bridge(wanted.name), network.browsers_bridge(wanted)):
+    for name in (network.bridge(wanted.name), network.browsers_bridge(wanted.name, wanted.sandbox)):
         rule = f'iifname "{name}" oifname != "{name}" tcp flags syn tcp option maxseg size set'
         assert f"{rule} rt mtu" in text
 
