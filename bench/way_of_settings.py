@@ -87,7 +87,9 @@ class Code:
         return [
             whole
             for whole in self.functions
-            if whole.endswith(f".{name}") and whole.split(".")[-2][:1].isupper()
+            if whole.endswith(f".{name}")
+            and whole.split(".")[-2][:1].isupper()
+            and "settings" in [one.arg for one in self.functions[whole].args.args]
         ]
 
     def _meant(self, method: str) -> list[str]:

@@ -9,7 +9,7 @@ import json
 from typing import Any
 
 from toolkit.merging import merge
-from toolkit.settings import Settings
+from toolkit.settings.model import Engine
 
 PATH = "/etc/docker/daemon.json"
 PREVIOUS = f"{PATH}.openclaw-previous"
@@ -52,7 +52,7 @@ def parse(text: str | None) -> dict[str, Any]:
 
 
 def desired(
-    settings: Settings,
+    engine: Engine,
     current: dict[str, Any],
     arguments: tuple[str, ...] = (),
     swarm: bool = False,
@@ -63,13 +63,13 @@ def desired(
     live-restore) only fill in what neither names, nor the daemon's command line: dockerd refuses
     a key that is given both ways.
     """
-    asked = explicit(settings)
+    asked = explicit(engine)
     driver = asked.get("log-driver") or current.get("log-driver") or "json-file"
     defaults: dict[str, Any] = {"log-driver": driver}
     if driver in ROTATING:
         defaults["log-opts"] = {
-            "max-size": settings.engine.log_max_size,
-            "max-file": str(settings.engine.log_max_files),
+            "max-size": engine.log_max_size,
+            "max-file": str(engine.log_max_files),
         }
     if not swarm:
         defaults["live-restore"] = True
@@ -83,9 +83,9 @@ def desired(
     return merged
 
 
-def explicit(settings: Settings) -> dict[str, Any]:
+def explicit(engine: Engine) -> dict[str, Any]:
     """Return the keys that the settings name, rather than leave at their defaults."""
-    engine, named = settings.engine, settings.engine.model_fields_set
+    named = engine.model_fields_set
     asked: dict[str, Any] = {}
     if engine.registry_mirrors:
         asked["registry-mirrors"] = list(engine.registry_mirrors)

@@ -123,7 +123,7 @@ def login_problems(settings: Settings, engine: Engine) -> Iterable[Problem]:
 def images_disk(engine: Engine, settings: Settings, wanted: Plan) -> Disk | None:
     """Return the disk that images are stored on: since Docker 29 containerd's, on a new host."""
     try:
-        told = daemon.desired(settings, daemon.parse(engine.daemon)).get("features")
+        told = daemon.desired(settings.engine, daemon.parse(engine.daemon)).get("features")
     except ValueError:
         told = None
     asked = told.get("containerd-snapshotter") if isinstance(told, dict) else None

@@ -37,7 +37,7 @@ def configuration_path(settings: Settings) -> str:
 
 def configuration(settings: Settings) -> files.File:
     """Return the engine's daemon.json; its socket is for the gateway's group alone."""
-    keys = daemon.desired(settings, {"group": str(engine_access.CONTAINER_USER)})
+    keys = daemon.desired(settings.engine, {"group": str(engine_access.CONTAINER_USER)})
     kept = {key: value for key, value in keys.items() if key not in _NOT_ROOTLESS}
     text = daemon.text(kept)
     return files.File(configuration_path(settings), text, mode="600", secret="://" in text)

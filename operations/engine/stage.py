@@ -47,10 +47,10 @@ def proxies(settings: Settings) -> dict[str, str]:
     """
     try:
         if EngineWay(settings).own_engine:
-            keys = daemon.desired(settings, {})
+            keys = daemon.desired(settings.engine, {})
         elif settings.engine.socket in DEFAULT_SOCKETS:
             keys = daemon.desired(
-                settings, _daemon_before(snapshot.of(Engine)), snapshot.of(Engine).arguments
+                settings.engine, _daemon_before(snapshot.of(Engine)), snapshot.of(Engine).arguments
             )
         else:
             return {}
@@ -215,7 +215,7 @@ def _keys(text: str | None, path: str) -> dict:
 
 def _daemon_after(settings: Settings, engine: Engine) -> tuple[dict, files.File | None]:
     """Return daemon.json as it should be, and the drop-in for an engine too old for `proxies`."""
-    keys = daemon.desired(settings, _daemon_before(engine), engine.arguments, engine.swarm)
+    keys = daemon.desired(settings.engine, _daemon_before(engine), engine.arguments, engine.swarm)
     version = version_to_be(settings, engine, snapshot.of(System), snapshot.of(Packages))
     if version >= daemon.PROXIES_SINCE or "proxies" not in keys:
         return keys, None

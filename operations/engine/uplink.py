@@ -187,4 +187,4 @@ def _daemon(settings: Settings, engine: Engine) -> dict[str, Any]:
         current = daemon.parse(engine.daemon)
     except ValueError:  # named by the engine's own check
         current = {}
-    return daemon.desired(settings, current, engine.arguments, engine.swarm)
+    return daemon.desired(settings.engine, current, engine.arguments, engine.swarm)

@@ -13,7 +13,7 @@ def settings(**engine: object) -> Settings:
 
 
 def test_new_host_gets_bounded_logs_and_live_restore() -> None:
-    assert daemon.desired(settings(), {}) == {
+    assert daemon.desired(settings().engine, {}) == {
         "log-driver": "json-file",
         "log-opts": {"max-size": "10m", "max-file": "3"},
         "live-restore": True,
@@ -26,41 +26,43 @@ def test_what_the_user_set_stays_unless_the_settings_name_it() -> None:
         "log-opts": {"max-size": "1g", "labels": "x"},
         "live-restore": False,
     }
-    merged = daemon.desired(settings(), there)
+    merged = daemon.desired(settings().engine, there)
     assert merged["data-root"] == "/srv/docker"
     assert merged["log-opts"] == {"max-size": "1g", "max-file": "3", "labels": "x"}
     assert merged["live-restore"] is False
-    named = daemon.desired(settings(log_max_size="20m"), there)
+    named = daemon.desired(settings(log_max_size="20m").engine, there)
     assert named["log-opts"] == {"max-size": "20m", "max-file": "3", "labels": "x"}
 
 
 def test_further_keys_are_merged_key_by_key() -> None:
     there = {"runtimes": {"gvisor": {"path": "/bin/runsc"}}, "debug": False}
     wanted = settings(daemon={"runtimes": {"kata": {"path": "/bin/kata"}}, "debug": True})
-    merged = daemon.desired(wanted, there)
+    merged = daemon.desired(wanted.engine, there)
     assert merged["runtimes"].keys() == {"gvisor", "kata"}
     assert merged["debug"] is True
 
 
 def test_log_driver_that_does_not_rotate_files_gets_no_bounds() -> None:
-    assert "log-opts" not in daemon.desired(settings(), {"log-driver": "journald"})
-    there = daemon.desired(settings(), {})
-    assert daemon.desired(settings(daemon={"log-driver": "journald"}), there)["log-opts"] == {}
+    assert "log-opts" not in daemon.desired(settings().engine, {"log-driver": "journald"})
+    there = daemon.desired(settings().engine, {})
+    assert (
+        daemon.desired(settings(daemon={"log-driver": "journald"}).engine, there)["log-opts"] == {}
+    )
 
 
 def test_swarm_has_no_live_restore() -> None:
-    assert "live-restore" not in daemon.desired(settings(), {}, swarm=True)
+    assert "live-restore" not in daemon.desired(settings().engine, {}, swarm=True)
 
 
 def test_command_line_of_the_daemon_is_not_contradicted() -> None:
     arguments = ("dockerd", "--log-driver=local", "--log-opt", "max-size=5m", "--live-restore")
-    assert daemon.desired(settings(), {}, arguments) == {}
+    assert daemon.desired(settings().engine, {}, arguments) == {}
 
 
 def test_merging_twice_changes_nothing() -> None:
     wanted = settings(registry_mirrors=["https://mirror.example"], log_max_files=5)
-    once = daemon.desired(wanted, {"debug": True})
-    assert daemon.desired(wanted, once) == once
+    once = daemon.desired(wanted.engine, {"debug": True})
+    assert daemon.desired(wanted.engine, once) == once
 
 
 @pytest.mark.parametrize(
