@@ -279,7 +279,8 @@ def test_another_kernel_profile_is_probed_again(
     wanted = settings({"browser": {"enabled": profile == "browser"}})
     there = as_wanted(wanted)
     assert built(there, wanted) == []
-    monkeypatch.setattr(security, "digest", lambda settings, kind: f"another-{kind}")
+    another = property(lambda self: f"another-{self.kind}")
+    monkeypatch.setattr(security.Profiles, "digest", another)
     (command,) = built(there, wanted)
     assert f"another-{profile}" in command.stdin
 
