@@ -259,7 +259,7 @@ def _script(settings: Settings) -> str:
         counts=(templates.DIRECTORY / "backup" / "counts.mjs").read_text(encoding="utf-8"),
         auth_bytes=AUTH_BYTES,
         keep=keep,
-        image=images.tag(settings),
+        image=images.tag(settings.name),
         restored=templates.render("backup/restored.sh"),
         ready=_READY % settings.gateway.port,
         port=settings.gateway.port,
