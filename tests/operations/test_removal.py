@@ -47,7 +47,7 @@ case "$1 $2" in
   "volume inspect") [ -e "$HERE/volume-$3" ] ;;
   "volume rm") rm "$HERE/volume-$3" ;;
   "volume ls") ls $HERE | sed -n 's/^volume-//p' ;;
-  "stop "*) echo "$*" >>$HERE/done ;;
+  "stop "*) echo "$*" >>$HERE/done; while [ -e $HERE/turn ]; do sleep 0.1; done ;;
   "rm "*) if [ "$2" = -fv ]; then rm -f $HERE/sandboxes; else rm -f $HERE/containers; fi ;;
 esac
 """
