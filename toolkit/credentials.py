@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import signal
 import stat
 import subprocess
-import threading
+import time
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -69,36 +70,48 @@ def _file(path: str) -> str:
 
 def _output(command: str) -> str:
     where = f"command {command!r}"
-    process = subprocess.Popen(
+    deadline = time.monotonic() + COMMAND_SECONDS
+    with subprocess.Popen(
         ["sh", "-c", command],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
-    )
-    late = threading.Event()
-
-    def end() -> None:
-        late.set()
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)  # what it has started keeps the pipe open, too
-
-    timer = threading.Timer(COMMAND_SECONDS, end)
-    timer.start()
-    try:
-        with process:
-            assert process.stdout
-            said = process.stdout.read(MAX_BYTES + 1)
-            if len(said) > MAX_BYTES:
-                end()
-    finally:
-        timer.cancel()
+    ) as process:
+        assert process.stdout
+        ended = False
+        try:
+            said = _said(process.stdout.fileno(), deadline)
+            if len(said) <= MAX_BYTES:
+                process.wait(max(0.0, deadline - time.monotonic()))
+                ended = True
+        except (TimeoutError, subprocess.TimeoutExpired):
+            raise CredentialError(f"{where} took more than {COMMAND_SECONDS} s") from None
+        finally:
+            if not ended:  # nor is what it has started, and may have outlived it
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
     value = _text(where, said)
-    if late.is_set():
-        raise CredentialError(f"{where} took more than {COMMAND_SECONDS} s")
     if process.returncode:
         raise CredentialError(f"{where} exited with {process.returncode}")
     return value
+
+
+def _said(pipe: int, deadline: float) -> bytes:
+    """Return what comes out of a pipe until its end, or more than is accepted.
+
+    Raises:
+        TimeoutError: it has no end: what a command has started in a session of its own keeps it
+            open, too.
+    """
+    said = b""
+    while len(said) <= MAX_BYTES:
+        if not select.select([pipe], [], [], max(0.0, deadline - time.monotonic()))[0]:
+            raise TimeoutError
+        if not (more := os.read(pipe, MAX_BYTES + 1)):
+            break
+        said += more
+    return said
 
 
 def _text(where: str, said: bytes) -> str:

@@ -39,6 +39,8 @@ def test_a_file_that_is_none(tmp_path: Path, kind: str) -> None:
     [
         ("sleep 600 & sleep 600", "took more than"),
         ("sleep 600 & echo x", "took more than"),  # the pipe stays open
+        ("setsid sleep 5 & exec >&-", "took more than"),  # and nobody can end who holds it
+        ("exec >&-; sleep 600", "took more than"),
         ("yes", "more than 64 KiB"),
         ("exit 3", "exited with 3"),
         (r"printf '\377'", "not UTF-8"),
