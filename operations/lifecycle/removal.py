@@ -149,6 +149,7 @@ def script(settings: Settings) -> str:
         apparmor=apparmor.path(settings),
         sources=list(apt_sources.BORROWED_FILES),
         docker_sources=[apt_sources.SOURCE, apt_sources.KEY],
+        repository=settings.backup.repository,
         data=purge.data,
         engine=purge.engine,
     )

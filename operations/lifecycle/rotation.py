@@ -133,6 +133,8 @@ def _copies(settings: Settings, name: str) -> Iterable[str]:
     yield "OpenClaw's command line on the host takes it from .env"
     yield "paired devices have tokens of their own; a browser's goes with the token that paired it"
     yield "clients with the old token in hand: give them that of ./claw token"
+    if settings.backup.repository:
+        yield f"backups in {settings.backup.repository} have the old one, which opens nothing"
 
 
 def _prepare(settings: Settings, text: str, name: str, value: str) -> StringCommand:

@@ -107,7 +107,8 @@ class Deployed:
             "project": str(self.opt),
             **{one: str(self.lib / one) for one in ("config", "workspace", "auth")},
         }
-        return Settings.model_validate({"name": "claw", "directories": places})
+        backup = {"repository": "/srv/backups", "password": {"env": "RESTIC"}}
+        return Settings.model_validate({"name": "claw", "directories": places, "backup": backup})
 
     def put(self, name: str, text: str = "") -> None:
         (self.here / name).write_text(text)
@@ -174,8 +175,9 @@ def test_what_openclaw_knows_stays_without_a_word(host: Deployed, monkeypatch) -
 
 
 def test_all_of_it_goes_with_a_word(host: Deployed, monkeypatch) -> None:
-    host.run("remove", monkeypatch, data=True)
+    said = host.run("remove", monkeypatch, data=True)
     assert not host.opt.exists() and not (host.lib / "config").exists()
+    assert any(line.startswith("backups: /srv/backups: ") for line in said.stays)
 
 
 def test_a_link_is_removed_and_not_followed(host: Deployed, monkeypatch) -> None:
