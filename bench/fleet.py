@@ -101,8 +101,16 @@ def deploy_first(options: argparse.Namespace, directory: Path) -> int:
 
 
 def give(options: argparse.Namespace, directory: Path) -> int:
-    print(giving.table(giving.measure(options.sizes, options.rounds, options.suite, directory)))
-    return 0
+    measured: giving.Measured = {}
+    stopped = 0
+    try:
+        giving.measure(measured, options.sizes, options.rounds, options.suite, directory)
+    except (KeyboardInterrupt, lab.LabError) as error:
+        print(f"bench: stopped: {error or 'interrupted'}", file=sys.stderr)
+        stopped = 1
+    if measured:
+        print(giving.table(measured))
+    return stopped
 
 
 def numbers(text: str) -> list[int]:

@@ -11,7 +11,7 @@ import re
 import statistics
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -35,23 +35,23 @@ packages.install(settings=settings)
 engine.install(settings=settings)
 engine.configure(settings=settings)
 """
-FILES = "tar -C / -c usr | docker import - bench-files"
 LOCAL: dict[str, Any] = {"images": {"registry": {"local": True}}}
+FILES = "tar -C / -c usr | docker import - bench-files"
 
 
 @dataclass(frozen=True)
 class Way:
-    """How it is given: the settings, and whether the giver has given nothing by it before."""
+    """How it is given: by a registry on the giver or not, and whether that keeps layers of it."""
 
     name: str
-    settings: dict[str, Any] = field(default_factory=dict)
-    anew: bool = False
+    registry: bool = False
+    there: bool = False
 
 
 WAYS = (
     Way("stream"),
-    Way("local registry, first time", LOCAL, anew=True),
-    Way("local registry, layers kept", LOCAL),
+    Way("local registry, first time", registry=True),
+    Way("local registry, layers kept", registry=True, there=True),
 )
 
 
@@ -67,27 +67,30 @@ class Given:
 Measured = dict[tuple[str, int], list[Given]]
 
 
-def measure(sizes: Sequence[int], rounds: int, suite: str, directory: Path) -> Measured:
-    """Make a giver and as many receivers as the largest of `sizes`, and give them the image.
+def measure(
+    measured: Measured, sizes: Sequence[int], rounds: int, suite: str, directory: Path
+) -> None:
+    """Fill `measured`: a host with the image gives it to 1 or more others.
 
     Raises:
         LabError: a run failed, or gave it another way.
     """
-    names = [f"bench-{os.getpid()}-{number}" for number in range(max(sizes) + 1)]
-    measured: Measured = {}
+    owner, names = os.getpid(), [f"bench-{os.getpid()}-{number}" for number in range(99)]
     try:
-        machines = [remote(lab.up(name, suite, os.getpid()), "root") for name in names]
+        machines = [remote(lab.up(names[0], suite, owner), "root")]
         fleet = Fleet(directory, "bench-giving", machines)
         ref = _made(fleet)
-        for number in range(rounds):
-            for size in sizes:
+        for size in sorted(sizes):
+            for name in names[len(machines) : size + 1]:
+                machines.append(remote(lab.up(name, suite, owner), "root"))
+            _with_engines(fleet, machines[: size + 1])
+            for number in range(rounds):
                 for way in WAYS:
                     given = _give(fleet, ref, machines[: size + 1], way)
                     measured.setdefault((way.name, size), []).append(given)
-                    say(f"round {number + 1}, {size} receivers, {way.name}", given.slowest)
+                    say(f"round {number + 1}, {size} receivers, {way.name}: {given}", given.slowest)
     finally:
-        lab.down(*names)
-    return measured
+        lab.down(*names[: max(sizes) + 1])
 
 
 def table(measured: Measured) -> str:
@@ -110,35 +113,41 @@ def table(measured: Measured) -> str:
     return tables.table(header, rows)
 
 
-def _made(fleet: Fleet) -> str:
-    """Install the engines, and build the image on the first host; return its commit."""
-    images = (fleet.directory / "deploy.py").read_text()
+def _with_engines(fleet: Fleet, machines: list[Machine]) -> None:
+    images, fleet.machines = (fleet.directory / "deploy.py").read_text(), machines
     (fleet.directory / "deploy.py").write_text(ENGINE)
     _run(fleet, "main")
     (fleet.directory / "deploy.py").write_text(images)
-    giver = fleet.machines[0]
-    giver.sh(f"apt-get -qq install -y git >/dev/null; {FILES}")
+
+
+def _made(fleet: Fleet) -> str:
+    """Build the image that is to be given on a bare host; return its commit."""
+    (giver,) = fleet.machines
+    _with_engines(fleet, [giver])
+    # What giving takes is measured, not the package that it is given with.
+    giver.sh(
+        "systemctl mask docker-registry.service 2>&1; apt-get -qq install -y git docker-registry"
+    )
+    giver.sh(FILES)
     steps = "".join(f"COPY --from=bench-files /usr /{layer}\\n" for layer in range(LAYERS))
     ref = fleet.commit(giver, "bench", step=steps)
-    whole, fleet.machines = fleet.machines, [giver]
     _run(fleet, ref)
-    fleet.machines = whole
     said = giver.sh(f"docker image inspect -f '{{{{.Size}}}}' {fleet.tag}")
     say(f"the image has {int(said) / 1e6:.0f} MB", 0)
     return ref
 
 
 def _give(fleet: Fleet, ref: str, machines: list[Machine], way: Way) -> Given:
-    giver, *receivers = fleet.machines = machines
-    if way.anew:
-        giver.sh(f"rm -rf /opt/{fleet.name}/images/registry*")
+    fleet.machines, receivers = machines, machines[1:]
+    if way.registry and not way.there:
+        machines[0].sh(f"rm -rf /opt/{fleet.name}/images/registry*")
     for machine in receivers:
         machine.sh(f"docker image rm -f {fleet.tag}; docker image prune -f >/dev/null", None)
     started = time.monotonic()
     with Cores() as cores:
-        said = _run(fleet, ref, **way.settings)
+        said = _run(fleet, ref, **(LOCAL if way.registry else {}))
     whole = time.monotonic() - started
-    by = "layers from" if way.name == "stream" else "pulled from"
+    by = "pulled from" if way.registry else "layers from"
     seconds = re.findall(rf"gateway image: .*{by} .* in (\d+) s", said)
     if len(seconds) != len(receivers):
         raise lab.LabError(f"{way.name}: it was given another way: {said[-3000:]}")
