@@ -6,6 +6,7 @@ import signal
 import sys
 from importlib import metadata
 from pathlib import Path
+from types import ModuleType
 
 before = signal.getsignal(signal.SIGINT)
 if before is not signal.SIG_IGN:
@@ -24,9 +25,13 @@ monkey.patch_all()  # before anything imports ssl or threading, as pyinfra's own
 
 # An eighth of what would be loaded. Paramiko can do without it, and pyinfra puts its own in place.
 sys.modules["invoke"] = None  # type: ignore[assignment]
+# What pyinfra checks types with only wants to know one when it sees it; with it comes asyncio.
+sys.modules["unittest.mock"] = mock = ModuleType("unittest.mock")
+vars(mock).update(Mock=type("Mock", (), {}), patch=None)
 
 from commandline.main import cli, main  # noqa: E402
 
+del sys.modules["unittest.mock"]
 for verb in sys.argv[1:2]:
     cli.get_command(None, verb)  # the verb's own file, too, before garbage is looked for
 

@@ -38,6 +38,7 @@ class Templates(Environment):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(
+            auto_reload=False,  # nobody changes them while they are used
             optimized=False,  # else what a filter makes of a constant would be kept, too
             undefined=StrictUndefined,
             trim_blocks=True,
