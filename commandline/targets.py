@@ -6,8 +6,10 @@ import json
 import os
 import re
 import stat
+import sys
 import traceback
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from difflib import get_close_matches
 from fnmatch import fnmatch
@@ -113,6 +115,14 @@ def load_inventory(target: str | None, overrides: dict[str, Any]) -> Inventory:
             "the target is empty, as of a variable that is not set; for this machine leave it out, "
             f"else accepted are {ACCEPTED}"
         )
+    with redirect_stdout(sys.stderr):  # what an inventory's own code prints is no answer of ours
+        inventory = _loaded(text, overrides)
+    if not len(inventory):
+        raise TargetError(f"target {text!r} has no hosts; accepted are {ACCEPTED}")
+    return inventory
+
+
+def _loaded(text: str, overrides: dict[str, Any]) -> Inventory:
     path = Path(text)
     if path.suffix in SUFFIXES:
         _need_file(path)
@@ -134,8 +144,6 @@ def load_inventory(target: str | None, overrides: dict[str, Any]) -> Inventory:
         if len({name for name, _ in names}) < len(names):  # one machine, two ports or users
             names = [(part, address.data()) for part, address in addresses.items()]
         inventory = Inventory((names, {}), override_data=overrides)
-    if not len(inventory):
-        raise TargetError(f"target {text!r} has no hosts; accepted are {ACCEPTED}")
     return inventory
 
 

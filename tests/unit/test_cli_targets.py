@@ -171,3 +171,13 @@ def test_a_misspelt_inventory_is_found(tmp_path: Path, monkeypatch: pytest.Monke
         load_inventory("flet.yml", {})
     with pytest.raises(TargetError, match="not a regular file"):
         load_inventory("dir.yml", {})
+
+
+def test_what_an_inventory_prints_is_no_answer_of_ours(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "fleet.py").write_text('print("hello")\nhosts = ["claw1"]\n')
+    with ctx_state.use(State()):
+        assert len(load_inventory(str(tmp_path / "fleet.py"), {})) == 1
+    said = capsys.readouterr()
+    assert said.out == "" and said.err == "hello\n"
