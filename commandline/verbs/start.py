@@ -15,7 +15,7 @@ from commandline.options import examples
 )
 @changing.change_options
 def start(target: str | None, **options: Any) -> None:
-    """Start the gateway as it was stopped, and wait until it is ready.
+    """Start the gateway as it was, and wait until it is ready.
 
     Settings that have changed since are not applied: `./claw up` does that, and starts it too.
 

@@ -30,7 +30,7 @@ def asked(tmp_path: Path, programs: dict[str, str], logins: str = "{}") -> Engin
     (tmp_path / "config.json").write_text(logins)
     wanted = Settings.model_validate({"engine": {"source": "official", "repository_url": SITE}})
     done = subprocess.run(
-        ["sh", "-c", Engine.script(wanted)],
+        ["sh", "-c", templates.render("host/kept.sh.j2") + Engine.script(wanted)],
         env={"PATH": f"{directory}:{os.environ['PATH']}", "DOCKER_CONFIG": str(tmp_path)},
         capture_output=True,
         text=True,
