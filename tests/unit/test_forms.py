@@ -31,7 +31,8 @@ SAYING = {
     "operations/gateway/container_form.py",
     "templates/compose/gateway.sh.j2",
     "templates/service/gateway.sh.j2",
-    # Of engines and of images that are tried out, not of the gateway:
+    # Of engines, and of containers that are tried out, not of the gateway:
+    "templates/backup/drill.sh.j2",
     "templates/engine/rootless.sh.j2",
     "templates/engine/service.sh.j2",
     "templates/images/sandbox/probe.sh.j2",
