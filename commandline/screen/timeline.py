@@ -20,7 +20,8 @@ STAGES = (
     *("Packages", "Engine", "Engine configuration", "Conflicts", "Recovery", "Directories"),
     *("Sandbox workspaces", "Security profiles", "Secrets", "Images", "Sandbox images"),
     *("Compose project", "Gateway service", "Gateway configuration", "Network", "Activation"),
-    *("Sandboxes", "Record", "Superseded images", "Superseded sandbox images", "Verification"),
+    *("Sandboxes", "Backups", "Record", "Superseded images", "Superseded sandbox images"),
+    "Verification",
 )
 """Of deploy.py: each has its own colour, the same in every run."""
 HUES = 11
