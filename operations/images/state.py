@@ -80,7 +80,7 @@ fi"""
                 for name in _strings(names):
                     digest = name.rpartition("@")[2]
                     registry.append((reference, matched(patterns.DIGEST, digest, "a digest")))
-            elif word == "used":
+            elif word == "used" and rest:  # nothing: what a builder left that began from scratch
                 used.add(matched(patterns.DIGEST, rest, "an image's id"))
             elif word == "commit":
                 commit = matched(patterns.COMMIT, rest, "a commit")

@@ -9,7 +9,7 @@ use_engine() {
 # curl and apt know only the small one; their names are in $proxies.
 export_proxies() {
   proxies=
-  everywhere=$(grep -i _proxy= /etc/environment 2>/dev/null)
+  everywhere=$(grep -i _proxy= /etc/environment 2>/dev/null) || :
   for name in http_proxy:HTTP_PROXY https_proxy:HTTPS_PROXY ftp_proxy:FTP_PROXY all_proxy:ALL_PROXY no_proxy:NO_PROXY; do
     large=${name#*:} name=${name%:*}
     eval "value=\${$name:-\${$large-}}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -456,3 +457,20 @@ def test_a_registry_that_no_build_needs_is_not_asked(monkeypatch: pytest.MonkeyP
         monkeypatch.setattr(snapshot, "settings_for", lambda host, wanted=wanted: wanted)
         with ctx_host.use(FakeHost(answers)):
             assert list(preflight.registry_problems(wanted)) == []
+
+
+@pytest.mark.parametrize("variables", [{}, {"HTTPS_PROXY": "http://proxy:3128"}])
+def test_a_host_without_proxies_is_no_failure(variables: dict[str, str]) -> None:
+    """Nor is one whose /etc/environment names none; scripts that make images end at a failure."""
+    functions = (templates.DIRECTORY / "images/engine.sh").read_text().partition("\n")[2]
+    script = functions.replace("/etc/environment", "/dev/null") + 'export_proxies\necho "$proxies."'
+    done = subprocess.run(
+        ["sh", "-euc", script], env={**variables, "PATH": os.environ["PATH"]}, capture_output=True
+    )
+    wanted = b" https_proxy HTTPS_PROXY.\n" if variables else b".\n"
+    assert (done.returncode, done.stdout) == (0, wanted)
+
+
+def test_a_container_without_an_image_uses_none() -> None:
+    """A build from scratch that was cut leaves such a container."""
+    assert state.Images.parse(["used ", f"used sha256:{'a' * 64}"]).used == {f"sha256:{'a' * 64}"}
