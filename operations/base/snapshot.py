@@ -52,6 +52,8 @@ F = TypeVar("F", bound=Fact)
 A = TypeVar("A")
 Script = Callable[[Settings], str]
 _facts: dict[str, type[Fact]] = {}
+_names: dict[type[Any], str] = {}
+"""By which a fact is found: a deploy file that declares one is read anew for each host."""
 _shared: list[tuple[Script, frozenset[str]]] = []
 
 
@@ -66,13 +68,13 @@ class Snapshot:
     `beside` is for what else was read of the host and is valid as long as they are.
     """
 
-    facts: Mapping[type[Any], Any]
+    facts: Mapping[str, Any]
     asked: float
     answered: float
     beside: dict[type[Any], Any] = field(default_factory=dict)
 
     def of(self, kind: type[F]) -> F:
-        fact: F = self.facts[kind]
+        fact: F = self.facts[_names[kind]]
         return fact
 
 
@@ -80,7 +82,7 @@ def fact(name: str) -> Callable[[type[F]], type[F]]:
     """Register the decorated class as the fact `name`."""
 
     def register(kind: type[F]) -> type[F]:
-        _facts[name] = kind
+        _facts[name], _names[kind] = kind, name
         return kind
 
     return register
@@ -192,9 +194,9 @@ def read(host: Host | None = None) -> Snapshot:
     return there
 
 
-def parsed(said: Mapping[str, str]) -> dict[type[Any], Any]:
+def parsed(said: Mapping[str, str]) -> dict[str, Any]:
     """Return the facts that the answers, by name, mean; raises whatever a fact's `parse` does."""
-    return {kind: kind.parse(_lines(said[name])) for name, kind in _facts.items()}
+    return {name: kind.parse(_lines(said[name])) for name, kind in _facts.items()}
 
 
 def _lines(text: str) -> list[str]:
