@@ -134,8 +134,6 @@ def _copies(settings: Settings, name: str) -> Iterable[str]:
     yield "paired devices have tokens of their own; a browser's goes with the token that paired it"
     yield "clients with the old token in hand: give them that of ./claw token"
     if settings.backup.repository:
-        yield "backups of before still have the old one; a restore brings it back"
-    if settings.backup.repository:
         yield f"backups in {settings.backup.repository} have the old one, which opens nothing"
 
 

@@ -253,13 +253,6 @@ def test_a_credential_is_read_again_and_nothing_else_is_brought(host_with, monke
     assert commands(rotation.rotated, there, settings=wanted) == []
 
 
-def test_backups_are_named_as_what_still_has_the_old_token() -> None:
-    backup = {"repository": "/srv/backups", "password": {"env": "X"}}
-    wanted = Settings.model_validate({"backup": backup})
-    assert any("backups" in line for line in rotation._copies(wanted, ""))
-    assert not any("backups" in line for line in rotation._copies(Settings(), ""))
-
-
 def test_an_interrupted_one_is_finished_and_no_other_begun(host_with) -> None:
     there = host_with(f"OPENCLAW_GATEWAY_TOKEN={NEW}\n", unfinished="rotating")
     (run,) = commands(rotation.rotated, there, settings=Settings())
