@@ -56,6 +56,7 @@ class Resolved:
     keep_alive: int
     forward_agent: bool
     family: socket.AddressFamily
+    bind_address: str | None
     command: str | None
     jumps: tuple[str, ...]
     config_file: str | None
@@ -131,6 +132,7 @@ def resolve(
         family={"inet": socket.AF_INET, "inet6": socket.AF_INET6}.get(
             one("addressfamily"), socket.AF_UNSPEC
         ),
+        bind_address=one("bindaddress") or None,
         command=None,
         jumps=() if jump == "none" else tuple(jump.split(",")),
         config_file=config_file,

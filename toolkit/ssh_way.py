@@ -64,6 +64,8 @@ def _connected(there: Resolved, timeout: float) -> socket.socket:
         found = socket.socket(family, kind, protocol)
         found.settimeout(timeout)
         try:
+            if there.bind_address:
+                found.bind((there.bind_address, 0))
             found.connect(address)
         except OSError as error:
             found.close()

@@ -6,6 +6,7 @@ import os
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from paramiko import SSHException
@@ -87,3 +88,26 @@ def test_a_name_that_no_resolver_takes(name: str) -> None:
     there = openssh.resolve(name, config_file=os.devnull)
     with pytest.raises(SSHException, match="is no host's name"), ssh_way.way(there, 1):
         pass
+
+
+def test_a_connection_comes_from_the_address_that_ssh_config_binds(tmp_path: Path) -> None:
+    configuration = tmp_path / "config"
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        configuration.write_text(
+            f"Host there\nHostName 127.0.0.1\nPort {port}\nBindAddress 127.0.0.2\n"
+        )
+        there = openssh.resolve("there", config_file=str(configuration))
+        peers = []
+
+        def greeted() -> None:
+            one, peer = server.accept()
+            peers.append(peer[0])
+            one.sendall(b"SSH-2.0-x\r\n")
+
+        thread = threading.Thread(target=greeted)
+        thread.start()
+        with ssh_way.way(there, 5) as found:
+            found.close()
+        thread.join()
+    assert peers == ["127.0.0.2"]
