@@ -194,6 +194,20 @@ def test_a_link_is_removed_and_not_followed(host: Deployed, monkeypatch) -> None
     assert not (host.lib / "workspace").is_symlink()
 
 
+def test_a_disk_that_is_mounted_is_emptied_and_stays(host: Deployed, monkeypatch) -> None:
+    place = host.lib / "workspace"
+    if subprocess.run(["mount", "-t", "tmpfs", "none", place], check=False).returncode:
+        pytest.skip("nothing can be mounted here")
+    try:
+        (place / "mine").write_text("what OpenClaw knows\n")
+        host.run("remove", monkeypatch, data=True)
+        again = host.run("look", monkeypatch, data=True)
+        assert place.is_mount() and not list(place.iterdir())
+        assert f"data: {place}: a disk is mounted there" in again.stays
+    finally:
+        subprocess.run(["umount", place], check=True)
+
+
 def test_below_a_directory_of_somebody_else_root_removes_nothing(
     host: Deployed, monkeypatch
 ) -> None:
