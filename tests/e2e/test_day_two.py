@@ -197,7 +197,8 @@ def test_one_credential_is_read_again_and_nothing_else_is_brought(gateway: Deplo
 
 
 def test_a_removal_keeps_what_openclaw_knows(gateway: Deployment) -> None:
-    gateway.sh("echo mine >/var/lib/openclaw/workspace/mine")
+    mine = "/var/lib/openclaw/workspace/mine"
+    gateway.sh(f"echo mine >{mine} && chown {gateway.owner} {mine}")
     token = gateway.token()
     dry = gateway.claw("remove", "--dry", expect=2).output
     assert "goes:  gateway" in dry and "stays: project: /opt/openclaw/.env" in dry
