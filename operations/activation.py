@@ -194,9 +194,8 @@ def activate(settings: Settings) -> None:
 
 def run(settings: Settings, mode: str) -> StringCommand:
     """Return the command that runs the swap's script on the host: `activate` or another mode."""
-    path, text = quote(f"{settings.project_directory}/run/activate.sh"), script(settings)
-    return StringCommand(
-        f"umask 077 && {files.received(path, text)} && sh {path} {mode}", _stdin=[text]
+    return files.script_command(
+        f"{settings.project_directory}/run/activate.sh", script(settings), mode
     )
 
 

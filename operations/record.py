@@ -8,7 +8,6 @@ name. The file holds no secrets: it is what `./claw settings` prints.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Generator, Iterable, Mapping
 from dataclasses import dataclass, field
 from shlex import quote
@@ -21,6 +20,7 @@ from pyinfra.api.host import Host
 from operations.base import files, notes, preflight, snapshot
 from operations.base.notes import Change
 from operations.base.operation import operation
+from toolkit import patterns
 from toolkit.settings import Settings
 from toolkit.settings.sources.resolve import layers_of, leaves, resolved
 
@@ -69,7 +69,7 @@ def lowers_release(change: Change) -> bool:
     before, after = change.before, change.after
     if change.key != "gateway.version" or not (isinstance(before, str) and isinstance(after, str)):
         return False
-    return _release(after) < _release(before)
+    return patterns.numbers(after) < patterns.numbers(before)
 
 
 def protects_less(change: Change) -> bool:
@@ -156,7 +156,7 @@ def kept(settings: Settings) -> Generator:
     after = _flat(resolved(settings))
     new = after.keys() - before.keys()
     defaults = _flat(resolved(Settings())) if before and new else {}
-    if before | {key: defaults.get(key) for key in new} == after:
+    if defaults and before | {key: defaults.get(key) for key in new} == after:
         host.noop("the host has the settings of this deploy on record")
         return
     yield from files.write._inner([files.File(path(settings), content(settings), mode="600")])
@@ -170,10 +170,6 @@ def keep(settings: Settings) -> None:
 
 def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {".".join(path): value for path, value in leaves(settings)}
-
-
-def _release(version: str) -> list[int]:
-    return [int(part) for part in re.findall(r"\d+", version)]
 
 
 def _given(key: str, value: Any) -> str:

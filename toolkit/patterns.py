@@ -5,7 +5,9 @@ Each is the pattern of a whole text. Whoever hears something matches it before a
 
 from __future__ import annotations
 
+import json
 import re
+from typing import TypeVar
 
 from pyinfra.api.exceptions import PyinfraError
 
@@ -38,6 +40,9 @@ REPOSITORY_LENGTH = 700
 ENGINES = r"[0-9A-Za-z .<>=|^~*-]{1,200}"
 
 
+T = TypeVar("T")
+
+
 class MismatchError(PyinfraError):
     """Something that was said is not of its form."""
 
@@ -53,6 +58,28 @@ def shown(value: object, length: int = 80) -> str:
 def matches(pattern: str, value: object) -> bool:
     """Return whether a value is text of a form, and nothing but that."""
     return isinstance(value, str) and re.fullmatch(pattern, value) is not None
+
+
+def numbers(version: str) -> list[int]:
+    """Return the numbers of a release, by which a later one is known."""
+    return [int(part) for part in re.findall(r"\d{1,9}", version)]
+
+
+def of_json(kind: type[T], text: str, what: str) -> T:
+    """Return the list or object that somebody wrote as JSON.
+
+    + what: what it should be, in words for the error
+
+    Raises:
+        MismatchError: it is no JSON, or something else.
+    """
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, kind):
+        raise MismatchError(f"{shown(text)} is not {what}")
+    return found
 
 
 def matched(pattern: str, value: object, what: str) -> str:

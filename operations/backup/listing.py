@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from shlex import quote
 
@@ -81,23 +80,14 @@ def parse(text: str) -> Listing:
         if word in ("last", "drilled", "drill-failed"):
             said[word] = printable(rest)[:500]
         elif line.startswith("["):
-            snapshots = [_snapshot(one) for one in _list(line)]
+            found = patterns.of_json(list, line, "restic's list of backups")
+            snapshots = [_snapshot(one) for one in found]
     return Listing(
         tuple(sorted(snapshots, key=lambda one: one.created)),
         said.get("last", ""),
         said.get("drilled", ""),
         said.get("drill-failed", ""),
     )
-
-
-def _list(line: str) -> list[object]:
-    try:
-        found = json.loads(line)
-    except (ValueError, RecursionError):
-        found = None
-    if not isinstance(found, list):
-        raise patterns.MismatchError(f"{patterns.shown(line)} is not restic's list of backups")
-    return found
 
 
 def _snapshot(one: object) -> Snapshot:

@@ -80,6 +80,11 @@ def directory(settings: Settings) -> str:
     return f"{settings.project_directory}/backup"
 
 
+def work(settings: Settings) -> str:
+    """Return the directory of root's in which the script on the host works."""
+    return f"/var/lib/{settings.name}/backup"
+
+
 def program(settings: Settings) -> str:
     """Return the path of the script on the host: `create`, `drill`, `prepare`, `list`."""
     return f"{directory(settings)}/backup.sh"
@@ -252,7 +257,7 @@ def _script(settings: Settings) -> str:
         host="" if host.name.startswith("@") else host.name,
         project=settings.project_directory,
         auth=settings.auth_directory,
-        work=f"/var/lib/{settings.name}/backup",
+        work=work(settings),
         auth_inside=AUTH,
         state_inside=settings.state_in_gateway,
         inside=templates.render("backup/inside.sh"),

@@ -13,6 +13,7 @@ from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass, field
 from logging import getLogger
 from shlex import quote
+from typing import Any
 
 from pyinfra import host
 from pyinfra.api import StringCommand
@@ -186,6 +187,20 @@ def received(path: str, content: str) -> str:
     `content`: the end of a connection ends the input, too.
     """
     return f'cat >{path} && [ "$(wc -c <{path})" -eq {len(content.encode())} ]'
+
+
+def script_command(path: str, content: str, mode: str, **arguments: Any) -> StringCommand:
+    """Return the command that writes a script of root's to `path` and runs it.
+
+    + mode: its first argument
+    + arguments: pyinfra's, such as `_timeout`
+    """
+    script = quote(path)
+    return StringCommand(
+        f"umask 077 && {received(script, content)} && sh {script} {mode}",
+        _stdin=[content],
+        **arguments,
+    )
 
 
 def replace_command(path: str, was: bytes | None, content: str, then: str = "") -> StringCommand:

@@ -58,7 +58,7 @@ def stopped(settings: Settings) -> Generator:
         return
     notes.of(host).plan += [DRAINED, "./claw start starts it again, and so does ./claw up"]
     yield _run(settings, "stop")
-    notes.of(host).outcome.append(_last_line(settings))
+    notes.of(host).outcome.append(last_line(settings))
 
 
 @operation
@@ -71,7 +71,7 @@ def started(settings: Settings) -> Generator:
         host.noop("the gateway is running")
         return
     yield _run(settings, "start")
-    notes.of(host).outcome.append(_last_line(settings))
+    notes.of(host).outcome.append(last_line(settings))
 
 
 @operation
@@ -82,7 +82,7 @@ def restarted(settings: Settings) -> Generator:
     """
     notes.of(host).plan.append(DRAINED)
     yield _run(settings, "restart")
-    notes.of(host).outcome.append(_last_line(settings))
+    notes.of(host).outcome.append(last_line(settings))
 
 
 @deploy("Gateway")
@@ -118,15 +118,12 @@ def script(settings: Settings) -> str:
     )
 
 
-def _last_line(settings: Settings) -> str:
-    log = quote(f"{settings.project_directory}/run/power.log")
+def last_line(settings: Settings, job: str = "power") -> str:
+    """Return the last line of what a script on the current host said; `job` names its log."""
+    log = quote(f"{settings.project_directory}/run/{job}.log")
     return printable(snapshot.read_quietly(host, f"tail -n 1 {log}"))
 
 
 def _run(settings: Settings, mode: str) -> StringCommand:
-    path, text = quote(f"{settings.project_directory}/run/power.sh"), script(settings)
-    return StringCommand(
-        f"umask 077 && {files.received(path, text)} && sh {path} {mode}",
-        _stdin=[text],
-        _timeout=COMMAND_SECONDS,
-    )
+    path = f"{settings.project_directory}/run/power.sh"
+    return files.script_command(path, script(settings), mode, _timeout=COMMAND_SECONDS)

@@ -8,18 +8,14 @@ documentation (install/backups, "Restore a full archive").
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 from shlex import quote
-from typing import Any
 from weakref import WeakKeyDictionary
 
 from pyinfra import host
-from pyinfra.api import StringCommand
 from pyinfra.api.deploy import deploy
-from pyinfra.api.host import Host
 from pyinfra.api.state import State
 
 from operations import activation
@@ -29,11 +25,14 @@ from operations.base.answers import printable
 from operations.base.operation import operation
 from operations.base.preflight import Problem
 from operations.gateway import form
+from operations.lifecycle import power
 from toolkit import patterns, secret_names
 from toolkit.settings import Settings
 
 COMMAND_SECONDS = 6 * 3600
 LATEST = "latest"
+_CHOSEN = "openclaw_backup"
+"""Key of `host.connector_data`: the manifest of what is restored."""
 TIME_TRAVEL = (
     "channels with ratchets, WhatsApp above all, may have to be linked again",
     "approvals and deliveries go back too: look at what is pending",
@@ -58,7 +57,7 @@ class Manifest:
     def parse(cls, text: str) -> Manifest:
         """Return what `backup.sh show` says; raises MismatchError if it is not of its form."""
         said = dict(line.partition(" ")[::2] for line in text.splitlines())
-        found = _object(said.get("manifest", ""))
+        found = patterns.of_json(dict, said.get("manifest", ""), "a backup's manifest")
         return cls(
             patterns.matched("[0-9a-f]{8,64}", said.get("id"), "the id of a backup"),
             patterns.matched(patterns.NAME, found.get("deployment"), "a deployment"),
@@ -66,17 +65,16 @@ class Manifest:
             patterns.matched(f"({patterns.VERSION})?", found.get("release"), "a release"),
             printable(said.get("release", ""))[:80],
             _counts(found.get("counts")),
-            _counts(_object(said.get("now") or "{}")),
+            _counts(patterns.of_json(dict, said.get("now") or "{}", "what the state holds")),
         )
 
     @property
     def newer(self) -> bool:
         """Whether it is of a later release than that which runs here."""
-        return _numbers(self.release) > _numbers(self.running)
+        return patterns.numbers(self.release) > patterns.numbers(self.running)
 
 
 _chosen: WeakKeyDictionary[State, str] = WeakKeyDictionary()
-_found: WeakKeyDictionary[Host, Manifest] = WeakKeyDictionary()
 
 
 def choose(state: State, snapshot_id: str) -> None:
@@ -102,7 +100,7 @@ def problems(settings: Settings) -> Iterable[Problem]:
     shown = snapshot.run_quietly(
         host, f"sh {quote(stage.program(settings))} show {quote(wanted)}", listing.LIST_SECONDS
     )
-    manifest = _found[_this()] = Manifest.parse(shown)
+    manifest = host.connector_data[_CHOSEN] = Manifest.parse(shown)
     if manifest.deployment != settings.name:
         yield Problem(
             f"backup {manifest.id} is of the deployment {manifest.deployment}, not {settings.name}",
@@ -122,16 +120,12 @@ def restored(settings: Settings) -> Generator:
 
     + settings: the settings of the host
     """
-    manifest = _found[_this()]
+    manifest: Manifest = host.connector_data[_CHOSEN]
     notes.of(host).plan += _plan(settings, manifest)
     path, text = f"{settings.project_directory}/run/restore.sh", script(settings, manifest.id)
-    yield StringCommand(
-        f"umask 077 && {files.received(quote(path), text)} && sh {quote(path)} restore",
-        _stdin=[text],
-        _timeout=COMMAND_SECONDS,
-    )
+    yield files.script_command(path, text, "restore", _timeout=COMMAND_SECONDS)
     notes.of(host).outcome += [
-        _last_line(settings),
+        power.last_line(settings, "restore"),
         *TIME_TRAVEL,
         "./claw up brings the credentials of the inventory, and proves the gateway",
     ]
@@ -157,7 +151,7 @@ def script(settings: Settings, snapshot_id: str) -> str:
         config=settings.config_directory,
         workspace=settings.workspace_directory,
         auth=settings.auth_directory,
-        work=f"/var/lib/{settings.name}/backup",
+        work=stage.work(settings),
         state_inside=state,
         workspace_inside=workspace,
         # archive root, "payload", "posix", and the path itself
@@ -184,30 +178,6 @@ def _plan(settings: Settings, manifest: Manifest) -> Iterable[str]:
     yield from TIME_TRAVEL
 
 
-def _last_line(settings: Settings) -> str:
-    if not host.state.is_executing:
-        return ""
-    log = quote(f"{settings.project_directory}/run/restore.log")
-    return printable(snapshot.read_quietly(host, f"tail -n 1 {log}"))
-
-
-def _this() -> Host:
-    """Return the current host itself, not what stands for it."""
-    found: Host | None = host.state.inventory.get_host(host.name)
-    assert found
-    return found
-
-
-def _object(text: str) -> dict[str, Any]:
-    try:
-        found = json.loads(text)
-    except (ValueError, RecursionError):
-        found = None
-    if not isinstance(found, dict):
-        raise patterns.MismatchError(f"{patterns.shown(text)} is not a backup's manifest")
-    return found
-
-
 def _counts(found: object) -> dict[str, int | None]:
     pairs = found.items() if isinstance(found, dict) else ()
     return {
@@ -215,7 +185,3 @@ def _counts(found: object) -> dict[str, int | None]:
         for name, number in pairs
         if re.fullmatch("[a-z_]{1,20}", name) and (number is None or type(number) is int)
     }
-
-
-def _numbers(release: str) -> list[int]:
-    return [int(part) for part in re.findall(r"\d{1,9}", release)]
