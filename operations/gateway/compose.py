@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import ipaddress
+import re
 from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +25,9 @@ from toolkit.settings import Settings
 from toolkit.settings.types import memory_bytes, parse_mount
 
 CA_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
+_LABEL = re.compile(r'(?<=\n)( *openclaw-pyinfra\.project: ")[^"\n]*(?=")')
+_OF_CLI = re.compile(r"    # Of openclaw-cli alone[^\n]*\n.*?(?=    profiles: \[cli\]\n)", re.DOTALL)
+"""What the digest leaves out: itself, and what is none of the gateway's."""
 _CA_VARIABLES = ("NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "GIT_SSL_CAINFO")
 
 
@@ -55,15 +59,21 @@ def inputs(settings: Settings) -> str:
     that a container with the same label needs no recreation, and plain `docker compose up -d`
     comes to the same conclusion.
     """
-    unlabelled = _render(settings, inputs="")
     extra = extra_file(settings)
+    base = _render(settings, inputs="")
+    return label(settings, base, extra.content if extra else "", secrets.plan(settings).text)
+
+
+def label(settings: Settings, base: str, extra: str, environment: str) -> str:
+    """Return that digest of a gateway with the texts of two compose files and of `.env`, and with
+    what else is on the host.
+    """
     override = files.found(project.path(settings, project.OVERRIDE))
-    environment = secrets.keyed_digest(secrets.plan(settings).text)
     parts = [
-        unlabelled,
-        extra.content if extra else "",
+        _LABEL.sub(r"\1", _OF_CLI.sub("", base)),
+        extra,
         override.digest if override else "",
-        environment,
+        secrets.keyed_digest(environment),
         security.Profiles(settings, "gateway").digest,
     ]
     return hashlib.sha256(repr(parts).encode()).hexdigest()

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from operations import engine_access, project
-from operations.base import files, templates
+from operations.base import templates
 from operations.base.preflight import Problem
 from operations.base.quoting import Script
 from operations.engine_access import EngineWay
@@ -37,8 +37,13 @@ def inputs(settings: Settings) -> str:
     return compose.inputs(settings)
 
 
-def labelled_file(settings: Settings) -> files.File:
-    return compose.base_file(settings)
+def labelled(settings: Settings) -> list[str]:
+    return [project.path(settings, name) for name in (project.BASE, project.EXTRA)]
+
+
+def label(settings: Settings, texts: Sequence[str], environment: str) -> str:
+    base, extra = texts
+    return compose.label(settings, base, extra, environment)
 
 
 def uid(settings: Settings) -> str:

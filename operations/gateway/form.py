@@ -19,11 +19,11 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from operations import engine_access
-from operations.base import files, preflight, templates
+from operations.base import preflight, templates
 from operations.base.preflight import Problem
 from operations.base.quoting import Script, joined
 from operations.engine_access import EngineWay
@@ -44,8 +44,15 @@ class Form(Protocol):
     def inputs(self, settings: Settings) -> str:
         """Return the digest of everything that the gateway gets; its label, once it runs."""
 
-    def labelled_file(self, settings: Settings) -> files.File:
-        """Return the file that bears that label, as it should be on the host."""
+    def labelled(self, settings: Settings) -> list[str]:
+        """Return the paths of the files that `label` wants the texts of, that which bears the label
+        first.
+        """
+
+    def label(self, settings: Settings, texts: Sequence[str], environment: str) -> str:
+        """Return the digest of a gateway with the files as they are on the host and the text of a
+        `.env`; a text is '' where there is no file.
+        """
 
     def uid(self, settings: Settings) -> str:
         """Return the uid that the gateway has in its own surroundings."""

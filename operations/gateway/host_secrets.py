@@ -11,8 +11,6 @@ import hashlib
 import json
 import posixpath
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from shlex import quote
@@ -172,17 +170,6 @@ def keep(settings: Settings, answer: str) -> Private:
 
 
 preflight.ask_apart(ask, keep)
-
-
-@contextmanager
-def supposing(settings: Settings, environment: bytes) -> Iterator[None]:
-    """While the body runs, `read` says of the current host that `.env` were this."""
-    there, beside = read(settings), snapshot.read().beside
-    beside[Private] = replace(there, environment=environment)
-    try:
-        yield
-    finally:
-        beside[Private] = there
 
 
 def _with_included(settings: Settings, content: Private) -> dict[str, Any]:

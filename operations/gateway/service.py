@@ -9,6 +9,7 @@ host, so that gateway and sandboxes own the same files.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 from shlex import quote
@@ -37,6 +38,7 @@ from toolkit.settings.types import memory_bytes
 
 IMAGE_VARIABLE, INPUTS_VARIABLE = "OPENCLAW_PYINFRA_IMAGE", "OPENCLAW_PYINFRA_INPUTS"
 """In the environment of the gateway's process: what it was started from."""
+_LABEL = re.compile(f'(?<=\n)(Environment="{INPUTS_VARIABLE}=)[^"\n]*(?=")')
 SHOWN = (
     "User",
     "NoNewPrivileges",
@@ -67,7 +69,12 @@ def trees(settings: Settings) -> str:
 
 def inputs(settings: Settings) -> str:
     """Return the digest of everything that the gateway gets, beside its image."""
-    parts = [_render(settings, ""), secrets.keyed_digest(secrets.plan(settings).text)]
+    return label(_render(settings, ""), secrets.plan(settings).text)
+
+
+def label(unit: str, environment: str) -> str:
+    """Return that digest of a gateway with the texts of a unit and of `.env`."""
+    parts = [_LABEL.sub(r"\1", unit), secrets.keyed_digest(environment)]
     return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from operations import engine_access
-from operations.base import files
 from operations.base.preflight import Problem
 from operations.base.quoting import Script, joined
 from operations.engine_access import EngineWay
@@ -27,8 +26,12 @@ def inputs(settings: Settings) -> str:
     return service.inputs(settings)
 
 
-def labelled_file(settings: Settings) -> files.File:
-    return service.unit(settings)
+def labelled(settings: Settings) -> list[str]:
+    return [service.unit_path(settings)]
+
+
+def label(settings: Settings, texts: Sequence[str], environment: str) -> str:
+    return service.label(*texts, environment)
 
 
 def uid(settings: Settings) -> str:

@@ -8,6 +8,7 @@ not become ready, and asks at last with the old token and with the new one.
 
 from __future__ import annotations
 
+import base64
 import hashlib
 from collections.abc import Generator, Iterable
 from shlex import quote
@@ -110,9 +111,8 @@ def rotated(settings: Settings) -> Generator:
             host.noop(f"{name} is what the reference stands for")
             return
     notes.of(host).plan += _copies(settings, name)
-    calm = _converged(settings, name)
     yield _prepare(settings, text, name, value)
-    yield _label(settings, name, calm)
+    yield _label(settings)
     yield activation.run(settings, "rotate")
     yield from _told(settings)
 
@@ -157,29 +157,25 @@ def _prepare(settings: Settings, text: str, name: str, value: str) -> StringComm
     )
 
 
-def _converged(settings: Settings, name: str) -> Settings | None:
-    """Return the settings by which the gateway runs as they say, but for what is rotated."""
-    kept = {key: one for key, one in settings.credentials.items() if key != name}
-    calm = settings.model_copy(update={"credentials": kept})
-    if activation.running().label != form.of(calm).inputs(calm):
-        return None
-    return None if files.differs(form.of(calm).labelled_file(calm)) else calm
-
-
-def _label(settings: Settings, name: str, calm: Settings | None) -> StringCommand:
+def _label(settings: Settings) -> StringCommand:
     """Return the command that notes the label of a gateway with the new `.env`.
 
-    Where nothing else is pending it is what the next run computes, which then changes nothing.
+    All else it gets as the files on the host say, whatever the settings say by now: a run that has
+    the settings of those files computes the same, and changes nothing.
     """
-    directory = f"{settings.project_directory}/run/rotate"
+    directory = quote(f"{settings.project_directory}/run/rotate")
     label = ""
     if host.state.is_executing:
-        new = snapshot.read_quietly(host, f"cat {quote(directory)}/new").encode()
-        with host_secrets.supposing(settings, new):
-            label = form.of(calm or settings).inputs(calm or settings)
-        if calm is None:
-            label = hashlib.sha256(f"rotated {label}".encode()).hexdigest()
-    return StringCommand(f"umask 077 && printf %s {quote(label)} >{quote(directory)}/label")
+        one = form.of(settings)
+        paths = " ".join(map(quote, one.labelled(settings)))
+        said = snapshot.read_quietly(
+            host,
+            f"for path in {paths} {directory}/new; do"
+            ' [ ! -e "$path" ] || base64 -w0 <"$path" || exit 1; echo; done',
+        )
+        *texts, new = (base64.b64decode(line).decode() for line in said.splitlines())
+        label = one.label(settings, texts, new)
+    return StringCommand(f"umask 077 && printf %s {quote(label)} >{directory}/label")
 
 
 def _told(settings: Settings) -> Generator:

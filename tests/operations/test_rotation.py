@@ -3,9 +3,11 @@ its steps, and the operation."""
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import os
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +15,14 @@ import pytest
 
 from operations.base import snapshot, templates
 from operations.base.quoting import Script
-from operations.gateway import form, secrets
+from operations.gateway import compose, form, secrets, service
 from operations.lifecycle import rotation
 from tests.operations.fake_gateway import OWNERSHIP, Gateway
 from tests.operations.hosts import at, commands, private_answer
 from toolkit import secret_names
 from toolkit.settings import Settings
 
+ACCESS = "lacking=\nown-engine=\ncgroup2=\nuser=990:989\nsubuid=524288\nsubgid=524288\n"
 OLD, NEW = "a" * 64, "b" * 64
 COMPOSE = 'services:\n  openclaw-gateway:\n    labels:\n      openclaw-pyinfra.project: "{}"\n'
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="root's own files")
@@ -214,10 +217,11 @@ def seen(environment: str, **values: str) -> dict[str, str]:
 def host_with(monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr(rotation, "chosen", lambda: "")
 
-    def put(environment: str, **values: str) -> dict[str, str]:
+    def put(environment: str, texts: Sequence[str] = ("", ""), **values: str) -> dict[str, str]:
         def quiet(_: Any, command: str, *__: Any) -> str:
-            if command.startswith("cat "):
-                return f"OPENCLAW_GATEWAY_TOKEN={NEW}\n"
+            if command.startswith("for path in "):
+                said = (*texts, f"OPENCLAW_GATEWAY_TOKEN={NEW}\n")
+                return "".join(f"{base64.b64encode(one.encode()).decode()}\n" for one in said)
             if command.startswith("tail "):
                 return "old token: refused (HTTP 401)\nthe gateway is ready\n"
             return private_answer(environment, None, "")
@@ -259,23 +263,29 @@ def test_an_interrupted_one_is_finished_and_no_other_begun(host_with) -> None:
     assert run.endswith("sh /opt/openclaw/run/activate.sh rotate")
 
 
-def test_the_label_is_the_one_that_the_next_run_computes(host_with, monkeypatch) -> None:
-    """So that it changes nothing; while something else is pending it must be another one."""
-    monkeypatch.setattr(rotation.files, "differs", lambda file: False)
-    environment = f"OPENCLAW_GATEWAY_TOKEN={OLD}\n"
-    settings = Settings()
-    there = host_with(environment)
-    with at(settings, **there):
-        now = form.of(settings).inputs(settings)
-    there = host_with(f"OPENCLAW_GATEWAY_TOKEN={NEW}\n")
-    with at(settings, **there):
-        after = form.of(settings).inputs(settings)
-    assert now != after
-    for running, expected in ((now, True), ("another", False)):
-        _, label, _ = commands(
-            rotation.rotated, host_with(environment, label=running), settings=settings
-        )
-        assert (f"printf %s {after} >" in label) is expected
+@pytest.mark.parametrize("socket", ["auto", "host"])
+def test_the_label_is_the_one_that_the_next_run_computes(
+    socket: str, host_with, monkeypatch
+) -> None:
+    """So that it changes nothing, unless its settings want something else by then; what waited when
+    the token was replaced counts for nothing.
+    """
+    deployed = {"sandbox": {"enabled": True, "socket": socket}, "extra_mounts": ["/srv:/srv"]}
+    was = Settings.model_validate(deployed)
+    waiting = Settings.model_validate({**deployed, "gateway": {"memory": "4g"}})
+
+    def next_run(settings: Settings) -> str:
+        with at(settings, access=ACCESS, **host_with(f"OPENCLAW_GATEWAY_TOKEN={NEW}\n")):
+            return form.of(settings).inputs(settings)
+
+    with at(was, access=ACCESS, **host_with(f"OPENCLAW_GATEWAY_TOKEN={OLD}\n")):
+        unit, extra = service.unit(was).content, compose.extra_file(was)
+        assert extra
+        texts = [unit] if socket == "host" else [compose.base_file(was).content, extra.content]
+    there = host_with(f"OPENCLAW_GATEWAY_TOKEN={OLD}\n", texts=texts)
+    _, label, _ = commands(rotation.rotated, {**there, "access": ACCESS}, settings=waiting)
+    assert f"printf %s {next_run(was)} >" in label
+    assert next_run(was) != next_run(waiting)
 
 
 @pytest.mark.parametrize(
