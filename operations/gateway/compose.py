@@ -28,6 +28,9 @@ CA_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
 _LABEL = re.compile(r'(?<=\n)( *openclaw-pyinfra\.project: ")[^"\n]*(?=")')
 _OF_CLI = re.compile(r"    # Of openclaw-cli alone[^\n]*\n.*?(?=    profiles: \[cli\]\n)", re.DOTALL)
 """What the digest leaves out: itself, and what is none of the gateway's."""
+HOME, CLI_TMP = "/home/node", "/var/tmp"
+ARCHIVES = f"{HOME}/Backups"
+"""Where OpenClaw's documentation (install/backups) has archives."""
 _CA_VARIABLES = ("NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "GIT_SSL_CAINFO")
 
 
@@ -154,6 +157,10 @@ def _render(settings: Settings, inputs: str) -> str:
         log_max_size=settings.engine.log_max_size,
         log_max_files=settings.engine.log_max_files,
         mounts=_mounts(settings),
+        cli_mounts=_mounts_of_cli(settings),
+        cli_environment={"TMPDIR": CLI_TMP} | environment(settings),
+        cli_tmp=CLI_TMP,
+        cli_directory=HOME if settings.home_volume else ARCHIVES,
         port=gateway.port,
         published=published_address(settings),
         inputs=inputs,
@@ -203,6 +210,13 @@ def _mounts(settings: Settings) -> list[dict[str, Any]]:
         pairs.append((EngineWay(settings).socket, engine_access.IN_GATEWAY, False))
         pairs.append((settings.security_directory, security.SECURITY_IN_GATEWAY, True))
     return [{"source": source, "target": target, "read_only": ro} for source, target, ro in pairs]
+
+
+def _mounts_of_cli(settings: Settings) -> list[dict[str, Any]]:
+    """Return what openclaw-cli has besides: where archives are, unless a home volume keeps them."""
+    if settings.home_volume:
+        return []
+    return [{"source": settings.archives_directory, "target": ARCHIVES, "read_only": False}]
 
 
 def people(settings: Settings) -> list[files.File]:

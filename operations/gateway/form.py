@@ -118,6 +118,7 @@ def ownership(settings: Settings) -> Script:
         settings.config_directory,
         settings.workspace_directory,
         settings.auth_directory,
+        settings.archives_directory,
         *([home] if home.startswith("/") else []),
     ]
     return templates.render(

@@ -23,7 +23,7 @@ from operations.base import files, snapshot, templates
 from operations.base.operation import operation
 from operations.base.quoting import Script, joined
 from operations.engine_access import EngineWay
-from operations.gateway import host_secrets, secrets
+from operations.gateway import compose, host_secrets, secrets
 from operations.gateway.confinement import (
     HOME,
     TREE,
@@ -112,12 +112,16 @@ def shell(settings: Settings) -> Script:
 
 def program(settings: Settings) -> files.File:
     """Return the script that runs a command as the gateway is run."""
+    archives = f"{settings.archives_directory}:{compose.ARCHIVES}"
     content = templates.render(
         "service/exec.sh.j2",
         docker=joined(engine_access.environment(settings), shell(settings)),
-        arguments=run_arguments(
-            settings, places(settings), f"-{host_secrets.environment_path(settings)}"
-        ),
+        arguments=[
+            *run_arguments(
+                settings, places(settings), f"-{host_secrets.environment_path(settings)}"
+            ),
+            f"--property=BindPaths={archives}",
+        ],
     )
     return files.File(program_path(settings), content)
 

@@ -10,7 +10,7 @@ from operations import engine_access
 from operations.base.preflight import Problem
 from operations.base.quoting import Script, joined
 from operations.engine_access import EngineWay
-from operations.gateway import confinement, service
+from operations.gateway import compose, confinement, service
 from operations.gateway.confinement import Places
 from toolkit.settings import Settings
 from toolkit.settings.contradictions.mounts import AUTH
@@ -77,7 +77,8 @@ def entered(settings: Settings, missing: str) -> str:
 
 def cli(settings: Settings, words: Iterable[str], terminal: bool, missing: str) -> str:
     program = ["sh", service.program_path(settings), *(["-t"] if terminal else [])]
-    return f"{entered(settings, missing)}\nexec {shlex.join([*program, 'openclaw', *words])}"
+    place = ["env", f"--chdir={compose.ARCHIVES}", f"TMPDIR={compose.ARCHIVES}"]
+    return f"{entered(settings, missing)}\nexec {shlex.join([*program, *place, 'openclaw', *words])}"
 
 
 def onboard(settings: Settings, words: Iterable[str], missing: str) -> str:

@@ -29,6 +29,12 @@ def test_backups_and_their_drill(local_deployment: MakeDeployment, tmp_path: Pat
         (found,) = json.loads(one.claw("backups", "--json", expect=expect).stdout)["hosts"].values()
         return dict(found)
 
+    # By hand, as OpenClaw documents it, in what is shipped.
+    one.claw("cli", "--", "backup", "create", "--verify")
+    (archive,) = one.sh(f"ls /var/lib/{one.name}/archives").split()
+    one.claw("cli", "--", "backup", "restore", f"./{archive}", "--target", "./restored")
+    assert "state" in one.sh(f"find /var/lib/{one.name}/archives/restored -maxdepth 4")
+
     one.claw("backup")
     assert "was restored and became ready" in one.claw("drill").output
     found = listed()

@@ -29,6 +29,7 @@ directory|700|1000:1000|-|/var/lib/openclaw/config
 directory|755|0:0|-|/var/lib/openclaw/config/workspace
 directory|755|1000:1000|-|/var/lib/openclaw/workspace
 directory|700|1000:1000|-|/var/lib/openclaw/auth
+directory|700|1000:1000|-|/var/lib/openclaw/archives
 """
 OVERRIDE = "regular file|644|0:0|0123|/opt/openclaw/docker-compose.override.yml\n"
 Answers = dict[str, str]
@@ -89,6 +90,7 @@ def test_a_bare_host_gets_every_directory_in_one_command() -> None:
         "as_owner 60 /var/lib/openclaw/config mkdir -p -m 755 -- workspace",
         "install -d -o 1000 -g 1000 -m 755 /var/lib/openclaw/workspace",
         "install -d -o 1000 -g 1000 -m 700 /var/lib/openclaw/auth",
+        "install -d -o 1000 -g 1000 -m 700 /var/lib/openclaw/archives",
     ]
 
 
@@ -415,6 +417,24 @@ def test_a_value_of_the_environment_stays_what_it_is(files_on_host, monkeypatch)
     found = services(settings(gateway={"environment": nasty}), files_on_host(""), monkeypatch)
     environment = found["openclaw-gateway"]["environment"]
     assert {key: environment[key] for key in nasty} == nasty
+
+
+def test_openclaw_cli_has_room_on_disk_and_a_place_for_archives(files_on_host, monkeypatch) -> None:
+    """`openclaw backup create --verify`, as it is documented, in what is shipped."""
+    wanted = settings(gateway={"environment": {"MINE": "1"}})
+    both = services(wanted, files_on_host(""), monkeypatch)
+    gateway, cli = both["openclaw-gateway"], both["openclaw-cli"]
+    assert cli["environment"] == {**gateway["environment"], "TMPDIR": "/var/tmp"}
+    mounts = cli["volumes"][: len(gateway["volumes"])], cli["volumes"][len(gateway["volumes"]) :]
+    assert mounts[0] == gateway["volumes"]
+    assert [(one["type"], one.get("source"), one["target"]) for one in mounts[1]] == [
+        ("bind", "/var/lib/openclaw/archives", "/home/node/Backups"),
+        ("volume", None, "/var/tmp"),
+    ]
+    assert cli["working_dir"] == "/home/node/Backups"
+    home = services(settings(home_volume="claw_home"), files_on_host(""), monkeypatch)
+    assert home["openclaw-cli"]["working_dir"] == "/home/node"
+    assert "archives" not in str(home)
 
 
 def test_mounts_and_home_are_those_of_both_services() -> None:

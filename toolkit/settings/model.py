@@ -247,6 +247,11 @@ class Settings(Section):
         return self.directories.auth or f"/var/lib/{self.name}/auth"
 
     @property
+    def archives_directory(self) -> str:
+        """Of what OpenClaw's own command line backs up by hand."""
+        return f"/var/lib/{self.name}/archives"
+
+    @property
     def state_in_gateway(self) -> str:
         """Where OpenClaw's state is for the gateway: on the host it is where the host has it."""
         return self.config_directory if self.sandbox.socket == "host" else STATE

@@ -208,6 +208,7 @@ def _backup(settings: Settings) -> Iterator[Inconsistency]:
         settings.config_directory,
         settings.workspace_directory,
         settings.auth_directory,
+        settings.archives_directory,
     ):
         if f"{backup.repository}/".startswith(f"{directory}/"):
             yield Inconsistency(

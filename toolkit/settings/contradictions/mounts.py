@@ -214,6 +214,7 @@ def _unsafe_source(settings: Settings, source: str) -> str | None:
     for what, path in (
         ("the project directory, whose .env holds the token", settings.project_directory),
         ("the auth key", settings.auth_directory),
+        ("archives of the state", settings.archives_directory),
     ):
         if source == path or inside(path, source) or inside(source, path):
             return f"it shows {what} ({path})"
