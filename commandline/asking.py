@@ -15,7 +15,7 @@ from pyinfra.api.host import Host
 
 from commandline.errors import explain
 from commandline.options import ERRORS, fail, has_terminal, leave, overrides
-from commandline.results import FAILED, INTERRUPTED
+from commandline.results import FAILED, INTERRUPTED, PENDING
 from commandline.run.session import Options, Session
 from commandline.screen.display import Display
 from commandline.screen.given import Given
@@ -55,6 +55,7 @@ def run(
     *,
     show: Callable[[Answers], None],
     failed: Callable[[T], bool] = lambda value: False,
+    wanting: Callable[[T], bool] = lambda value: False,
     as_json: bool = False,
     document: Callable[[T], dict[str, Any]] = lambda value: {},
 ) -> NoReturn:
@@ -66,6 +67,7 @@ def run(
         what: shown on standard error, with the hosts, when it takes more than two seconds.
         show: prints the answers for people; `each` makes one of what prints a single host's.
         failed: whether an answer means exit code 1, which no answer does anyway.
+        wanting: whether an answer means exit code 2, where none means 1.
         as_json: print one document instead, in which `document` is one host's answer.
     """
     with contextlib.redirect_stdout(sys.stderr):  # what a user's own inventory prints
@@ -79,7 +81,8 @@ def run(
     else:
         show(answers)
     wrong = any(answer.error or failed(answer.value) for answer in answers.values())
-    leave(FAILED if wrong else 0)
+    pending = any(not answer.error and wanting(answer.value) for answer in answers.values())
+    leave(FAILED if wrong else PENDING if pending else 0)
 
 
 def each(show: Callable[[str, Any], None]) -> Callable[[Answers], None]:

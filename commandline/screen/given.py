@@ -13,8 +13,8 @@ from toolkit import secret_names
 from toolkit.settings.sources.function_inventory import REFERENCE
 
 _VERBS = (
-    *("cli", "doctor", "init", "logs", "onboard", "remove", "restart", "rotate", "sandboxes"),
-    *("start", "stop", "token", "trust", "up", "verify"),
+    *("backup", "cli", "doctor", "drill", "init", "logs", "onboard", "remove", "restart"),
+    *("rotate", "sandboxes", "start", "stop", "token", "trust", "up", "verify"),
 )
 _COMMAND = re.compile(rf"\./claw ({'|'.join(_VERBS)})\b")
 

@@ -1,12 +1,11 @@
-"""`./claw status`: what runs on each host."""
+"""`./claw status`: what runs on each host, and what wants attention."""
 
 from __future__ import annotations
 
-import json
+from dataclasses import asdict
 from typing import Any
 
 import click
-from pyinfra.api.host import Host
 from rich.table import Table
 from rich.text import Text
 
@@ -14,109 +13,145 @@ from commandline import asking
 from commandline.asking import Answer, Answers
 from commandline.options import examples, json_option, target_options
 from commandline.screen import tables
-from operations import activation
-from operations.base import snapshot, templates
-from operations.gateway import form
-from toolkit.settings import settings_for
+from commandline.screen.given import Given
+from operations.lifecycle import status as looking
+from operations.lifecycle.status import Status, age
 from toolkit.terminal import said
 
 
-@click.command(epilog=examples("./claw status", "./claw status inventories/fleet.yml --json"))
+@click.command(
+    epilog=examples(
+        "./claw status", "./claw status inventories/fleet.yml --json", "./claw status --check"
+    )
+)
 @target_options
+@click.option("--check", is_flag=True, help="Exit with 2 where something wants attention.")
 @json_option
-def status(target: str | None, as_json: bool, **options: Any) -> None:
-    """Show what runs: versions, container, image, ports, readiness.
+def status(target: str | None, check: bool, as_json: bool, **options: Any) -> None:
+    """Show what runs, and what wants attention.
 
-    Exit code 0 if the gateway of every host is ready, else 1.
+    Releases, backups, disk, updates and drift are told without a network from what the host and
+    this machine have.
+
+    \b
+    Exit codes: 0 every gateway is ready, 1 one is not; with --check 2 where
+    something wants attention.
     """
+    given = Given.of(target, options)
     asking.run(
         target,
         options,
-        what_runs,
+        looking.look,
         "Looking at what runs",
-        show=lambda answers: tables.screen(240).print(table(answers)),
-        failed=lambda found: not found["ready"],
+        show=lambda answers: _show(answers, given),
+        failed=lambda found: not found.ready,
+        wanting=lambda found: check and bool(found.attention),
         as_json=as_json,
-        document=dict,
+        document=asdict,
     )
 
 
-def what_runs(host: Host) -> dict[str, Any]:
-    """Return what runs on a host: versions, the container, its image, its ports, readiness."""
-    settings = settings_for(host)
-    script = templates.render(
-        "deploy/status.sh.j2",
-        docker=form.shell(settings),
-        project=settings.project_directory,
-        url=form.url(settings),
-    )
-    answer = snapshot.run_quietly(host, script)
-    found = dict(line.partition("=")[::2] for line in answer.splitlines())
-    digests = json.loads(found.get("digests") or "null") or []
-    return {
-        "deployment": settings.name,
-        "deployed": found.get("deployed") == "yes",
-        "engine": found.get("engine") or None,
-        "compose": found.get("compose") or None,
-        "openclaw": _given(found.get("package")) or _given(found.get("version")),
-        "state": found.get("state"),
-        "stopped_on_purpose": activation.moment(found.get("stopped", "")) or None,
-        "health": found.get("health") or None,
-        "started": found.get("started", ""),
-        "restarts": int(found.get("restarts") or 0),
-        "image": found.get("image"),
-        "image_digest": str(digests[0]) if digests else found.get("image_id"),
-        "image_inputs": _given(found.get("inputs")),
-        "ports": published(json.loads(found.get("ports") or "null") or {}),
-        "ready": found.get("readyz") == "200" if found.get("readyz") else None,
-    }
+def _show(answers: Answers, given: Given) -> None:
+    console = tables.screen(240)
+    console.print(table(answers))
+    for line in attention(answers, given):
+        console.print(said(line, "yellow"))
 
 
-def published(ports: dict[str, list[dict[str, str]] | None]) -> list[str]:
-    """Return Docker's map of ports as `ADDRESS:PORT->PORT/PROTOCOL`."""
-    return [
-        f"{binding['HostIp']}:{binding['HostPort']}->{inside}"
-        for inside, bindings in sorted(ports.items())
-        for binding in bindings or ()
-    ]
+def attention(answers: Answers, given: Given) -> list[str]:
+    """Return a line for all that wants attention, with the hosts that it is about."""
+    hosts: dict[str, list[str]] = {}
+    for name, answer in answers.items():
+        if answer.error:
+            lines = [answer.error] if len(answers) > 1 else []
+        else:
+            lines = [f"{one.what}: {one.fix}" for one in answer.value.attention]
+        for line in lines:
+            hosts.setdefault(line, []).append(name)
+    found = []
+    for line, names in hosts.items():
+        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+        about = f"{', '.join(names[:3])}{more}: " if len(answers) > 1 else ""
+        one = names[0] if len(names) == 1 else None
+        found.append(f"{about}{given.completed(line, one)}")
+    return found
 
 
 def table(answers: Answers) -> Table:
     """Return the table of `./claw status`: a row for each host, or one host's as a column."""
-    rows = {name: _row(answer) for name, answer in answers.items()}
-    if len(rows) == 1:
-        ((name, row),) = rows.items()
+    if len(answers) == 1:
+        ((name, answer),) = answers.items()
         result = tables.plain("Host", said(name))
-        for key, value in row.items():
+        for key, value in _all(answer).items():
             result.add_row(key, value)
         return result
-    columns = list(dict.fromkeys(key for row in rows.values() for key in row))
+    rows = {name: _few(answer) for name, answer in answers.items()}
+    # What is the same everywhere, or nowhere, says nothing.
+    names = {answer.value.deployment for answer in answers.values() if not answer.error}
+    columns = [
+        key
+        for key in dict.fromkeys(key for row in rows.values() for key in row)
+        if any(key in row and row[key].plain for row in rows.values())
+        and (key != "Deployment" or len(names) > 1)
+    ]
     result = tables.plain("Host", *columns)
     for name, row in rows.items():
         result.add_row(said(name), *(row.get(column, "") for column in columns))
     return result
 
 
-def _row(answer: Answer) -> dict[str, Text]:
+def _all(answer: Answer) -> dict[str, Text]:
+    """Return what is shown of one host alone."""
     if answer.error:
         return {"Gateway": said(answer.error, "red")}
-    one = answer.value
-    state = one["state"] or ("stopped" if one["deployed"] else "not deployed")
-    if one["stopped_on_purpose"] and one["state"] != "running":
-        state = f"stopped on purpose, {one['stopped_on_purpose']}"
-    since = f", since {one['started'][:19]}Z" if one["state"] == "running" else ""
-    health = f" ({one['health']})" if one["health"] else ""
-    ready = {True: ("yes", "green"), False: ("no", "red"), None: ("no", "yellow")}[one["ready"]]
+    one: Status = answer.value
+    since = f", since {one.started[:19]}Z" if one.state == "running" else ""
+    health = f" ({one.health})" if one.health else ""
+    ready = {True: ("yes", "green"), False: ("no", "red"), None: ("no", "yellow")}[one.ready]
     cells: dict[str, tuple[Any, str]] = {
-        "Gateway": (f"{state}{health}{since}", ""),
+        "Gateway": (f"{_state(one)}{health}{since}", ""),
         "Ready": ready,
-        "OpenClaw": (one["openclaw"] or "", ""),
-        "Deployment": (one["deployment"], ""),
-        "Published": (", ".join(one["ports"]), ""),
-        "Image": (short_digest(one["image"], one["image_digest"]), ""),
-        "Docker": (f"{one['engine'] or 'none'}, Compose {one['compose'] or 'none'}", ""),
+        "OpenClaw": (one.openclaw or "", ""),
+        "Deployment": (one.deployment, ""),
+        "Published": (", ".join(one.ports), ""),
+        "Image": (short_digest(one.image, one.image_digest), ""),
+        "Docker": (f"{one.engine or 'none'}, Compose {one.compose or 'none'}", ""),
     }
-    return {key: said(text, style) for key, (text, style) in cells.items()}
+    shown = {key: said(text, style) for key, (text, style) in cells.items()}
+    return shown | {key: text for key, text in _of_host(one).items() if text.plain}
+
+
+def _few(answer: Answer) -> dict[str, Text]:
+    """Return what is shown of one host among others: it fits into 80 columns."""
+    if answer.error:
+        return {"Gateway": said("no answer", "red")}
+    one: Status = answer.value
+    up = f", {age(one.up_seconds)}" if one.up_seconds is not None else ""
+    gateway = (f"ready{up}", "green") if one.ready else (_state(one, ready=False), "red")
+    return {
+        "Gateway": said(*gateway),
+        "OpenClaw": said(one.openclaw or ""),
+        "Deployment": said(one.deployment),
+        **_of_host(one),
+    }
+
+
+def _of_host(one: Status) -> dict[str, Text]:
+    made, drilled = (one.backups.made, one.backups.drilled) if one.backups else (None, None)
+    free = one.disk_free
+    return {
+        "Backup": said(age(made) if made is not None else "never" if one.backups else ""),
+        "Drill": said(age(drilled) if drilled is not None else "never" if one.backups else ""),
+        "Free disk": said("" if free is None else f"{free / (1 << 30):.0f} GiB"),
+    }
+
+
+def _state(one: Status, ready: bool = True) -> str:
+    if one.stopped_on_purpose and one.state != "running":
+        return f"stopped on purpose, {one.stopped_on_purpose}" if ready else "stopped"
+    if one.state == "running" and not ready:
+        return "not ready"
+    return one.state or ("stopped" if one.deployed else "not deployed")
 
 
 def short_digest(image: str | None, digest: str | None) -> str:
@@ -124,7 +159,3 @@ def short_digest(image: str | None, digest: str | None) -> str:
     if not image or not digest:
         return image or ""
     return f"{image} {digest.rpartition('sha256:')[2][:12]}"
-
-
-def _given(value: str | None) -> str | None:
-    return None if value in (None, "", "<no value>") else value

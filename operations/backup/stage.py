@@ -53,7 +53,7 @@ class Backups:
         return templates.render(
             "backup/probe.sh.j2",
             wanted=settings.backup.repository is not None,
-            timers=_timers(settings),
+            timers=timers(settings),
             schedules=list(_schedules(settings).values()),
             drill=f"/etc/systemd/system/{settings.name}-drill.timer",
             environment=host_secrets.environment_path(settings),
@@ -214,7 +214,7 @@ def configured(settings: Settings) -> Generator:
         files=[secret, *plan],
         program=program(settings),
         systemd=there.systemd,
-        timers=_timers(settings),
+        timers=timers(settings),
         stale_timer=f"{settings.name}-drill.timer" if drills else None,
         stale_units=_units(settings, "drill"),
     )
@@ -232,7 +232,7 @@ def _schedules(settings: Settings) -> dict[str, str]:
     return {"backup": backup.schedule} | ({"drill": backup.drill} if backup.drill else {})
 
 
-def _timers(settings: Settings) -> list[str]:
+def timers(settings: Settings) -> list[str]:
     return [f"{settings.name}-{kind}.timer" for kind in _schedules(settings)]
 
 

@@ -55,7 +55,7 @@ class Network:
         asked = _asked(settings)
         return templates.render(
             "network/probe.sh.j2",
-            apply=_apply(settings),
+            apply=applied(settings),
             timer=f"{settings.name}-closed.timer",
             docker=engine_access.environment(settings) if asked else None,
             networks=asked,
@@ -174,7 +174,7 @@ def neighbour(settings: Settings) -> Script:
 def units(settings: Settings) -> list[files.File]:
     """Return the systemd units that set the rules at boot, and again when they are gone."""
     where = f"/etc/systemd/system/{settings.name}-closed"
-    variables = {"deployment": settings.name, "apply": _apply(settings)}
+    variables = {"deployment": settings.name, "apply": applied(settings)}
     return [
         files.File(f"{where}.service", templates.render("network/closed.service.j2", **variables)),
         files.File(
@@ -241,7 +241,7 @@ def closed(settings: Settings) -> Generator:
         systemd=there.systemd,
         directory=RULES,
         unit=f"{settings.name}-closed",
-        apply=_apply(settings),
+        apply=applied(settings),
         old=[
             *filter(None, (bridge(settings.name), browsers_bridge(settings.name, settings.sandbox)))
         ],
@@ -306,7 +306,7 @@ def _families(addresses: Iterable[str]) -> list[tuple[str, list[str]]]:
     ]
 
 
-def _apply(settings: Settings) -> dict[str, str]:
+def applied(settings: Settings) -> dict[str, str]:
     """What sets the rules; `state` is the digest of the table as they made it, and of them."""
     return {
         "table": table(settings),

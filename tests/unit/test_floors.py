@@ -103,8 +103,8 @@ def test_every_operation_is_reached_from_a_deploy_file() -> None:
         for name, path in MODULES.items()
         if name.startswith("operations.") and path.name != "__init__.py"
     }
-    # What `./claw doctor` alone asks.
-    asked = {"operations.sandbox.doctor"}
+    # What `./claw doctor` and `./claw status` alone ask.
+    asked = {"operations.sandbox.doctor", "operations.lifecycle.status"}
     assert operations - reached.union(*later) == asked
     apart = {name.split(".")[1] for name in operations - reached}
     assert apart == {"backup", "lifecycle", "sandbox"}

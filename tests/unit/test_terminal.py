@@ -33,6 +33,7 @@ from operations.base import notes
 from operations.base.check import Check
 from operations.base.notes import StaleSandbox
 from operations.base.preflight import Problem
+from operations.lifecycle.status import Backups, Status
 from operations.sandbox.running import Sandbox
 from toolkit import terminal
 from toolkit.settings import Settings
@@ -91,23 +92,24 @@ def a_run() -> RunResult:
     )
 
 
-STATUS: dict[str, Any] = {
-    "deployment": HOSTILE,
-    "deployed": True,
-    "engine": HOSTILE,
-    "compose": HOSTILE,
-    "openclaw": HOSTILE,
-    "state": "running",
-    "stopped_on_purpose": None,
-    "health": HOSTILE,
-    "started": HOSTILE,
-    "restarts": 0,
-    "image": HOSTILE,
-    "image_digest": HOSTILE,
-    "image_inputs": HOSTILE,
-    "ports": [HOSTILE],
-    "ready": True,
-}
+STATUS = Status(
+    deployment=HOSTILE,
+    deployed=True,
+    engine=HOSTILE,
+    compose=HOSTILE,
+    openclaw=HOSTILE,
+    state="running",
+    health=HOSTILE,
+    started=HOSTILE,
+    image=HOSTILE,
+    image_digest=HOSTILE,
+    image_inputs=HOSTILE,
+    ports=(HOSTILE,),
+    ready=True,
+    newer_release=HOSTILE,
+    backups=Backups(failed=HOSTILE, drill_failed=HOSTILE),
+    attention=(Problem(HOSTILE, HOSTILE),),
+)
 CHECKS = [
     Check(HOSTILE, outcome, HOSTILE, group, HOSTILE, HOSTILE)
     for outcome in ("ok", "failed", "unknown")
