@@ -257,6 +257,7 @@ def _script(settings: Settings) -> str:
         host="" if host.name.startswith("@") else host.name,
         project=settings.project_directory,
         auth=settings.auth_directory,
+        config=settings.config_directory,
         work=work(settings),
         auth_inside=AUTH,
         state_inside=settings.state_in_gateway,

@@ -50,6 +50,8 @@ class Manifest:
     created: str
     release: str
     running: str
+    bytes: int
+    room: int
     counts: dict[str, int | None]
     now: dict[str, int | None]
 
@@ -64,6 +66,7 @@ class Manifest:
             patterns.matched(patterns.TIME, found.get("created"), "the time of a backup"),
             patterns.matched(f"({patterns.VERSION})?", found.get("release"), "a release"),
             printable(said.get("release", ""))[:80],
+            *(int(patterns.matched("[0-9]{1,15}", said.get(key, "0"), key)) for key in ("bytes", "room")),
             _counts(found.get("counts")),
             _counts(patterns.of_json(dict, said.get("now") or "{}", "what the state holds")),
         )
@@ -82,9 +85,14 @@ def choose(state: State, snapshot_id: str) -> None:
     _chosen[state] = snapshot_id
 
 
+def chosen() -> str:
+    """Return the backup that is restored on the current host."""
+    return _chosen.get(host.state, LATEST)
+
+
 def problems(settings: Settings) -> Iterable[Problem]:
     """Say why nothing can be restored here."""
-    there, wanted = activation.running(), _chosen.get(host.state, LATEST)
+    there = activation.running()
     if settings.backup.repository is None:
         yield Problem("backup.repository is not set", "name the repository and its password")
         return
@@ -98,13 +106,19 @@ def problems(settings: Settings) -> Iterable[Problem]:
         yield Problem("a swap of the gateway was interrupted", "./claw up finishes it")
         return
     shown = snapshot.run_quietly(
-        host, f"sh {quote(stage.program(settings))} show {quote(wanted)}", listing.LIST_SECONDS
+        host, f"sh {quote(stage.program(settings))} show {quote(chosen())}", listing.LIST_SECONDS
     )
     manifest = host.connector_data[_CHOSEN] = Manifest.parse(shown)
     if manifest.deployment != settings.name:
         yield Problem(
             f"backup {manifest.id} is of the deployment {manifest.deployment}, not {settings.name}",
             "choose one of ./claw backups",
+        )
+    if 2 * manifest.bytes > manifest.room:
+        yield Problem(
+            f"backup {manifest.id} wants {_mebibytes(2 * manifest.bytes)} for a while beside what is"
+            f" there, and {_mebibytes(manifest.room)} are free where {settings.config_directory} is",
+            "free disk on the host",
         )
     if manifest.newer:
         yield Problem(
@@ -176,6 +190,10 @@ def _plan(settings: Settings, manifest: Manifest) -> Iterable[str]:
     yield f"what is there stays: {settings.config_directory}.before-restore-TIME and beside it"
     yield "the gateway stops for the time that it takes to start; a running turn is finished first"
     yield from TIME_TRAVEL
+
+
+def _mebibytes(number: int) -> str:
+    return f"{number / (1 << 20):.0f} MiB"
 
 
 def _counts(found: object) -> dict[str, int | None]:

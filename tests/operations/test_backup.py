@@ -38,6 +38,10 @@ case $1 in
     printf '{{\\n "version": 2,\\n "id": "%064d",\\n "x": "y"\\n}}\\n' "$(cat {there}/number)" \\
       >{there}/config ;;
   backup)
+    [ ! -e {there}/locked ] || {
+      echo 'unable to create lock in backend: repository is already locked exclusively by PID 7 on'
+      exit 1
+    } >&2
     [ ! -e {there}/full ] || { echo 'Fatal: no space left' >&2; exit 1; }
     rm -rf {there}/sent && cp -a . {there}/sent
     echo '{{"message_type":"summary","snapshot_id":"0123abcd"}}' ;;
@@ -166,6 +170,7 @@ def test_a_backup_holds_the_state_and_what_openclaws_archive_does_not(deployed: 
     # Nothing is left of it, but what the repository has.
     assert not (deployed.auth / ".backup").exists() and not (deployed.work / "staging").exists()
     assert (deployed.work / "last").read_text().split()[1:] == ["ok", "0123abcd"]
+    assert (deployed.work / "made").read_text().split()[1:] == ["0123abcd"]
     forget = deployed.log.read_text().splitlines()[-1].split()
     assert forget[0] == "forget" and "--keep-last" in forget and "--prune" in forget
     assert "unseen" not in done.stdout + done.stderr + deployed.log.read_text()
@@ -176,6 +181,7 @@ def test_a_backup_holds_the_state_and_what_openclaws_archive_does_not(deployed: 
     [
         ("wrong", "refuses backup.password"),
         ("full", "no space left"),
+        ("locked", "is already locked exclusively by PID 7 on; wait for that run to end"),
         ("damaged", "0123abcd cannot be read back"),
     ],
 )

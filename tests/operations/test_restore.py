@@ -5,16 +5,20 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 import tarfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from operations.backup import stage
 from operations.base import templates
 from operations.lifecycle import restoring
 from tests.operations.fake_gateway import Gateway
+from tests.operations.hosts import at
 from toolkit import patterns, secret_names
+from toolkit.settings import Settings
 
 RESTIC = """#!/bin/sh
 [ "$1 $2 $3" = "--quiet --no-lock dump" ] || exit 1
@@ -168,7 +172,10 @@ def shown(**manifest: Any) -> str:
         "counts": {"sessions": 3, "cron_jobs": None},
         **manifest,
     }
-    return f'id 0123abcd\nmanifest {json.dumps(said)}\nrelease 2026.8.2\nnow {{"sessions": 5}}\n'
+    return (
+        f"bytes 1000\nroom 3000\nid 0123abcd\nmanifest {json.dumps(said)}\nrelease 2026.8.2\n"
+        'now {"sessions": 5}\n'
+    )
 
 
 def test_what_a_host_shows_of_a_backup() -> None:
@@ -190,3 +197,87 @@ def test_what_a_host_shows_of_a_backup() -> None:
 def test_a_manifest_that_is_none_is_refused(text: str) -> None:
     with pytest.raises(patterns.MismatchError):
         restoring.Manifest.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (shown(deployment="other"), "is of the deployment other, not openclaw"),
+        (shown(), "is of release 2026.9.6, later than 2026.8.2"),
+        (shown(release="2026.8.2").replace("3000", "1999"), "wants 0 MiB for a while"),
+        (shown(release="2026.8.2"), None),
+    ],
+)
+def test_what_cannot_be_restored_is_said_before_anything_is_touched(
+    text: str, said: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backup = {"repository": "/srv/backups", "password": {"env": "BACKUP_PASSWORD"}}
+    settings = Settings.model_validate({"backup": backup})
+    monkeypatch.setattr(restoring.snapshot, "run_quietly", lambda *_: text)
+    monkeypatch.setattr(restoring.files, "differs", lambda _: False)
+    with at(settings, gateway="status running\n"):
+        monkeypatch.setattr(restoring, "chosen", lambda: "0123abcd")
+        found = [one.what for one in restoring.problems(settings)]
+    assert len(found) == (0 if said is None else 1), found
+    assert said is None or said in found[0]
+
+
+MADE = """
+export RESTIC_REPOSITORY={0}/repository RESTIC_PASSWORD=right RESTIC_CACHE_DIR={0}/cache
+restic -q init && mkdir {0}/made && echo '{{"deployment": "x"}}' >{0}/made/manifest.json && cd {0}/made
+for one in both/here both/there alone/there; do
+  restic -q backup --host "${{one#*/}}" --tag "openclaw-${{one%/*}}" --tag bytes=10 . || exit 1
+done
+"""
+"""A repository with backups of the deployment `both` of two hosts, and of `alone` of one."""
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    if not shutil.which("restic"):
+        pytest.skip("no restic here")
+    directory = tmp_path_factory.mktemp("restic")
+    subprocess.run(["sh", "-ec", MADE.format(directory)], check=True)
+    return directory
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ("both on here, latest, right", None),
+        ("alone on here, latest, right", None),
+        ("both on new, latest, right", "backups of several hosts are there, and none of new: here"),
+        ("other on here, latest, right", "there is no backup of other in the repository"),
+        ("both on here, 0123abcd, right", "no backup"),
+        ("both on here, latest, wrong", "the repository refuses backup.password"),
+    ],
+)
+def test_which_backup_is_meant(
+    asked: str, said: str | None, repository: Path, tmp_path: Path
+) -> None:
+    """In a real repository of restic's."""
+    name, _, vm, wanted, password = asked.replace(",", "").split()
+    (tmp_path / "backup").mkdir()
+    (tmp_path / "backup/secrets.sh").write_text(
+        f"export RESTIC_REPOSITORY={repository}/repository RESTIC_PASSWORD={password}\n"
+    )
+    backup = {"repository": f"{repository}/repository", "password": {"env": "P"}}
+    place = {"project": str(tmp_path), "config": str(tmp_path)}
+    settings = Settings.model_validate({"name": name, "directories": place, "backup": backup})
+    with at(settings):
+        program = stage.wanted(settings)[0].content
+    for was, now in {
+        f"/var/lib/{name}/backup": f"{tmp_path}/work",
+        "/var/cache/$name-restic": f"{repository}/cache",
+        "host=${host:-$(hostname)}": f"host={vm}",
+    }.items():
+        assert was in program
+        program = program.replace(was, now)
+    done = subprocess.run(
+        ["sh", "-c", program, "backup.sh", "show", wanted], capture_output=True, text=True
+    )
+    assert (done.returncode == 0) == (said is None), done.stderr
+    if said is None:
+        assert {"bytes 10", 'manifest {"deployment": "x"} '} <= set(done.stdout.split("\n"))
+    else:
+        assert said in done.stderr and len(done.stderr.splitlines()) == 1
