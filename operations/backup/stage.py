@@ -19,6 +19,7 @@ from pyinfra.api import StringCommand
 from pyinfra.api.deploy import deploy
 
 from operations import packages
+from operations.backup import cron
 from operations.base import files, preflight, snapshot, templates
 from operations.base.operation import operation
 from operations.engine_access import EngineWay
@@ -37,11 +38,13 @@ AUTH_BYTES = 64 << 20
 @snapshot.fact("backup")
 @dataclass(frozen=True)
 class Backups:
-    """What a host says: whether backups are set up, what of them is not scheduled, schedules that
-    systemd does not take, and the digest of `.env` and what restic needs."""
+    """What a host says: whether backups are set up, by what they can be scheduled (cron: it runs),
+    what of them is not, schedules that systemd does not take, and the digest of `.env` and what
+    restic needs."""
 
     there: bool = False
     systemd: bool = False
+    cron: bool = False
     drills: bool = False
     unscheduled: tuple[str, ...] = ()
     no_calendar: tuple[str, ...] = ()
@@ -68,6 +71,7 @@ class Backups:
         return cls(
             there="there" in words,
             systemd="systemd" in words,
+            cron="cron" in words,
             drills="drill" in words,
             unscheduled=tuple(rest for word, rest in pairs if word == "unscheduled"),
             no_calendar=tuple(rest for word, rest in pairs if word == "no-calendar"),
@@ -90,10 +94,21 @@ def program(settings: Settings) -> str:
     return f"{directory(settings)}/backup.sh"
 
 
-def wanted(settings: Settings, systemd: bool = True) -> list[files.File]:
-    """Return the files that make backups, but for that with the secrets."""
+def wanted(settings: Settings, there: Backups | None = None) -> list[files.File]:
+    """Return the files that make backups on a host as it is, but for that with the secrets; the
+    script is the first.
+    """
+    found = [files.File(program(settings), _script(settings), mode="700")]
+    if there and there.systemd:
+        found += _systemd(settings)
+    elif there and there.cron and (lines := cron.lines(settings, _schedules(settings))):
+        found.append(files.File(cron.path(settings), lines))
+    return found
+
+
+def _systemd(settings: Settings) -> list[files.File]:
     units: list[files.File] = []
-    for kind, schedule in _schedules(settings).items() if systemd else ():
+    for kind, schedule in _schedules(settings).items():
         path = f"/etc/systemd/system/{settings.name}-{kind}"
         variables = {"kind": kind, "deployment": settings.name}
         command = "create" if kind == "backup" else "drill"
@@ -102,7 +117,7 @@ def wanted(settings: Settings, systemd: bool = True) -> list[files.File]:
         )
         timer = templates.render("backup/timer.service.j2", schedule=schedule, **variables)
         units += [files.File(f"{path}.service", service), files.File(f"{path}.timer", timer)]
-    return [files.File(program(settings), _script(settings), mode="700"), *units]
+    return units
 
 
 def secrets(settings: Settings) -> files.File:
@@ -143,7 +158,8 @@ def tools(settings: Settings) -> Iterable[str]:
 def paths(settings: Settings) -> Iterable[str]:
     if settings.backup.repository is None:
         return []
-    return [program(settings), *(path for kind in KINDS for path in _units(settings, kind))]
+    units = [path for kind in KINDS for path in _units(settings, kind)]
+    return [program(settings), cron.path(settings), *units]
 
 
 @preflight.check
@@ -159,11 +175,7 @@ def problems(settings: Settings) -> Iterable[preflight.Problem]:
             yield preflight.Problem(f"backup.{key}: {error}", "set it, or change the reference")
     there = snapshot.of(Backups)
     if not there.systemd:
-        yield preflight.Problem(
-            "backup.schedule: the host has no systemd, so nothing makes backups by itself",
-            "have ./claw backup run where something is scheduled",
-            stops=False,
-        )
+        yield from cron.problems(_schedules(settings), there.cron)
     refused = there.no_calendar
     for key, schedule in (("schedule", backup.schedule), ("drill", backup.drill)):
         if schedule in refused:
@@ -190,20 +202,23 @@ def configured(settings: Settings) -> Generator:
         script = templates.render(
             "backup/remove.sh.j2",
             timers=[f"{settings.name}-{kind}.timer" for kind in KINDS],
-            units=[path for kind in KINDS for path in _units(settings, kind)],
+            units=[*(path for kind in KINDS for path in _units(settings, kind)), cron.path(settings)],
             directory=directory(settings),
         )
         yield StringCommand("sh -s", _stdin=[script])
         return
     secret = secrets(settings)
-    plan = wanted(settings, there.systemd)
+    plan = wanted(settings, there)
+    # Of a host that had another way, or another schedule, before.
+    stale = [cron.path(settings)] if cron.path(settings) not in {file.path for file in plan} else []
+    stale = [path for path in stale if files.found(path)]
     changed = [file for file in plan if files.differs(file)]
     environment = host_secrets.read(settings).environment or b""
     digest = hashlib.sha256(environment + secret.content.encode()).hexdigest()
     drills = there.drills and settings.backup.drill is None
     scheduled = not there.unscheduled or not there.systemd
     as_it_should = there.secrets == digest and there.mode == "600|0:0"
-    if not changed and as_it_should and scheduled and not drills:
+    if not changed and as_it_should and scheduled and not drills and not stale:
         host.noop("backups are made as they should be")
         return
     for file in changed:
@@ -217,6 +232,7 @@ def configured(settings: Settings) -> Generator:
         timers=timers(settings),
         stale_timer=f"{settings.name}-drill.timer" if drills else None,
         stale_units=_units(settings, "drill"),
+        stale=stale,
     )
     yield StringCommand("sh -s", _stdin=[script])
 

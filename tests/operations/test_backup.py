@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from pyinfra.context import ctx_host
 
 from operations.backup import listing, stage
-from tests.operations.hosts import FakeHost
+from tests.operations.hosts import FakeHost, at
 from toolkit import credentials, patterns
 from toolkit.settings import Settings
 from toolkit.settings.contradictions import general
@@ -348,3 +348,49 @@ def test_secrets_stand_in_one_file_of_root_and_nowhere_else(
     with ctx_host.use(FakeHost()):
         others = "".join(file.content for file in stage.wanted(settings))
     assert not any(value in others for value in values.values())
+
+
+@pytest.mark.parametrize(
+    ("schedule", "at"),
+    [
+        ("hourly", "17 * * * *"),
+        ("daily", "17 3 * * *"),
+        ("weekly", "17 3 * * 1"),
+        ("monthly", "17 3 1 * *"),
+        ("*-*-* 03:30:00", "30 3 * * *"),
+        ("05:00", "0 5 * * *"),
+        ("Mon..Fri 03:00", None),
+        ("*-*-* 25:00", None),
+    ],
+)
+def test_cron_makes_them_where_there_is_no_systemd(schedule: str, at: str | None) -> None:
+    settings = Settings.model_validate({"backup": given(schedule=schedule, drill="weekly")})
+    there = stage.Backups.parse(["cron"])
+    with ctx_host.use(FakeHost()):
+        (_, jobs) = stage.wanted(settings, there)
+    assert jobs.path == "/etc/cron.d/openclaw-backup" and jobs.mode == "644"
+    entries = [line for line in jobs.content.splitlines() if line[0].isdigit()]
+    program = "root sh /opt/openclaw/backup/backup.sh"
+    expected = [f"{at} {program} create >/dev/null 2>&1"] if at else []
+    assert entries == [*expected, f"47 4 * * 1 {program} drill >/dev/null 2>&1"]
+
+
+@pytest.mark.parametrize(
+    ("said", "schedule", "problem", "stops"),
+    [
+        ([], "daily", "neither systemd nor a cron that runs", False),
+        (["cron"], "daily", None, None),
+        (["cron"], "Mon..Fri 03:00", "given Mon..Fri 03:00; accepted by cron", True),
+        (["systemd"], "Mon..Fri 03:00", None, None),
+    ],
+)
+def test_what_makes_no_backup_by_itself_is_said(
+    said: list[str], schedule: str, problem: str | None, stops: bool | None, monkeypatch
+) -> None:
+    monkeypatch.setenv("BACKUP_PASSWORD", "x")
+    credentials.read.cache_clear()
+    settings = Settings.model_validate({"backup": given(schedule=schedule)})
+    with at(settings, backup="\n".join(said)):
+        found = list(stage.problems(settings))
+    assert [one.stops for one in found] == ([] if problem is None else [stops])
+    assert problem is None or problem in found[0].what

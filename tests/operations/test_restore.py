@@ -202,7 +202,7 @@ def test_a_manifest_that_is_none_is_refused(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        (shown(deployment="other"), "is of the deployment other, not openclaw"),
+        (shown(deployment="other", release="2026.8.2"), "is of the deployment other, not openclaw"),
         (shown(), "is of release 2026.9.6, later than 2026.8.2"),
         (shown(release="2026.8.2").replace("3000", "1999"), "wants 0 MiB for a while"),
         (shown(release="2026.8.2"), None),
