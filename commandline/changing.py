@@ -91,8 +91,8 @@ def run(
         rollout: what `rollout_options` takes.
     """
     console = ERRORS if as_json else terminal.Screen(soft_wrap=True)
-    flags = (*_flags(yes, dry, diff, wait_lock, rollout), *more_flags)
-    given = Given(target, assignments, limit, exclude, flags, verb)
+    typed = (*flags(yes, dry, diff, wait_lock, rollout), *more_flags)
+    given = Given(target, assignments, limit, exclude, typed, verb)
     report = Report(console, ERRORS, given)
     ask = not yes and terminal.can_ask()
 
@@ -132,15 +132,15 @@ def run(
     leave(result.exit_code)
 
 
-def _flags(
+def flags(
     yes: bool, dry: bool, diff: bool, wait_lock: int, rollout: dict[str, Any]
 ) -> tuple[str, ...]:
     """Return the options that decide what a run does, as they were typed."""
-    flags = [flag for flag, given in (("-y", yes), ("--dry", dry), ("--diff", diff)) if given]
+    found = [flag for flag, given in (("-y", yes), ("--dry", dry), ("--diff", diff)) if given]
     for name, value in {"wait_lock": wait_lock or None, **rollout}.items():
         if value is not None:
-            flags += [f"--{name.replace('_', '-')}", str(value)]
-    return tuple(flags)
+            found += [f"--{name.replace('_', '-')}", str(value)]
+    return tuple(found)
 
 
 def _confirmed(result: RunResult) -> bool:

@@ -12,8 +12,8 @@ from pyinfra.api.exceptions import PyinfraError
 
 from commandline import changing, main
 from commandline.results import HostResult, RunResult
-from commandline.verbs import remove
-from operations.lifecycle import removal, rotation
+from commandline.verbs import remove, restore
+from operations.lifecycle import removal, restoring, rotation
 from toolkit import terminal
 from toolkit.settings import Settings
 
@@ -123,3 +123,32 @@ def test_rotate_says_which_credential(run, capsys) -> None:
 def _one(capsys: pytest.CaptureFixture[str]) -> str:
     said = capsys.readouterr()
     return " ".join((said.out + said.err).split())
+
+
+def test_a_bare_host_is_provisioned_first_with_backups_in_the_repository(
+    run: Callable[..., SimpleNamespace], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    called: list[list[str]] = []
+    code = 0
+
+    def call(words: list[str], **_: Any) -> int:
+        called.append(words[1:])
+        return code
+
+    monkeypatch.setattr(restore.subprocess, "call", call)
+    monkeypatch.setattr(restoring, "choose", lambda *_: None)
+    password = ("--password-file", "/p")
+    seen = run("restore", "root@new", "--from", "/srv/b", *password, "-y", "--limit", "a")
+    sets = ("--set", "backup.repository=/srv/b", "--set", 'backup.password={"file": "/p"}')
+    assert called == [["up", "root@new", *sets, "--limit", "a", "-y"]]
+    assert seen.verb == "restore"
+    run("restore", "root@new", "-y")
+    assert len(called) == 1, "without --from nothing is provisioned"
+    for code in (1, 2, 130):  # noqa: B007
+        monkeypatch.setattr(restore, "leave", left)
+        with pytest.raises(Left, match=str(code)):
+            main.cli.main(["restore", "root@new", "--from", "/srv/b"], standalone_mode=False)
+
+
+def left(code: int) -> None:
+    raise Left(code)
