@@ -17,9 +17,11 @@ from weakref import WeakKeyDictionary
 from pyinfra import host
 from pyinfra.api import StringCommand
 from pyinfra.api.deploy import deploy
+from pyinfra.api.exceptions import PyinfraError
 from pyinfra.api.state import State
 
 from operations import activation
+from operations.backup import listing
 from operations.base import files, notes, snapshot
 from operations.base.answers import printable
 from operations.base.operation import operation
@@ -31,6 +33,8 @@ from toolkit import credentials, dotenv
 from toolkit.credentials import CredentialError
 from toolkit.settings import Settings
 
+NAMED = 8
+"""How many backups are named, the newest first."""
 _chosen: WeakKeyDictionary[State, str] = WeakKeyDictionary()
 
 
@@ -187,4 +191,19 @@ def _told(settings: Settings) -> Generator:
         first = f"{chosen()}: " if chosen() else wanted
         told = [printable(line) for line in said if line.startswith((*wanted, *first))]
         notes.of(host).outcome += told
+        if chosen() in ("", TOKEN) and settings.backup.repository:
+            notes.of(host).outcome += _backups(settings)
     yield from ()
+
+
+def _backups(settings: Settings) -> list[str]:
+    """Return which backups of the host still have the old token: all of them."""
+    where = settings.backup.repository
+    try:
+        found = listing.ask(host, settings, "./claw up").backups
+    except PyinfraError as error:
+        return [f"still have the old token: the backups in {where}; {printable(str(error))}"]
+    newest = [f"{one.id} of {one.created[:16]}" for one in reversed(found)]
+    more = f" and {len(newest) - NAMED} more" if len(newest) > NAMED else ""
+    named = f"{', '.join(newest[:NAMED])}{more}"
+    return [f"still have the old token, in {where}: backups {named}"] if newest else []

@@ -12,8 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pyinfra import host as pyinfra_host
+from pyinfra.api.exceptions import PyinfraError
 
-from operations.base import snapshot, templates
+from operations.backup import listing
+from operations.base import notes, snapshot, templates
 from operations.base.quoting import Script
 from operations.gateway import compose, form, secrets, service
 from operations.lifecycle import rotation
@@ -255,6 +258,35 @@ def test_a_credential_is_read_again_and_nothing_else_is_brought(host_with, monke
     assert "new-value" not in prepare
     there = host_with(f"OPENCLAW_GATEWAY_TOKEN={OLD}\nSOME_KEY=new-value\nOTHER=before\n")
     assert commands(rotation.rotated, there, settings=wanted) == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (3, "in /srv/backups: backups 00000002 of 2026-11-29T02:00, 00000001 of "),
+        (11, " and 3 more"),
+        (0, None),
+        (None, "the backups in /srv/backups; the repository refuses backup.password"),
+    ],
+)
+def test_backups_that_have_the_old_token_are_named(answer, said, host_with, monkeypatch) -> None:
+    def ask(*_: Any) -> listing.Listing:
+        if answer is None:
+            raise PyinfraError("the repository refuses backup.password")
+        made = (
+            listing.Snapshot(f"{number:08}", "vm", f"2026-11-29T{number:02}:00:00Z", "2026.9.6", 1)
+            for number in range(answer)
+        )
+        return listing.Listing(tuple(made))
+
+    monkeypatch.setattr(rotation.listing, "ask", ask)
+    backup = {"repository": "/srv/backups", "password": {"env": "X"}}
+    wanted = Settings.model_validate({"backup": backup})
+    with at(wanted, **host_with(f"OPENCLAW_GATEWAY_TOKEN={OLD}\n")):
+        list(rotation._told(wanted))
+        (*rest, last) = notes.of(pyinfra_host).outcome
+    assert rest[:1] == ["old token: refused (HTTP 401)"] or said is None
+    assert said is None or (said in last and "still have the old token" in last)
 
 
 def test_an_interrupted_one_is_finished_and_no_other_begun(host_with) -> None:
