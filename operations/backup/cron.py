@@ -34,7 +34,9 @@ def lines(settings: Settings, schedules: Mapping[str, str]) -> str:
         return ""
     # Of what `plain` lets through, nothing means anything to cron or to the shell.
     program = quoting.plain(f"{settings.project_directory}/backup/backup.sh")
-    jobs = (f"{at} root sh {program} {_COMMANDS[kind]} >/dev/null 2>&1" for kind, at in times.items())
+    jobs = (
+        f"{at} root sh {program} {_COMMANDS[kind]} >/dev/null 2>&1" for kind, at in times.items()
+    )
     return "\n".join([_HEAD.format(quoting.plain(settings.name)), *jobs, ""])
 
 

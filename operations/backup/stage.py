@@ -202,7 +202,10 @@ def configured(settings: Settings) -> Generator:
         script = templates.render(
             "backup/remove.sh.j2",
             timers=[f"{settings.name}-{kind}.timer" for kind in KINDS],
-            units=[*(path for kind in KINDS for path in _units(settings, kind)), cron.path(settings)],
+            units=[
+                *(path for kind in KINDS for path in _units(settings, kind)),
+                cron.path(settings),
+            ],
             directory=directory(settings),
         )
         yield StringCommand("sh -s", _stdin=[script])

@@ -26,7 +26,9 @@ from toolkit.settings.types import memory_bytes, parse_mount
 
 CA_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
 _LABEL = re.compile(r'(?<=\n)( *openclaw-pyinfra\.project: ")[^"\n]*(?=")')
-_OF_CLI = re.compile(r"    # Of openclaw-cli alone[^\n]*\n.*?(?=    profiles: \[cli\]\n)", re.DOTALL)
+_OF_CLI = re.compile(
+    r"    # Of openclaw-cli alone[^\n]*\n.*?(?=    profiles: \[cli\]\n)", re.DOTALL
+)
 """What the digest leaves out: itself, and what is none of the gateway's."""
 HOME, CLI_TMP = "/home/node", "/var/tmp"
 ARCHIVES = f"{HOME}/Backups"

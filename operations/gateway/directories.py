@@ -108,7 +108,11 @@ def wanted(settings: Settings, owner: str, engine: str | None = None) -> list[Di
         *result,
         Directory(workspace, owner, ("755", "700", "750"), not workspace.startswith(f"{config}/")),
         Directory(settings.auth_directory, owner, ("700",)),
-        *([] if settings.home_volume else [Directory(settings.archives_directory, owner, ("700",))]),
+        *(
+            []
+            if settings.home_volume
+            else [Directory(settings.archives_directory, owner, ("700",))]
+        ),
     ]
 
 

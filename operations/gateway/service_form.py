@@ -78,7 +78,9 @@ def entered(settings: Settings, missing: str) -> str:
 def cli(settings: Settings, words: Iterable[str], terminal: bool, missing: str) -> str:
     program = ["sh", service.program_path(settings), *(["-t"] if terminal else [])]
     place = ["env", f"--chdir={compose.ARCHIVES}", f"TMPDIR={compose.ARCHIVES}"]
-    return f"{entered(settings, missing)}\nexec {shlex.join([*program, *place, 'openclaw', *words])}"
+    return (
+        f"{entered(settings, missing)}\nexec {shlex.join([*program, *place, 'openclaw', *words])}"
+    )
 
 
 def onboard(settings: Settings, words: Iterable[str], missing: str) -> str:

@@ -66,7 +66,10 @@ class Manifest:
             patterns.matched(patterns.TIME, found.get("created"), "the time of a backup"),
             patterns.matched(f"({patterns.VERSION})?", found.get("release"), "a release"),
             printable(said.get("release", ""))[:80],
-            *(int(patterns.matched("[0-9]{1,15}", said.get(key, "0"), key)) for key in ("bytes", "room")),
+            *(
+                int(patterns.matched("[0-9]{1,15}", said.get(key, "0"), key))
+                for key in ("bytes", "room")
+            ),
             _counts(found.get("counts")),
             _counts(patterns.of_json(dict, said.get("now") or "{}", "what the state holds")),
         )
