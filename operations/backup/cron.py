@@ -17,7 +17,7 @@ _NAMED = {
 }
 """As systemd has them, but not at midnight, with all the others."""
 ACCEPTED = "hourly, daily, weekly, monthly, or a time such as *-*-* 03:30:00"
-_HEAD = """# Backups of the OpenClaw deployment {}. Written by openclaw-pyinfra; changes here are replaced.
+_HEAD = """# Backups of the OpenClaw deployment {}. Written by openclaw-pyinfra.
 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"""
 _COMMANDS = {"backup": "create", "drill": "drill"}
 

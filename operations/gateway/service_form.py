@@ -31,7 +31,8 @@ def labelled(settings: Settings) -> list[str]:
 
 
 def label(settings: Settings, texts: Sequence[str], environment: str) -> str:
-    return service.label(*texts, environment)
+    (unit,) = texts
+    return service.label(unit, environment)
 
 
 def uid(settings: Settings) -> str:

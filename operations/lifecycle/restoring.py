@@ -66,10 +66,8 @@ class Manifest:
             patterns.matched(patterns.TIME, found.get("created"), "the time of a backup"),
             patterns.matched(f"({patterns.VERSION})?", found.get("release"), "a release"),
             printable(said.get("release", ""))[:80],
-            *(
-                int(patterns.matched("[0-9]{1,15}", said.get(key, "0"), key))
-                for key in ("bytes", "room")
-            ),
+            _number(said, "bytes"),
+            _number(said, "room"),
             _counts(found.get("counts")),
             _counts(patterns.of_json(dict, said.get("now") or "{}", "what the state holds")),
         )
@@ -118,9 +116,10 @@ def problems(settings: Settings) -> Iterable[Problem]:
             "choose one of ./claw backups",
         )
     if 2 * manifest.bytes > manifest.room:
+        wanted, free = (f"{one / (1 << 20):.0f} MiB" for one in (2 * manifest.bytes, manifest.room))
         yield Problem(
-            f"backup {manifest.id} wants {_mebibytes(2 * manifest.bytes)} for a while beside what is"
-            f" there, and {_mebibytes(manifest.room)} are free where {settings.config_directory} is",
+            f"backup {manifest.id} wants {wanted} for a while beside what is there, and {free} are"
+            f" free where {settings.config_directory} is",
             "free disk on the host",
         )
     if manifest.newer:
@@ -195,8 +194,8 @@ def _plan(settings: Settings, manifest: Manifest) -> Iterable[str]:
     yield from TIME_TRAVEL
 
 
-def _mebibytes(number: int) -> str:
-    return f"{number / (1 << 20):.0f} MiB"
+def _number(said: dict[str, str], key: str) -> int:
+    return int(patterns.matched("[0-9]{1,15}", said.get(key, "0"), key))
 
 
 def _counts(found: object) -> dict[str, int | None]:

@@ -11,7 +11,6 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import Any
 
 from pyinfra.api.host import Host
 
@@ -294,7 +293,7 @@ def _ago(now: int, moment: str | None) -> int | None:
 
 
 def _number(text: str | None) -> int | None:
-    return int(text) if patterns.matches("[0-9]{1,15}", text or "") else None
+    return int(text) if text and patterns.matches("[0-9]{1,15}", text) else None
 
 
 def _given(value: str | None) -> str | None:

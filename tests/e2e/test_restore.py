@@ -23,7 +23,8 @@ LOCKED = """
 . /opt/openclaw/backup/secrets.sh
 export RESTIC_CACHE_DIR=/tmp/locked
 restic backup --quiet --stdin --stdin-filename x </dev/null >/dev/null
-setsid sh -c 'restic check --quiet --read-data >/tmp/check.log 2>&1 & echo $! >/tmp/check.pid; wait'  &
+setsid restic check --quiet --read-data >/tmp/check.log 2>&1 &
+echo $! >/tmp/check.pid
 until [ "$(ls /srv/restic/locks)" ]; do sleep 0.01; done
 kill -STOP $(cat /tmp/check.pid)
 """
@@ -138,7 +139,7 @@ def test_what_cannot_be_done_changes_nothing(
         assert "already locked" in said and "wait for that run to end" in said
     finally:
         gateway.sh(
-            "kill -CONT $(cat /tmp/check.pid); while kill -0 $(cat /tmp/check.pid); do sleep 0.1; done",
+            "pid=$(cat /tmp/check.pid); kill -CONT $pid; while kill -0 $pid; do sleep 0.1; done",
             expect=None,
         )
     assert "the last backup failed" in gateway.claw("status").stdout

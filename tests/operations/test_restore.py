@@ -224,7 +224,8 @@ def test_what_cannot_be_restored_is_said_before_anything_is_touched(
 
 MADE = """
 export RESTIC_REPOSITORY={0}/repository RESTIC_PASSWORD=right RESTIC_CACHE_DIR={0}/cache
-restic -q init && mkdir {0}/made && echo '{{"deployment": "x"}}' >{0}/made/manifest.json && cd {0}/made
+restic -q init
+mkdir {0}/made && cd {0}/made && echo '{{"deployment": "x"}}' >manifest.json
 for one in both/here both/there alone/there; do
   restic -q backup --host "${{one#*/}}" --tag "openclaw-${{one%/*}}" --tag bytes=10 . || exit 1
 done

@@ -200,8 +200,8 @@ def test_fifty_hosts_fit_into_eighty_columns(capsys, monkeypatch) -> None:
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 1 + 50 + 2, "a line for each host, and for each thing"
     assert max(len(line.rstrip()) for line in lines[:51]) <= 80
-    assert (
-        lines[1].split() == "claw0.example.org ready, 3 d 2026.8.2 openclaw 2 h 3 d 12 GiB".split()
+    assert " ".join(lines[1].split()) == (
+        "claw0.example.org ready, 3 d 2026.8.2 openclaw 2 h 3 d 12 GiB"
     )
     assert lines[51].startswith(
         "claw0.example.org, claw1.example.org, claw2.example.org and 45 more: "

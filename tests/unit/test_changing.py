@@ -144,7 +144,7 @@ def test_a_bare_host_is_provisioned_first_with_backups_in_the_repository(
     assert seen.verb == "restore"
     run("restore", "root@new", "-y")
     assert len(called) == 1, "without --from nothing is provisioned"
-    for code in (1, 2, 130):  # noqa: B007
+    for code in (1, 2, 130):
         monkeypatch.setattr(restore, "leave", left)
         with pytest.raises(Left, match=str(code)):
             main.cli.main(["restore", "root@new", "--from", "/srv/b"], standalone_mode=False)
