@@ -65,22 +65,27 @@ def inputs(settings: Settings) -> str:
     comes to the same conclusion.
     """
     extra = extra_file(settings)
-    base = _render(settings, inputs="")
-    return label(settings, base, extra.content if extra else "", secrets.plan(settings).text)
+    base, beside = _render(settings, inputs=""), _beside(settings)
+    return _digest(base, extra.content if extra else "", beside, secrets.plan(settings).text)
 
 
 def label(settings: Settings, base: str, extra: str, environment: str) -> str:
     """Return that digest of a gateway with the texts of two compose files and of `.env`, and with
     what else is on the host.
     """
+    return _digest(base, extra, _beside(settings), environment)
+
+
+def _beside(settings: Settings) -> tuple[str, str]:
+    """Return the digests of what else the container gets: the user's override, its profiles."""
     override = files.found(project.path(settings, project.OVERRIDE))
-    parts = [
-        _LABEL.sub(r"\1", _OF_CLI.sub("", base)),
-        extra,
-        override.digest if override else "",
-        secrets.keyed_digest(environment),
-        security.Profiles(settings, "gateway").digest,
-    ]
+    return override.digest if override else "", security.Profiles(settings, "gateway").digest
+
+
+def _digest(base: str, extra: str, beside: tuple[str, str], environment: str) -> str:
+    override, profiles = beside
+    unlabelled = _LABEL.sub(r"\1", _OF_CLI.sub("", base))
+    parts = [unlabelled, extra, override, secrets.keyed_digest(environment), profiles]
     return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
@@ -159,7 +164,7 @@ def _render(settings: Settings, inputs: str) -> str:
         log_max_size=settings.engine.log_max_size,
         log_max_files=settings.engine.log_max_files,
         mounts=_mounts(settings),
-        cli_mounts=_mounts_of_cli(settings),
+        cli_mounts=[*_mounts(settings), *_mounts_of_cli(settings)],
         cli_environment={"TMPDIR": CLI_TMP} | environment(settings),
         cli_tmp=CLI_TMP,
         cli_directory=HOME if settings.home_volume else ARCHIVES,
