@@ -42,6 +42,8 @@ _WITH_ENTRIES = (
     *("openclaw.", "sandbox.agents.", "sandbox.container.environment."),
 )
 """Mappings of the user's own keys: an entry that is not there any more is a change."""
+GONE = (("images", "registry", "local"),)
+"""Settings that earlier releases of the toolkit had, and so may have recorded."""
 
 
 @snapshot.fact("settings")
@@ -61,7 +63,15 @@ class Recorded:
             found = json.loads("\n".join(lines) or "{}")
         except (ValueError, RecursionError):
             return cls()
-        return cls(found if isinstance(found, dict) else {})
+        if not isinstance(found, dict):
+            return cls()
+        for *above, name in GONE:
+            section: Any = found
+            for part in above:
+                section = section.get(part) if isinstance(section, dict) else None
+            if isinstance(section, dict):
+                section.pop(name, None)
+        return cls(found)
 
 
 def lowers_release(change: Change) -> bool:

@@ -15,7 +15,6 @@ from operations.base import files
 from operations.images import definitions, pipeline, planning, preflight
 from operations.images.gateway import tag
 from operations.images.planning import pending
-from operations.images.sharing import by_registry
 from toolkit.settings import Settings
 
 __all__ = ["build", "pending", "preflight", "prune", "tag"]
@@ -33,7 +32,6 @@ def build(settings: Settings) -> None:
     files.write(
         name="Write the gateway's build context", files=planning.context_files(settings, IMAGES)
     )
-    by_registry.installed(name="Install a registry for the images", settings=settings)
     pipeline.base_made(name="Make the Debian base image", settings=settings)
     pipeline.built(name="Build the gateway image", settings=settings, images=IMAGES)
     pipeline.received(name="Receive the gateway image", settings=settings, images=IMAGES)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -19,9 +17,6 @@ from toolkit import lockfile
 
 pytestmark = [pytest.mark.engine, pytest.mark.whole]
 BUILD, RECEIVE = "Build the gateway image", "Receive the gateway image"
-INSTALL = "Install a registry for the images"
-LISTENERS = "awk '$4 == \"0A\" { print $2 }' /proc/net/tcp /proc/net/tcp6 | sort"
-LOCAL = {"images": {"registry": {"local": True}}}
 PASSWORD = "registry-Canary-7f"
 # htpasswd -nbB -C 5 claw PASSWORD
 LOGINS = "claw:$2b$05$fAFQr6nSDXJLcLkA854JDu60gAqL/F8yqt2hbxwVbVf1MLimOfe9.\n"
@@ -148,64 +143,3 @@ def test_what_the_registry_has_lost_is_built_and_pushed_again(
     assert "it does not have the image any more" in done.said
     assert len(images(fleet)) == 1 and fleet.image(first)
     assert locked(fleet)[name] != lost
-
-
-@pytest.fixture
-def without_package(fleet: Fleet) -> Iterator[None]:
-    """The host that gives has no docker-registry, neither before nor after."""
-    purge = "apt-get purge -qq -y docker-registry; systemctl unmask docker-registry"
-    fleet.machines[0].sh(purge, None)
-    yield
-    fleet.machines[0].sh(purge, None)
-
-
-@pytest.mark.long
-@pytest.mark.usefixtures("without_package")
-def test_a_local_registry_serves_for_the_time_of_giving(fleet: Fleet) -> None:
-    first, *others = fleet.machines
-    remotes = [machine for machine in fleet.machines if machine.name != "@local"]
-    before = [machine.sh(LISTENERS) for machine in remotes]
-    ref = fleet.commit(first, "local")
-    plan = fleet.run("--dry", ref=ref, **LOCAL)
-    done = fleet.run(ref=ref, **LOCAL)
-    for machine in fleet.machines:
-        assert done.changed(machine.name) == plan.planned(machine.name), done.said
-        assert (INSTALL in done.changed(machine.name)) is (machine is first)
-    assert done.said.count(f"pulled from the registry on {first.name} in ") == len(others)
-    assert len(images(fleet)) == 1 and fleet.image(first)
-    assert "masked" in first.sh("systemctl is-enabled docker-registry", None)
-    until(lambda: [machine.sh(LISTENERS) for machine in remotes] == before, 180, "no listener left")
-    for machine in fleet.machines:
-        assert "127.0.0.1:" not in machine.sh(f"docker image ls --digests -a | grep {fleet.name}")
-    again = fleet.run(ref=ref, **LOCAL)
-    assert [again.planned(machine.name) for machine in fleet.machines] == [[], [], []]
-
-
-@pytest.mark.long
-@pytest.mark.usefixtures("without_package")
-def test_a_run_that_is_killed_leaves_no_registry(fleet: Fleet) -> None:
-    first, second, here = fleet.machines
-    fleet.machines.remove(here)
-    serving = "pgrep -f '^docker-registry serve'"
-    stalled, curl = f"/run/{fleet.name}-stalled", "/usr/local/bin/curl"
-    try:
-        ref = fleet.commit(first, "killed")
-        second.sh(
-            f"printf '#!/bin/sh\\n: >{stalled}\\nexec sleep 3600\\n' >{curl}; chmod 755 {curl}"
-        )
-        running = fleet.start(ref=ref, **LOCAL)
-        on_its_way = f"ls {stalled} 2>/dev/null"
-        until(
-            lambda: second.sh(on_its_way, None) or running.poll() is not None, 300, "a stalled run"
-        )
-        assert running.poll() is None, "it ended instead"
-        assert first.sh(serving)
-        os.killpg(running.pid, signal.SIGKILL)
-        running.wait()
-        until(lambda: not first.sh(serving, None), 180, "the registry ends")
-        second.sh(f"rm {curl}; pkill -f '^sleep 3600'", None)
-        assert "pulled from" in fleet.run(ref=ref, **LOCAL).said
-        assert fleet.image(second) == fleet.image(first) != ""
-    finally:
-        second.sh(f"rm -f {curl} {stalled}")
-        fleet.machines.append(here)

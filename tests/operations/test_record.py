@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shlex
 from typing import Any
@@ -14,7 +15,7 @@ from pyinfra.context import ctx_host
 from commandline.verbs import init
 from operations import record
 from operations.base.notes import Change
-from tests.operations.hosts import FakeHost, knowing
+from tests.operations.hosts import FakeHost, commands, knowing
 from toolkit.settings import Settings, settings_for
 from toolkit.settings.sources.yaml_inventory import load_yaml_inventory
 
@@ -63,6 +64,22 @@ def test_what_protects_more_or_as_much_is_nobodys_business() -> None:
 def test_a_host_without_a_record_or_with_a_broken_one_has_no_changes() -> None:
     for text in ("", "{", "[1]", '{"sandbox": 3}', "\x00", "[" * 9999):
         assert changes(Settings(), text) == []
+
+
+def test_a_setting_that_is_gone_is_no_change_and_nothing_to_take_up() -> None:
+    """A host that an earlier release has deployed is as it was, and `init` finds only settings."""
+    wanted = Settings.model_validate({"time_zone": "Europe/Berlin"})
+    before = json.loads(record.content(wanted))
+    before["images"]["registry"]["local"] = False
+    text = json.dumps(before, indent=1, sort_keys=True)
+    assert changes(wanted, text) == []
+    assert record.Recorded.parse(text.split("\n")).settings == json.loads(record.content(wanted))
+    digest = hashlib.sha256(f"{text}\n".encode()).hexdigest()
+    there = {"settings": text, "files": f"regular file|600|0:0|{digest}|{record.path(wanted)}"}
+    assert commands(record.kept, there, settings=wanted) == []
+    other = Settings.model_validate({"time_zone": "Europe/Paris"})
+    (command,) = commands(record.kept, there, settings=other)
+    assert command.stdin == record.content(other)
 
 
 def test_changes_are_from_and_to_and_hold_no_secret() -> None:

@@ -42,7 +42,7 @@ FAKES = (
         "curl",
         "df",
     ),
-    *("docker", "docker-registry", "dockerd", "dpkg", "dpkg-query", "flock", "git", "groupadd"),
+    *("docker", "dockerd", "dpkg", "dpkg-query", "flock", "git", "groupadd"),
     *(
         "gzip",
         "hostname",

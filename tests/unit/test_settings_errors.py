@@ -60,10 +60,7 @@ BAD = [
     ({"engine": {"registry_mirrors": ["r.example"]}}, "engine.registry_mirrors[0]", "https://"),
     ({"images": {"registry": {"password": "s3cret"}}}, "images.registry.password", "(hidden)"),
     ({"images": {"registry": {"address": "claw/x"}}}, "images.registry.address", "Docker Hub"),
-    (
-        {"images": {"registry": {"address": "r.example", "local": True}}},
-        "images.registry.local: either",
-    ),
+    ({"images": {"registry": {"local": True}}}, "images.registry.local"),
     (
         {"images": {"registry": {"address": "r.example", "username": "claw"}}},
         "images.registry.password: missing",
@@ -77,8 +74,8 @@ BAD = [
         "images.registry.username: has no effect without images.registry.address",
     ),
     (
-        {"images": {"share": False, "registry": {"local": True}}},
-        "images.registry.local: has no effect with images.share: false",
+        {"images": {"share": False, "registry": {"address": "r.example"}}},
+        "images.registry.address: has no effect with images.share: false",
     ),
     ({"engine": {"users": ["a b"]}}, "engine.users[0]: given 'a b'"),
     ({"engine": {"daemon": {"hosts": []}}}, "engine.daemon.hosts: belongs to the toolkit"),

@@ -101,9 +101,6 @@ class ImageRegistry(Section):
     password: Credential | None = None
     """The user's password or token, by reference: `env: NAME`, `file: PATH` or `command: ...`,
     read on the control machine."""
-    local: Boolean = False
-    """Where hosts of a run want the same image, start a registry (Debian's docker-registry) on the
-    one that gives it, for the time of giving and within the SSH connections."""
 
 
 class Images(Section):

@@ -25,7 +25,7 @@ from pyinfra.context import ctx_host
 from operations.base import notes, preflight, snapshot
 from operations.images.sharing import in_registry, processes
 from operations.images.sharing.archive import Archive
-from operations.images.sharing.in_registry import LOCAL, Stored
+from operations.images.sharing.in_registry import Stored
 from operations.images.state import Image
 from operations.system import System
 from toolkit.greenlets import Event, RLock
@@ -66,8 +66,8 @@ class Want:
 class Group:
     """Hosts that accept the same image; `sources` have it, by its id on each.
 
-    `server` is the host that is planned to give the image through a registry of its own, `stored`
-    what a host of the run has pushed to the group's registry; `silent` says that this failed.
+    `stored` is what a host of the run has pushed to the group's registry; `silent` says that this
+    failed.
     """
 
     tag: str
@@ -81,7 +81,6 @@ class Group:
     """What the control machine keeps of it."""
     architecture: str = ""
     registry: str = ""
-    server: Host | None = None
     stored: Stored | None = None
     silent: bool = False
     pushing: RLock = field(default_factory=RLock)
@@ -234,7 +233,7 @@ def _arrange(hosts: Sequence[Host], function: Wishes, finder: in_registry.Finder
         if wish:
             wishes[one] = wish
             has = (wish.there.id, wish.there.inputs) if wish.there else (None, None)
-            where = in_registry.place(settings)
+            where = settings.images.registry.address or ""
             wants[one] = Want(one, wish.tag, machine, wish.accepted, has[0], has[1], where)
 
     def kept(want: Want, inputs: str) -> Stored | None:
@@ -246,12 +245,9 @@ def _arrange(hosts: Sequence[Host], function: Wishes, finder: in_registry.Finder
             return there or wishes[want.host].choose()
 
     for wanting, found in grouped(list(wants.values()), choose).items():
-        if found.registry == LOCAL and len(found.members) > bool(found.expected):
-            holders = [one for one in found.sources if isinstance(one, Host)]
-            found.server = found.expected or next(iter(holders), None)
         if not found.sources and (there := kept(wants[wanting], found.inputs)):
             found.sources[there] = there.image
-        if len(found.members) + len(found.sources) > 1 or found.registry not in ("", LOCAL):
+        if len(found.members) + len(found.sources) > 1 or found.registry:
             wanting.connector_data[_GROUPS][found.tag] = found
 
 
@@ -265,12 +261,6 @@ def receives(tag: str) -> bool:
     """Return whether the current host is planned to get an image from another one."""
     found = group(tag)
     return found is not None and found.expected is not this()
-
-
-def serves() -> bool:
-    """Return whether the current host is planned to give an image through its own registry."""
-    groups = current_host.connector_data.get(_GROUPS, {}).values()
-    return any(found.server is this() for found in groups)
 
 
 def note(tag: str, image: str | None) -> None:

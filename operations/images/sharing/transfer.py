@@ -23,7 +23,7 @@ from operations.images import scripts
 from operations.images.sharing import by_registry, by_stream, groups, processes
 from operations.images.sharing.archive import Archive
 from operations.images.sharing.groups import Giver, Group, SharingError
-from operations.images.sharing.in_registry import LOCAL, Stored
+from operations.images.sharing.in_registry import Stored
 from operations.images.sharing.processes import ChannelError
 from toolkit.settings import Settings
 
@@ -189,7 +189,7 @@ def built(tags: Sequence[str], make: Make, there: There) -> Generator:
         for group in concerned:
             if image := there(group.tag):
                 group.has(host, image)
-                if group.registry not in ("", LOCAL):
+                if group.registry:
                     yield FunctionCommand(_push, [group], {})
     finally:
         for group in concerned:

@@ -138,11 +138,6 @@ def _gateway(settings: Settings) -> Iterator[Inconsistency]:
 def _images(settings: Settings) -> Iterator[Inconsistency]:
     registry = settings.images.registry
     key = "images.registry"
-    if registry.address and registry.local:
-        yield Inconsistency(
-            (f"{key}.local", f"{key}.address"),
-            "either a registry that is there (address) or one that is started (local); remove one",
-        )
     first = (registry.address or ":").partition("/")[0]
     if first != "localhost" and not {".", ":"} & set(first):
         yield Inconsistency(
@@ -159,9 +154,9 @@ def _images(settings: Settings) -> Iterator[Inconsistency]:
         yield Inconsistency(
             (f"{key}.username", f"{key}.address"), "has no effect without images.registry.address"
         )
-    if not settings.images.share and (registry.address or registry.local):
+    if not settings.images.share and registry.address:
         yield Inconsistency(
-            (f"{key}.{'address' if registry.address else 'local'}", "images.share"),
+            (f"{key}.address", "images.share"),
             "has no effect with images.share: false; remove one of the two",
         )
 
