@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import statistics
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,8 @@ from bench.again import say
 from bench.first import Cores
 from lab import hosts as lab
 from tests.e2e.fleet_job import Fleet, Machine, remote
+from tests.e2e.images_job import Registry
+from toolkit import lockfile
 
 LAYERS = 5
 ENGINE = """
@@ -35,13 +39,12 @@ packages.install(settings=settings)
 engine.install(settings=settings)
 engine.configure(settings=settings)
 """
-LOCAL: dict[str, Any] = {"images": {"registry": {"local": True}}}
 FILES = "tar -C / -c usr | docker import - bench-files"
 
 
 @dataclass(frozen=True)
 class Way:
-    """How it is given: by a registry on the giver or not, and whether that keeps layers of it."""
+    """How it is given: by a registry of the user's or not, and whether that has it already."""
 
     name: str
     registry: bool = False
@@ -50,8 +53,8 @@ class Way:
 
 WAYS = (
     Way("stream"),
-    Way("local registry, first time", registry=True),
-    Way("local registry, layers kept", registry=True, there=True),
+    Way("registry, pushed before it is pulled", registry=True),
+    Way("registry that has it", registry=True, there=True),
 )
 
 
@@ -76,20 +79,24 @@ def measure(
         LabError: a run failed, or gave it another way.
     """
     owner, names = os.getpid(), [f"bench-{os.getpid()}-{number}" for number in range(99)]
+    registry = None
     try:
         machines = [remote(lab.up(names[0], suite, owner), "root")]
+        registry = Registry(directory / "registry", host=str(ip_network(lab.SUBNET)[1]))
         fleet = Fleet(directory, "bench-giving", machines)
-        ref = _made(fleet)
+        ref = _made(fleet, registry)
         for size in sorted(sizes):
             for name in names[len(machines) : size + 1]:
                 machines.append(remote(lab.up(name, suite, owner), "root"))
-            _with_engines(fleet, machines[: size + 1])
+            _with_engines(fleet, registry, machines[: size + 1])
             for number in range(rounds):
                 for way in WAYS:
-                    given = _give(fleet, ref, machines[: size + 1], way)
+                    given = _give(fleet, registry, ref, machines[: size + 1], way)
                     measured.setdefault((way.name, size), []).append(given)
                     say(f"round {number + 1}, {size} receivers, {way.name}: {given}", given.slowest)
     finally:
+        if registry:
+            registry.stop()
         lab.down(*names[: max(sizes) + 1])
 
 
@@ -113,39 +120,37 @@ def table(measured: Measured) -> str:
     return tables.table(header, rows)
 
 
-def _with_engines(fleet: Fleet, machines: list[Machine]) -> None:
+def _with_engines(fleet: Fleet, registry: Registry, machines: list[Machine]) -> None:
     images, fleet.machines = (fleet.directory / "deploy.py").read_text(), machines
     (fleet.directory / "deploy.py").write_text(ENGINE)
-    _run(fleet, "main")
+    _run(fleet, registry, "main")
     (fleet.directory / "deploy.py").write_text(images)
 
 
-def _made(fleet: Fleet) -> str:
+def _made(fleet: Fleet, registry: Registry) -> str:
     """Build the image that is to be given on a bare host; return its commit."""
     (giver,) = fleet.machines
-    _with_engines(fleet, [giver])
-    # What giving takes is measured, not the package that it is given with.
-    giver.sh(
-        "systemctl mask docker-registry.service 2>&1; apt-get -qq install -y git docker-registry"
-    )
-    giver.sh(FILES)
+    _with_engines(fleet, registry, [giver])
+    giver.sh(f"apt-get -qq install -y git >/dev/null; {FILES}")
     steps = "".join(f"COPY --from=bench-files /usr /{layer}\\n" for layer in range(LAYERS))
     ref = fleet.commit(giver, "bench", step=steps)
-    _run(fleet, ref)
+    _run(fleet, registry, ref)
     said = giver.sh(f"docker image inspect -f '{{{{.Size}}}}' {fleet.tag}")
     say(f"the image has {int(said) / 1e6:.0f} MB", 0)
     return ref
 
 
-def _give(fleet: Fleet, ref: str, machines: list[Machine], way: Way) -> Given:
+def _give(fleet: Fleet, registry: Registry, ref: str, machines: list[Machine], way: Way) -> Given:
     fleet.machines, receivers = machines, machines[1:]
     if way.registry and not way.there:
-        machines[0].sh(f"rm -rf /opt/{fleet.name}/images/registry*")
+        shutil.rmtree(registry.directory / "data", ignore_errors=True)
+        (fleet.directory / lockfile.NAME).unlink(missing_ok=True)
+    named = {"images": {"registry": {"address": f"{registry.address}/bench"}}}
     for machine in receivers:
         machine.sh(f"docker image rm -f {fleet.tag}; docker image prune -f >/dev/null", None)
     started = time.monotonic()
     with Cores() as cores:
-        said = _run(fleet, ref, **(LOCAL if way.registry else {}))
+        said = _run(fleet, registry, ref, **(named if way.registry else {}))
     whole = time.monotonic() - started
     by = "pulled from" if way.registry else "layers from"
     seconds = re.findall(rf"gateway image: .*{by} .* in (\d+) s", said)
@@ -154,8 +159,9 @@ def _give(fleet: Fleet, ref: str, machines: list[Machine], way: Way) -> Given:
     return Given(whole, max(map(float, seconds)), cores.busy)
 
 
-def _run(fleet: Fleet, ref: str, **settings: Any) -> str:
-    done = fleet.run(ref=ref, **settings)
+def _run(fleet: Fleet, registry: Registry, ref: str, **settings: Any) -> str:
+    engine = {"daemon": {"insecure-registries": [registry.address]}}
+    done = fleet.run(ref=ref, engine=engine, **settings)
     for machine in fleet.machines:
         if failed := done.failed(machine.name):
             raise lab.LabError(f"{machine.name}: {failed}")

@@ -29,7 +29,7 @@ images.prune(settings)
 REGISTRY = """
 version: 0.1
 storage: {{filesystem: {{rootdirectory: {directory}}}, delete: {{enabled: true}}}}
-http: {{addr: "127.0.0.1:{port}"}}
+http: {{addr: "{address}"}}
 """
 LOGIN = """auth: {{htpasswd: {{realm: lab, path: {directory}/htpasswd}}}}
 """
@@ -121,13 +121,13 @@ def remove_images(ids: Iterable[str]) -> None:
 
 
 class Registry:
-    """Debian's docker-registry, unpacked and not installed, on a free loopback port.
+    """Debian's docker-registry, unpacked and not installed, on a free port, of loopback by default.
 
     `logins` are the lines of its htpasswd; without any everybody may do everything.
     """
 
-    def __init__(self, directory: Path, logins: str = "") -> None:
-        self.directory, self.address = directory, f"127.0.0.1:{free_port()}"
+    def __init__(self, directory: Path, logins: str = "", host: str = "127.0.0.1") -> None:
+        self.directory, self.address = directory, f"{host}:{free_port()}"
         directory.mkdir(parents=True, exist_ok=True)
         subprocess.run(
             ["apt-get", "-qq", "-o", "APT::Sandbox::User=root", "download", "docker-registry"],
@@ -137,8 +137,7 @@ class Registry:
         )
         (package,) = directory.glob("docker-registry_*.deb")
         subprocess.run(["dpkg-deb", "-x", str(package), str(directory)], check=True)
-        port = self.address.partition(":")[2]
-        configuration = REGISTRY.format(directory=directory / "data", port=port)
+        configuration = REGISTRY.format(directory=directory / "data", address=self.address)
         if logins:
             configuration += LOGIN.format(directory=directory)
             (directory / "htpasswd").write_text(logins)
