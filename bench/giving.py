@@ -1,6 +1,6 @@
 """An image on one host is given to others in one run, by each way: what that takes.
 
-The image is five trees of files of the lab's own hosts, so that it compresses as images do. Lab
+The image is two trees of files of the lab's own hosts, so that it compresses as images do. Lab
 hosts share the cores and the disk of one machine, which real hosts do not.
 """
 
@@ -25,7 +25,7 @@ from tests.e2e.fleet_job import Fleet, Machine, remote
 from tests.e2e.images_job import Registry
 from toolkit import lockfile
 
-LAYERS = 5
+LAYERS = 2
 ENGINE = """
 from pyinfra import config, host
 
