@@ -160,13 +160,16 @@ def kept(settings: Settings) -> Generator:
 
     + settings: the settings of the host
 
-    Settings that the toolkit of before did not know, at their defaults, are no change.
+    Settings that the toolkit of before did not know, at their defaults, are no change; nor are
+    those that it had (`GONE`).
     """
     before = _flat(snapshot.of(Recorded).settings)
     after = _flat(resolved(settings))
+    there = files.found(path(settings))
     new = after.keys() - before.keys()
     defaults = _flat(resolved(Settings())) if before and new else {}
-    if defaults and before | {key: defaults.get(key) for key in new} == after:
+    same = bool(before) and before | {key: defaults.get(key) for key in new} == after
+    if same and there and (there.mode, there.owner) == ("600", "0:0"):
         host.noop("the host has the settings of this deploy on record")
         return
     yield from files.write._inner([files.File(path(settings), content(settings), mode="600")])
