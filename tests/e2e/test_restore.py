@@ -110,6 +110,19 @@ def test_a_backup_over_sftp_its_drill_and_the_timers(gateway: Deployment) -> Non
     assert status["backups"]["made"] < 600 and not status["backups"]["failed"]
 
 
+def test_openclaws_own_commands_in_what_is_shipped(gateway: Deployment) -> None:
+    """As its documentation has them (cli/backup): with no directory named, and one beside."""
+    gateway.claw("cli", "--", "backup", "create", "--verify")
+    (archive,) = gateway.sh("ls /var/lib/openclaw/archives").split()
+    gateway.claw("cli", "--", "backup", "restore", f"./{archive}", "--target", "./restored")
+    assert "openclaw.json" in gateway.sh("find /var/lib/openclaw/archives/restored -name '*.json'")
+    volumes = gateway.sh("docker volume ls -q").split()
+    cli = "cd /opt/openclaw && docker compose run -T --rm openclaw-cli"
+    gateway.sh(f"{cli} backup verify ./{archive} </dev/null")
+    assert gateway.sh("docker volume ls -q").split() == volumes
+    assert "nothing to change" in gateway.claw("up").output
+
+
 def test_what_cannot_be_done_changes_nothing(
     gateway: Deployment, password: Path, tmp_path: Path
 ) -> None:
