@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from commandline import asking
 from commandline.asking import Answer
 from commandline.screen.given import Given
 from commandline.verbs import status as verb
@@ -207,3 +208,29 @@ def test_fifty_hosts_fit_into_eighty_columns(capsys, monkeypatch) -> None:
         "claw0.example.org, claw1.example.org, claw2.example.org and 45 more: "
     )
     assert "./claw up fleet.yml" in lines[51]
+
+
+@pytest.mark.parametrize(
+    ("words", "ready", "wanting", "code"),
+    [
+        ([], True, True, 0),
+        (["--check"], True, False, 0),
+        (["--check"], True, True, 2),
+        (["--check"], False, True, 1),
+        (["--check", "--json"], True, True, 2),
+    ],
+)
+def test_check_has_an_exit_code_of_its_own(
+    words: list[str], ready: bool, wanting: bool, code: int, monkeypatch, capsys
+) -> None:
+    attention = (status.DRIFT["rules"],) if wanting else ()
+    found = Status("openclaw", state="running", ready=ready, attention=attention)
+    left: list[int] = []
+    monkeypatch.setattr(asking, "opened", lambda *_, **__: None)
+    monkeypatch.setattr(asking, "ask", lambda *_: {"claw1": Answer(found)})
+    monkeypatch.setattr(asking, "leave", left.append)
+    verb.status.main(words, standalone_mode=False)
+    assert left == [code]
+    if "--json" in words:
+        (one,) = json.loads(capsys.readouterr().out)["hosts"].values()
+        assert one["attention"][0]["fix"] == "./claw up sets it again"
