@@ -5,7 +5,8 @@
 A static walk over operations/ and toolkit/: from the named function on, each call that is handed
 `settings` (or somebody's `.settings`) is followed, the calls inside its arguments first, each
 function once, at its first call. A class that is handed it is followed through all its methods; a
-call of a protocol's method into one of the modules that are it, so that there is a walk for each.
+call of a protocol's method into one of the modules that are it, so that there is a walk for each;
+a call of a function in a field into the first that an object was made with (the gateway image's).
 A stop is a row of functions in one file; a return is a stop in a file that had been left before.
 """
 
@@ -30,6 +31,7 @@ class Code:
         self.functions: dict[str, Function] = {}
         self.imports: dict[str, dict[str, str]] = {}
         self.protocols: set[str] = set()
+        self.fields: dict[str, tuple[str, ast.expr]] = {}
         for floor in ("operations", "toolkit"):
             for path in sorted((root / floor).rglob("*.py")):
                 name = ".".join(path.relative_to(root).with_suffix("").parts)
@@ -42,6 +44,17 @@ class Code:
             if isinstance(node, ast.ImportFrom) and node.module
             for alias in node.names
         }
+        of_fields = {
+            node.target.id
+            for node in ast.walk(tree)
+            if isinstance(node, ast.AnnAssign)
+            and ast.unparse(node.annotation).startswith("Callable")
+            if isinstance(node.target, ast.Name)
+        }
+        for node in ast.walk(tree):  # those of the module itself come first
+            for one in node.keywords if isinstance(node, ast.Call) else ():
+                if one.arg in of_fields:
+                    self.fields.setdefault(one.arg, (module, one.value))
         for node in tree.body:
             inside = node.body if isinstance(node, ast.ClassDef) else []
             owner = f"{module}.{node.name}" if isinstance(node, ast.ClassDef) else module
@@ -81,6 +94,8 @@ class Code:
                     return found
             if self.imports[module].get(name) in self.imports:
                 return []
+        if function.attr in self.fields:
+            return self.called(*self.fields[function.attr])
         return [one for method in self._methods(function.attr) for one in self._meant(method)]
 
     def _methods(self, name: str) -> list[str]:
@@ -97,7 +112,8 @@ class Code:
         owner, _, name = method.rpartition(".")
         if owner not in self.protocols:
             return [method]
-        beside = self.imports[owner.rpartition(".")[0]].values()
+        imported = self.imports[owner.rpartition(".")[0]].values()
+        beside = [one for one in imported if one in self.imports]
         found = [f"{one}.{name}" for one in beside if f"{one}.{name}" in self.functions]
         return found[self.form : self.form + 1] or found[:1]
 

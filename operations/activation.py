@@ -22,7 +22,7 @@ from operations.base import files, notes, preflight, snapshot, templates
 from operations.base.operation import operation
 from operations.base.preflight import Problem
 from operations.configuration import stage as configuration
-from operations.gateway import form, secrets, service
+from operations.gateway import form, host_secrets, secrets, service
 from operations.images import stage as images
 from toolkit import secret_names
 from toolkit.settings import Settings
@@ -149,7 +149,8 @@ def activated(settings: Settings) -> Generator:
     The same container goes on running when neither its compose inputs nor its image changed and
     it is healthy.
     """
-    changes = bool(configuration.pending(settings))
+    there = host_secrets.read(settings).configuration()
+    changes = bool(configuration.pending(settings, there))
     wanted = form.of(settings).inputs(settings)
     found = reasons(running(), wanted, changes, images.pending(settings))
     if not found:

@@ -36,7 +36,8 @@ class Ids:
 
     @staticmethod
     def script(settings: Settings) -> str:
-        wanted = " ".join(map(str, (IMAGES, *candidates(settings.name), *given(settings))))
+        given = () if settings.gateway.uid is None else (settings.gateway.uid,)
+        wanted = " ".join(map(str, (IMAGES, *candidates(settings.name), *given)))
         own = quote(settings.config_directory)
         return f"""state=$(stat -c %u {own} 2>/dev/null)
 for kind in passwd group; do
@@ -68,26 +69,25 @@ done"""
         return {**others, **self.named}
 
 
-def given(settings: Settings) -> tuple[int, ...]:
-    """Return the uid that the settings name, if they do."""
-    return () if settings.gateway.uid is None else (settings.gateway.uid,)
-
-
 def candidates(name: str) -> list[int]:
     """Return the uids that a deployment of this name may have, in order."""
     start = int(hashlib.sha256(name.encode()).hexdigest(), 16) % NUMBER
     return [FIRST + start + number for number in range(TRIED)]
 
 
-def chosen(settings: Settings) -> int:
-    """Return the uid in a container of root's engine on the current host."""
-    if found := given(settings):
-        return found[0]
-    there, own = snapshot.of(Ids), settings.config_directory
-    state, taken = there.states.get(own), there.taken(own)
+def chosen(deployment: str, directory: str, given: int | None) -> int:
+    """Return the uid in a container of root's engine on the current host.
+
+    + directory: the deployment's state
+    + given: what the settings say
+    """
+    if given is not None:
+        return given
+    there = snapshot.of(Ids)
+    state, taken = there.states.get(directory), there.taken(directory)
     if state is not None and ours(state) and state not in taken:
         return state
-    free = [uid for uid in candidates(settings.name) if uid not in taken]
+    free = [uid for uid in candidates(deployment) if uid not in taken]
     return free[0] if free else IMAGES
 
 
@@ -126,7 +126,10 @@ def paths(settings: Settings) -> Iterable[str]:
 @preflight.check
 def mounts_of_uid_1000(settings: Settings) -> Iterable[preflight.Problem]:
     """What the user mounts for the images' own uid is said; it stays his."""
-    if settings.gateway.uid is not None or chosen(settings) == IMAGES:
+    if settings.gateway.uid is not None:
+        return
+    uid = chosen(settings.name, settings.config_directory, None)
+    if uid == IMAGES:
         return
     for mount in settings.extra_mounts:
         source = mount.split(":")[0]
@@ -134,7 +137,7 @@ def mounts_of_uid_1000(settings: Settings) -> Iterable[preflight.Problem]:
         if there and there.owner.startswith(f"{IMAGES}:") and int(there.mode[-1]) & 5 != 5:
             yield preflight.Problem(
                 f"extra_mounts: {source} belongs to uid {IMAGES}, and the gateway's uid is"
-                f" {chosen(settings)}, which may not use it",
+                f" {uid}, which may not use it",
                 f"give others access, or keep the old uid: gateway.uid={IMAGES}",
                 stops=False,
             )

@@ -125,7 +125,10 @@ class EngineWay:
     @property
     def uid(self) -> int:
         """Return the uid that the gateway and its sandboxes have in their containers."""
-        return CONTAINER_USER if self.own_engine else container_user.chosen(self.settings)
+        if self.own_engine:
+            return CONTAINER_USER
+        wanted = self.settings
+        return container_user.chosen(wanted.name, wanted.config_directory, wanted.gateway.uid)
 
     @property
     def tools_user(self) -> str:
@@ -179,14 +182,9 @@ def fixed_form(settings: Settings) -> Form | None:
     return "socket" if not settings.sandbox.enabled or chosen_engine(settings) else None
 
 
-def on_host(settings: Settings) -> bool:
-    """Return whether the gateway is a service of the host; the settings alone decide it."""
-    return settings.sandbox.socket == "host"
-
-
 def gateway_user(settings: Settings) -> str | None:
     """Return the host's user that the gateway itself runs as; None in a container."""
-    return service_name(settings.name) if on_host(settings) else None
+    return service_name(settings.name) if settings.gateway_on_host else None
 
 
 def environment(settings: Settings) -> Script:

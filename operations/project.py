@@ -17,15 +17,11 @@ GATEWAY = "openclaw-gateway"
 
 @files.managed_paths
 def paths(settings: Settings) -> Iterable[str]:
-    return [path(settings, name) for name in (BASE, OVERRIDE, EXTRA)]
+    return [path(settings.project_directory, name) for name in (BASE, OVERRIDE, EXTRA)]
 
 
-def path(settings: Settings, name: str) -> str:
-    return f"{settings.project_directory}/{name}"
-
-
-def has_extra(settings: Settings) -> bool:
-    return bool(settings.extra_mounts or settings.home_volume)
+def path(directory: str, name: str) -> str:
+    return f"{directory}/{name}"
 
 
 def compose_files(settings: Settings) -> list[str]:
@@ -35,8 +31,8 @@ def compose_files(settings: Settings) -> list[str]:
     then the extra file.
     """
     names = [BASE]
-    if files.found(path(settings, OVERRIDE)):
+    if files.found(path(settings.project_directory, OVERRIDE)):
         names.append(OVERRIDE)
-    if has_extra(settings):
+    if settings.extra_mounts or settings.home_volume:
         names.append(EXTRA)
     return names

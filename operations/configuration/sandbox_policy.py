@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from operations.configuration import agents, tools
@@ -81,38 +82,50 @@ def configuration(settings: Settings, there: Mapping[str, Any] | None = None) ->
     """
     there = there or {}
     known = agents.of(settings, there)
-    if settings.sandbox.enabled:
-        wanted = _enabled(settings, there, known)
-    elif _is_ours(settings, there):
-        wanted = _withdrawn(settings, there, known)
+    sandbox, name = settings.sandbox, settings.name
+    if sandbox.enabled:
+        way = EngineWay(settings)
+        profiles = {
+            False: security.Profiles(settings, "tools").in_openclaw,
+            True: security.Profiles(settings, "browser").in_openclaw,
+        }
+        wanted = _enabled(_Given(name, sandbox, known, way.tools_user, way.limits, profiles), there)
+    elif _has_our_marks(name, _at(there, "agents", "defaults", "sandbox")):
+        wanted = _withdrawn(name, sandbox, there, known)
     else:
         return {}
     return _settled(wanted, there)
 
 
-def seccomp_profile(settings: Settings, browser: bool) -> str | None:
-    """Return the system call profile's path in the gateway's container, which reads it."""
-    if settings.sandbox.seccomp == "engine":
-        return None
-    path = security.seccomp_path(settings.security_directory, "browser" if browser else "tools")
-    return f"{security.SECURITY_IN_GATEWAY}/{path.rpartition('/')[2]}"
+@dataclass(frozen=True)
+class _Given:
+    """What a policy is made of: what is wanted, the agents that there are, and what the host and
+    its engine decide; `profiles` by whether there is a browser.
+    """
+
+    name: str
+    sandbox: Sandbox
+    known: Agents
+    user: str
+    limits: bool
+    profiles: Mapping[bool, Mapping[str, Any]]
 
 
-def _enabled(settings: Settings, there: Mapping[str, Any], known: Agents) -> dict[str, Any]:
-    sandbox = settings.sandbox
+def _enabled(given: _Given, there: Mapping[str, Any]) -> dict[str, Any]:
+    sandbox, known = given.sandbox, given.known
     container = _container(sandbox.container, _CONTAINER, new=True)
-    container = _limited(settings, _networked(settings, container))
+    container = _limited(given, _networked(given, container))
     container |= {
-        "user": EngineWay(settings).tools_user,
-        "image": names.tools_image(settings.name, settings.sandbox),
-        "containerPrefix": names.container_prefix(settings.name),
-        **_profiles(settings, sandbox.browser.enabled),
+        "user": given.user,
+        "image": names.tools_image(given.name, sandbox),
+        "containerPrefix": names.container_prefix(given.name),
+        **given.profiles[sandbox.browser.enabled],
     }
     browser = _values(sandbox.browser, _BROWSER, _BROWSER)
     browser |= {
-        "image": names.tag(settings.name, "browser"),
-        "containerPrefix": names.browser_prefix(settings.name),
-        "network": names.browser_network(settings.name, settings.sandbox),
+        "image": names.tag(given.name, "browser"),
+        "containerPrefix": names.browser_prefix(given.name),
+        "network": names.browser_network(given.name, sandbox),
     }
     defaults = _values(sandbox, _SESSIONS, _SESSIONS)
     defaults |= {
@@ -123,7 +136,7 @@ def _enabled(settings: Settings, there: Mapping[str, Any], known: Agents) -> dic
     current = _at(there, "agents", "defaults", "sandbox", "docker")
     _exactly(container, current)
     own = {
-        name: _agent(settings, agent, known.entries.get(name, {}), known)
+        name: _agent(given, agent, known.entries.get(name, {}))
         for name, agent in sandbox.agents.items()
     }
     of_tools = {
@@ -139,16 +152,14 @@ def _enabled(settings: Settings, there: Mapping[str, Any], known: Agents) -> dic
     }
 
 
-def _agent(
-    settings: Settings, agent: SandboxAgent, entry: Mapping[str, Any], known: Agents
-) -> dict[str, Any]:
-    sandbox, container = settings.sandbox, agent.container
-    docker = _networked(settings, _container(container, container.model_fields_set))
-    docker = _limited(settings, docker)
+def _agent(given: _Given, agent: SandboxAgent, entry: Mapping[str, Any]) -> dict[str, Any]:
+    sandbox, known, container = given.sandbox, given.known, agent.container
+    docker = _networked(given, _container(container, container.model_fields_set))
+    docker = _limited(given, docker)
     _exactly(docker, _at(entry, "sandbox", "docker"))
     has_browser = _has_browser(sandbox, agent)
     differs = has_browser != sandbox.browser.enabled
-    docker |= _profiles(settings, has_browser) if differs else dict.fromkeys(_PROFILES)
+    docker |= given.profiles[has_browser] if differs else dict.fromkeys(_PROFILES)
     mode = agent.mode or sandbox.mode
     # Releases without `auto` run such sessions beside the gateway when nothing is set.
     elsewhere = "auto" if known.keyed else None
@@ -170,23 +181,14 @@ def _agent(
     }
 
 
-def _profiles(settings: Settings, browser: bool) -> dict[str, Any]:
-    return {
-        "seccompProfile": seccomp_profile(settings, browser),
-        "apparmorProfile": security.Profiles(settings, "browser" if browser else "tools").apparmor,
-    }
-
-
-def _limited(settings: Settings, values: dict[str, Any]) -> dict[str, Any]:
+def _limited(given: _Given, values: dict[str, Any]) -> dict[str, Any]:
     """Leave out the limits that the engine cannot hold."""
-    if EngineWay(settings).limits:
-        return values
-    return {**values, **dict.fromkeys(_LIMITS)}
+    return values if given.limits else {**values, **dict.fromkeys(_LIMITS)}
 
 
-def _networked(settings: Settings, values: dict[str, Any]) -> dict[str, Any]:
+def _networked(given: _Given, values: dict[str, Any]) -> dict[str, Any]:
     """Give those who are to be on a bridge one that other containers of the engine are not on."""
-    own = {"network": names.tools_network(settings.name)}
+    own = {"network": names.tools_network(given.name)}
     return {**values, **own} if values["network"] == "bridge" else values
 
 
@@ -209,7 +211,9 @@ def _has_browser(sandbox: Sandbox, agent: SandboxAgent) -> bool:
     return agent.browser.enabled if given else sandbox.browser.enabled
 
 
-def _withdrawn(settings: Settings, there: Mapping[str, Any], known: Agents) -> dict[str, Any]:
+def _withdrawn(
+    deployment: str, sandbox: Sandbox, there: Mapping[str, Any], known: Agents
+) -> dict[str, Any]:
     """Return what takes the policy away; what means nothing any more may stay.
 
     OpenClaw refuses to write an openclaw.json of less than half its size, and takes one that it
@@ -218,7 +222,7 @@ def _withdrawn(settings: Settings, there: Mapping[str, Any], known: Agents) -> d
     own = [
         name
         for name, entry in known.entries.items()
-        if name in settings.sandbox.agents or _has_our_marks(settings, entry.get("sandbox"))
+        if name in sandbox.agents or _has_our_marks(deployment, entry.get("sandbox"))
     ]
     exec_host = {"exec": {"host": None}}
     everything = {
@@ -248,13 +252,9 @@ def _size(configuration: Mapping[str, Any]) -> int:
     return len(json.dumps(configuration, indent=2))
 
 
-def _is_ours(settings: Settings, there: Mapping[str, Any]) -> bool:
-    return _has_our_marks(settings, _at(there, "agents", "defaults", "sandbox"))
-
-
-def _has_our_marks(settings: Settings, sandbox: object) -> bool:
+def _has_our_marks(deployment: str, sandbox: object) -> bool:
     docker = _at(sandbox, "docker")
-    return docker.get("containerPrefix") == names.container_prefix(settings.name) or str(
+    return docker.get("containerPrefix") == names.container_prefix(deployment) or str(
         docker.get("seccompProfile")
     ).startswith(f"{security.SECURITY_IN_GATEWAY}/")
 

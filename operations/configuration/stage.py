@@ -26,6 +26,7 @@ from operations.gateway.secrets import TOKEN
 from operations.images import stage as images
 from toolkit import merging, secret_names
 from toolkit.settings import Settings
+from toolkit.settings.model import Gateway
 
 _ABSENT = object()
 MERGE_SECONDS = 900
@@ -41,16 +42,17 @@ def owned(settings: Settings, there: Mapping[str, Any] | None = None) -> dict[st
     Beside what a gateway in a container needs, these are the settings with which OpenClaw's
     `security audit --deep` finds nothing; everything may be overridden under `openclaw`.
     """
+    of_form = form.of(settings).configuration(settings)
     gateway: dict[str, Any] = {
         "mode": "local",
-        "bind": form.of(settings).bind(settings),
+        **of_form["gateway"],
         "port": settings.gateway.port,
         "auth": {
             "mode": "token",
             "token": {"source": "env", "provider": "default", "id": TOKEN},
             "rateLimit": {"maxAttempts": 10, "windowMs": 60_000, "lockoutMs": 300_000},
         },
-        "controlUi": {"allowedOrigins": allowed_origins(settings)},
+        "controlUi": {"allowedOrigins": allowed_origins(settings.gateway)},
         "terminal": {"enabled": False},
     }
     if settings.gateway.trusted_proxies:
@@ -65,18 +67,18 @@ def owned(settings: Settings, there: Mapping[str, Any] | None = None) -> dict[st
     if settings.gateway.install_browser:
         # No display, and no user namespaces for Chromium's own sandbox, in a closed container.
         defaults["browser"] = {"headless": True, "noSandbox": True}
-    defaults = merging.merge(defaults, form.of(settings).configuration(settings))
+    defaults = merging.merge(defaults, of_form)
     defaults = merging.merge(defaults, sandbox_policy.configuration(settings, there))
     return merging.merge(defaults, settings.openclaw)
 
 
-def allowed_origins(settings: Settings) -> list[str]:
+def allowed_origins(gateway: Gateway) -> list[str]:
     """Return the origins that may open the Control UI, with the published port."""
-    port, address = settings.gateway.port, ipaddress.ip_address(settings.gateway.address)
+    port, address = gateway.port, ipaddress.ip_address(gateway.address)
     origins = [f"http://127.0.0.1:{port}", f"http://localhost:{port}"]
     if not address.is_unspecified:
         origins.append(f"http://{form.in_url(str(address))}:{port}")
-    return list(dict.fromkeys([*origins, *settings.gateway.allowed_origins]))
+    return list(dict.fromkeys([*origins, *gateway.allowed_origins]))
 
 
 def differences(wanted: Mapping[str, Any], there: object, path: str = "") -> Iterable[str]:
@@ -105,9 +107,8 @@ def nulls(wanted: Mapping[str, Any], there: object) -> Iterable[list[str]]:
             yield from ([key, *below] for below in nulls(value, there[key]))
 
 
-def pending(settings: Settings) -> list[str]:
-    """Return the differences of the current host's openclaw.json to the owned keys."""
-    there = host_secrets.read(settings).configuration()
+def pending(settings: Settings, there: Mapping[str, Any]) -> list[str]:
+    """Return the differences of an openclaw.json to the owned keys."""
     return list(differences(owned(settings, there), there))
 
 
@@ -115,15 +116,15 @@ def pending(settings: Settings) -> list[str]:
 def configuration_problems(settings: Settings) -> Iterable[preflight.Problem]:
     path = host_secrets.config_path(settings)
     try:
-        there = host_secrets.read(settings).own_configuration()
-        host_secrets.read(settings).configuration()
+        content = host_secrets.read(settings)
+        there, whole = content.own_configuration(), content.configuration()
     except host_secrets.UnreadableFile as error:
         yield preflight.Problem(
             f"{path}: {error}", f"mend it, or move the file away: mv {path} {path}.broken"
         )
         return
     found = list(includes.sections(there))
-    changes = pending(settings) if found else []
+    changes = pending(settings, whole) if found else []
     for section, listed in found:
         below = [one for one in changes if not section or one.startswith(f"{section}.")]
         if below:
@@ -145,8 +146,8 @@ def merged(settings: Settings) -> Generator:
     release has retired is first rewritten by OpenClaw's doctor, which may drop some; that file of
     before stays as `openclaw.json.before-doctor`, for good.
     """
-    changes = pending(settings)
-    present = host_secrets.read(settings).config is not None
+    content = host_secrets.read(settings)
+    changes, present = pending(settings, content.configuration()), content.config is not None
     if present and not changes:
         host.noop("the owned keys of openclaw.json are as they should be")
         return
@@ -161,7 +162,7 @@ def merged(settings: Settings) -> Generator:
             f"{host.print_prefix}openclaw.json had keys that this release has retired; OpenClaw's"
             f" doctor has rewritten it, and what it was is kept: compare {path}"
         )
-    if left := pending(settings):
+    if left := pending(settings, host_secrets.read(settings).configuration()):
         logger.warning(
             f"{host.print_prefix}OpenClaw keeps these keys of `openclaw` in another form; write "
             f"them as `openclaw config get` shows them: {', '.join(x.split(':')[0] for x in left)}"
@@ -170,8 +171,9 @@ def merged(settings: Settings) -> Generator:
 
 def script(settings: Settings) -> str:
     """Return the shell script that onboards, patches and validates on the host."""
-    there = host_secrets.read(settings).own_configuration()
-    patch = includes.outside(owned(settings, host_secrets.read(settings).configuration()), there)
+    content = host_secrets.read(settings)
+    there = content.own_configuration()
+    patch = includes.outside(owned(settings, content.configuration()), there)
     return templates.render(
         "openclaw/merge.sh.j2",
         docker=form.shell(settings),
@@ -180,7 +182,7 @@ def script(settings: Settings) -> str:
         config=settings.config_directory,
         image=images.tag(settings.name),
         onboard=settings.onboarding.enabled,
-        bind=form.of(settings).bind(settings),
+        bind=form.of(settings).configuration(settings)["gateway"]["bind"],
         auth_choice=settings.onboarding.auth_choice,
         port=settings.gateway.port,
         seconds=MERGE_SECONDS,

@@ -35,7 +35,7 @@ def warnings(settings: Settings) -> Iterable[str]:
     if not EngineWay(settings).limits:
         yield NO_LIMITS
     if not EngineWay(settings).own_engine:
-        uid = container_user.chosen(settings)
+        uid = EngineWay(settings).uid
         if account := snapshot.of(container_user.Ids).taken(settings.config_directory).get(uid):
             yield SAME_UID.format(uid=uid, account=account)
 

@@ -21,7 +21,7 @@ from operations.engine.state import DEFAULT_SOCKETS, Engine, plan, release_of, v
 from operations.engine_access import EngineWay
 from operations.packages import Packages
 from operations.system import System
-from toolkit.settings import Settings
+from toolkit.settings import Settings, model
 
 __all__ = [
     "access_problems",
@@ -39,19 +39,18 @@ def paths(settings: Settings) -> tuple[str, ...]:
     return (*sources, daemon.PATH, daemon.PROXY_DROP_IN)
 
 
-def proxies(settings: Settings) -> dict[str, str]:
+def proxies(engine: model.Engine, own_engine: bool) -> dict[str, str]:
     """Return the proxies that the daemon.json of the current host's engine has or will have, by its
     keys, with their logins; what it does not say is the engine's environment's.
 
     https://docs.docker.com/engine/daemon/proxy/#daemon-configuration
     """
     try:
-        if EngineWay(settings).own_engine:
-            keys = daemon.desired(settings.engine, {})
-        elif settings.engine.socket in DEFAULT_SOCKETS:
-            keys = daemon.desired(
-                settings.engine, _daemon_before(snapshot.of(Engine)), snapshot.of(Engine).arguments
-            )
+        if own_engine:
+            keys = daemon.desired(engine, {})
+        elif engine.socket in DEFAULT_SOCKETS:
+            there = snapshot.of(Engine)
+            keys = daemon.desired(engine, _daemon_before(there), there.arguments)
         else:
             return {}
     except ValueError:  # named by the preflight

@@ -51,10 +51,16 @@ class HostCas:
     def parse(cls, lines: list[str]) -> HostCas:
         return cls("ca-bundle" in lines)
 
+    def given(self, trusted: bool) -> bool:
+        """Return whether the gateway gets it, if the settings trust the host."""
+        return trusted and self.there
+
 
 def base_file(settings: Settings) -> files.File:
     """Return docker-compose.yml, labelled with the digest of everything that the container gets."""
-    return files.File(project.path(settings, project.BASE), _render(settings, inputs(settings)))
+    return files.File(
+        project.path(settings.project_directory, project.BASE), _render(settings, inputs(settings))
+    )
 
 
 def inputs(settings: Settings) -> str:
@@ -78,7 +84,7 @@ def label(settings: Settings, base: str, extra: str, environment: str) -> str:
 
 def _beside(settings: Settings) -> tuple[str, str]:
     """Return the digests of what else the container gets: the user's override, its profiles."""
-    override = files.found(project.path(settings, project.OVERRIDE))
+    override = files.found(project.path(settings.project_directory, project.OVERRIDE))
     return override.digest if override else "", security.Profiles(settings, "gateway").digest
 
 
@@ -91,8 +97,6 @@ def _digest(base: str, extra: str, beside: tuple[str, str], environment: str) ->
 
 def extra_file(settings: Settings) -> files.File | None:
     """Return docker-compose.extra.yml for extra mounts and the home volume; None without them."""
-    if not project.has_extra(settings):
-        return None
     mounts: list[dict[str, Any]] = []
     home, volume = settings.home_volume, None
     if home:
@@ -109,8 +113,10 @@ def extra_file(settings: Settings) -> files.File | None:
                 "read_only": mount.read_only,
             }
         )
+    if not mounts:
+        return None
     content = templates.render("compose/docker-compose.extra.yml.j2", mounts=mounts, volume=volume)
-    return files.File(project.path(settings, project.EXTRA), content)
+    return files.File(project.path(settings.project_directory, project.EXTRA), content)
 
 
 def published_address(settings: Settings) -> str:
@@ -124,12 +130,12 @@ def configured(settings: Settings) -> Generator:
 
     + settings: the settings of the host
     """
-    if engine_access.on_host(settings):
+    if settings.gateway_on_host:
         host.noop("the gateway is a service of the host")
         return
     base, extra = base_file(settings), extra_file(settings)
     changed = [file for file in (base, extra, *people(settings)) if file and files.differs(file)]
-    stale = project.path(settings, project.EXTRA)
+    stale = project.path(settings.project_directory, project.EXTRA)
     remove = extra is None and files.found(stale) is not None
     if not changed and not remove:
         host.noop("the compose files are as they should be")
@@ -208,7 +214,7 @@ def _mounts(settings: Settings) -> list[dict[str, Any]]:
         (settings.workspace_directory, f"{state}/workspace", False),
         (settings.auth_directory, "/home/node/.config/openclaw", False),
     ]
-    if has_ca_bundle(settings):
+    if snapshot.of(HostCas).given(settings.trust_host_cas):
         pairs.append((CA_BUNDLE, CA_BUNDLE, True))
     for file in people(settings):
         pairs.append((file.path, f"/etc/{file.path.rpartition('/')[2]}", True))
@@ -245,15 +251,11 @@ def environment(settings: Settings) -> dict[str, str]:
         "NODE_OPTIONS": f"--max-old-space-size={heap}",
         "OPENCLAW_GATEWAY_PORT": str(settings.gateway.port),
     }
-    if has_ca_bundle(settings):
+    if snapshot.of(HostCas).given(settings.trust_host_cas):
         variables |= dict.fromkeys(_CA_VARIABLES, CA_BUNDLE)
     if settings.config_ownership == "managed":
         variables["OPENCLAW_CONFIG_READONLY"] = "1"
     return variables | settings.gateway.environment
-
-
-def has_ca_bundle(settings: Settings) -> bool:
-    return settings.trust_host_cas and snapshot.of(HostCas).there
 
 
 def _install_script(settings: Settings, changed: Iterable[files.File], remove_extra: bool) -> str:

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 
 from operations import engine_access
+from operations.base import snapshot
 from operations.engine_access import EngineWay
 from operations.gateway import compose
 from operations.security import seccomp
@@ -58,7 +59,7 @@ def properties(settings: Settings, there: Places, proof: bool = False) -> list[s
         f"BindPaths={_quoted(there.auth)}:{HOME}/.config/openclaw",
         f"BindReadOnlyPaths={' '.join(f'-{path}' for path in _ETC)}",
     ]
-    if compose.has_ca_bundle(settings):
+    if snapshot.of(compose.HostCas).given(settings.trust_host_cas):
         found.append(f"BindReadOnlyPaths={compose.CA_BUNDLE}")
     if settings.sandbox.enabled:
         found += [

@@ -103,7 +103,7 @@ class There:
         volume = settings.home_volume
         return templates.render(
             "system/conflicts.sh.j2",
-            compose_file=project.path(settings, project.BASE),
+            compose_file=project.path(settings.project_directory, project.BASE),
             parts=[f'"{settings.name}', settings.config_directory, "->"],
             volume=volume if volume and not volume.startswith("/") else None,
         )
@@ -140,7 +140,8 @@ def conflict_problems(settings: Settings) -> Iterable[Problem]:
     same_project = [one for one in others if one.project == settings.name]
     if not there.own_file:
         yield Problem(
-            f"{project.path(settings, project.BASE)} is not the toolkit's, and would be replaced",
+            f"{project.path(settings.project_directory, project.BASE)} is not the toolkit's, and"
+            " would be replaced",
             "move it away, set another directories.project, or deploy under another name"
             " (--set name=NAME)",
         )

@@ -8,7 +8,7 @@ https://docs.docker.com/compose/how-tos/environment-variables/envvars/
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from operations import engine_access, project
@@ -103,7 +103,7 @@ def project_problems(settings: Settings, there: Mapping[str, str], path: str) ->
 
 
 def override_problems(settings: Settings) -> Iterable[Problem]:
-    there, path = snapshot.of(Override), project.path(settings, project.OVERRIDE)
+    there, path = snapshot.of(Override), project.path(settings.project_directory, project.OVERRIDE)
     if there.refused is not None:
         why = shown(there.refused)
         yield Problem(f"Compose refuses {path}: {why}", "correct it, or move it away")
@@ -154,13 +154,16 @@ def in_gateway(settings: Settings) -> dict[str, str]:
     }
 
 
-def with_compose_file(settings: Settings, text: str) -> str:
-    """Make plain `docker compose` commands in the project directory read the same files as ours."""
+def with_compose_file(text: str, names: Collection[str]) -> str:
+    """Make plain `docker compose` commands in the project directory read the same files as ours.
+
+    + names: of the compose files, in order
+    """
     there = dotenv.values(text)
     if there.get(FILE) is not None and not chosen_by_us(there):
         return text  # the user's own choice
-    if project.has_extra(settings):
-        return dotenv.edit(text, {FILE: ":".join(project.compose_files(settings))})
+    if project.EXTRA in names:
+        return dotenv.edit(text, {FILE: ":".join(names)})
     return dotenv.edit(text, {}, unwanted=[FILE])
 
 

@@ -27,13 +27,13 @@ from operations.base import preflight, templates
 from operations.base.preflight import Problem
 from operations.base.quoting import Script, joined
 from operations.engine_access import EngineWay
-from operations.gateway import container_form, service_form
+from operations.gateway import container, service
 from operations.gateway.confinement import Places
 from toolkit.settings import Settings
 
 
 class Form(Protocol):
-    """What the two differ in; the modules `container_form` and `service_form` are it."""
+    """What the two differ in; the modules `container` and `service` are it."""
 
     TEMPLATE: Mapping[str, object]
     """What templates say differently of the two: whether it is a `service`, and its `kind`."""
@@ -63,11 +63,10 @@ class Form(Protocol):
     def writable(self, settings: Settings) -> list[str]:
         """Return the directories that the gateway must be able to write to, as it sees them."""
 
-    def bind(self, settings: Settings) -> str:
-        """Return OpenClaw's `gateway.bind`."""
-
     def configuration(self, settings: Settings) -> dict[str, Any]:
-        """Return what else openclaw.json must say, beside what it does of every gateway."""
+        """Return what openclaw.json must say of a gateway of this form: `gateway.bind`, and more
+        keys where it needs them.
+        """
 
     def problems(self, settings: Settings) -> Iterable[Problem]:
         """Yield what keeps a host from being given a gateway of this form."""
@@ -101,7 +100,7 @@ class Form(Protocol):
 
 def of(settings: Settings) -> Form:
     """Return the form of a deployment."""
-    return service_form if engine_access.on_host(settings) else container_form
+    return service if settings.gateway_on_host else container
 
 
 def shell(settings: Settings) -> Script:

@@ -12,6 +12,7 @@ from shlex import quote
 from pyinfra import host
 from pyinfra.api.deploy import deploy
 
+from operations import project
 from operations.base import files, preflight, snapshot
 from operations.base.operation import operation
 from operations.gateway import environment_file, host_secrets
@@ -96,7 +97,9 @@ def plan(settings: Settings) -> Plan:
         wanted[TOKEN] = adopted
     if settings.trust_host_cas:
         wanted = missing_proxies(content.proxies, there) | wanted
-    text = environment_file.with_compose_file(settings, dotenv.edit(text, wanted))
+    text = environment_file.with_compose_file(
+        dotenv.edit(text, wanted), project.compose_files(settings)
+    )
     return Plan(text, TOKEN not in wanted)
 
 

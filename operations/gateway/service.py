@@ -1,4 +1,5 @@
-"""The gateway as a service of the host: a systemd unit under a user of its own (form `host`).
+"""The gateway as a service of the host: a systemd unit under a user of its own (form `host`);
+`form.Form` says what each function of it is for.
 
 Its root directory is the file system of the gateway's image, laid out on the host and read-only to
 it. State and workspace have the same path in there as on the host, since OpenClaw hands its own
@@ -10,9 +11,10 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from shlex import quote
+from shlex import join, quote
+from typing import Any
 
 from pyinfra import host
 from pyinfra.api import StringCommand
@@ -21,21 +23,17 @@ from pyinfra.api.deploy import deploy
 from operations import engine_access
 from operations.base import files, snapshot, templates
 from operations.base.operation import operation
+from operations.base.preflight import Problem
 from operations.base.quoting import Script, joined
 from operations.engine_access import EngineWay
-from operations.gateway import compose, host_secrets, secrets
-from operations.gateway.confinement import (
-    HOME,
-    TREE,
-    environment,
-    places,
-    properties,
-    run_arguments,
-)
+from operations.gateway import compose, confinement, host_secrets, secrets
+from operations.gateway.confinement import HOME, TREE, Places
 from operations.images import stage as images
 from toolkit.settings import Settings
+from toolkit.settings.contradictions.mounts import AUTH
 from toolkit.settings.types import memory_bytes
 
+TEMPLATE: Mapping[str, object] = {"service": True, "kind": "gateway"}
 IMAGE_VARIABLE, INPUTS_VARIABLE = "OPENCLAW_PYINFRA_IMAGE", "OPENCLAW_PYINFRA_INPUTS"
 """In the environment of the gateway's process: what it was started from."""
 _LABEL = re.compile(f'(?<=\n)(Environment="{INPUTS_VARIABLE}=)[^"\n]*(?=")')
@@ -68,12 +66,20 @@ def trees(settings: Settings) -> str:
 
 
 def inputs(settings: Settings) -> str:
-    """Return the digest of everything that the gateway gets, beside its image."""
-    return label(_render(settings, ""), secrets.plan(settings).text)
+    # Of everything that the gateway gets, beside its image.
+    return _digest(_render(settings, ""), secrets.plan(settings).text)
 
 
-def label(unit: str, environment: str) -> str:
-    """Return that digest of a gateway with the texts of a unit and of `.env`."""
+def labelled(settings: Settings) -> list[str]:
+    return [unit_path(settings)]
+
+
+def label(settings: Settings, texts: Sequence[str], environment: str) -> str:
+    (text,) = texts
+    return _digest(text, environment)
+
+
+def _digest(unit: str, environment: str) -> str:
     parts = [_LABEL.sub(r"\1", unit), secrets.keyed_digest(environment)]
     return hashlib.sha256(repr(parts).encode()).hexdigest()
 
@@ -83,9 +89,8 @@ def unit(settings: Settings) -> files.File:
     return files.File(unit_path(settings), _render(settings, inputs(settings)))
 
 
-def shell(settings: Settings) -> Script:
-    """Return the functions with which scripts on the host deal with the gateway."""
-    there = places(settings)
+def functions(settings: Settings) -> Script:
+    there = confinement.places(settings)
     return templates.render(
         "service/gateway.sh.j2",
         unit=engine_access.service_name(settings.name),
@@ -115,10 +120,12 @@ def program(settings: Settings) -> files.File:
     archives = f"{settings.archives_directory}:{compose.ARCHIVES}"
     content = templates.render(
         "service/exec.sh.j2",
-        docker=joined(engine_access.environment(settings), shell(settings)),
+        docker=joined(engine_access.environment(settings), functions(settings)),
         arguments=[
-            *run_arguments(
-                settings, places(settings), f"-{host_secrets.environment_path(settings)}"
+            *confinement.run_arguments(
+                settings,
+                confinement.places(settings),
+                f"-{host_secrets.environment_path(settings)}",
             ),
             f"--property=BindPaths={archives}",
         ],
@@ -126,9 +133,34 @@ def program(settings: Settings) -> files.File:
     return files.File(program_path(settings), content)
 
 
-def expected(settings: Settings) -> dict[str, str]:
-    """Return what the loaded unit and the process must show, beside what says so by itself."""
+def uid(settings: Settings) -> str:
+    return EngineWay(settings).owner().partition(":")[0]
+
+
+def uid_of(settings: Settings, user: int) -> str:
+    return EngineWay(settings).owner(user).partition(":")[0]
+
+
+def writable(settings: Settings) -> list[str]:
+    return [settings.config_directory, settings.workspace_directory, AUTH]
+
+
+def configuration(settings: Settings) -> dict[str, Any]:
     return {
+        "gateway": {"bind": _bind(settings.gateway.address)},
+        # The engine has to find it at the gateway's own path.
+        "agents": {"defaults": {"workspace": settings.workspace_in_gateway}},
+    }
+
+
+def problems(settings: Settings) -> Iterable[Problem]:
+    return ()  # it has the host's own paths, and reads no file of Compose's
+
+
+def hardening(
+    settings: Settings, described: Mapping[str, Any], user: str, ports: Mapping[str, Any]
+) -> dict[str, tuple[Any, Any]]:
+    expected = {
         "User": engine_access.service_name(settings.name),
         "NoNewPrivileges": "yes",
         "CapabilityBoundingSet": "",
@@ -140,13 +172,37 @@ def expected(settings: Settings) -> dict[str, str]:
         "process.CapEff": "0000000000000000",
         "process.NoNewPrivs": "1",
         "process.Seccomp": "2",
-        "process.Uid": EngineWay(settings).owner().split(":")[0],
+        "process.Uid": uid(settings),
     }
+    return {key: (described.get(key), wanted) for key, wanted in expected.items()}
+
+
+def run_arguments(settings: Settings, there: Places, environment: str) -> list[str]:
+    return confinement.run_arguments(settings, there, environment, proof=True)
+
+
+def entered(settings: Settings, missing: str) -> str:
+    before = joined(engine_access.environment(settings), functions(settings))
+    return f"{before}\ngateway_deployed || {{ echo {quote(missing)} >&2; exit 1; }}"
+
+
+def cli(settings: Settings, words: Iterable[str], terminal: bool, missing: str) -> str:
+    called = ["sh", program_path(settings), *(["-t"] if terminal else [])]
+    place = ["env", f"--chdir={compose.ARCHIVES}", f"TMPDIR={compose.ARCHIVES}"]
+    return f"{entered(settings, missing)}\nexec {join([*called, *place, 'openclaw', *words])}"
+
+
+def onboard(settings: Settings, words: Iterable[str], missing: str) -> str:
+    return cli(settings, words, True, missing)
+
+
+def log(settings: Settings, tail: int, follow: bool, missing: str) -> str:
+    return f"{entered(settings, missing)}\ngateway_log --tail {tail}{' -f' if follow else ''}"
 
 
 @files.managed_paths
 def paths(settings: Settings) -> Iterable[str]:
-    return [unit_path(settings), program_path(settings)] if engine_access.on_host(settings) else []
+    return [unit_path(settings), program_path(settings)] if settings.gateway_on_host else []
 
 
 @snapshot.fact("service")
@@ -158,7 +214,7 @@ class User:
 
     @staticmethod
     def script(settings: Settings) -> str:
-        if not engine_access.on_host(settings):
+        if not settings.gateway_on_host:
             return ""
         name = quote(engine_access.service_name(settings.name))
         return f'id -u {name} >/dev/null && echo "$(id -u {name}):$(id -g {name})"'
@@ -174,7 +230,7 @@ def configured(settings: Settings) -> Generator:
 
     + settings: the settings of the host
     """
-    if not engine_access.on_host(settings):
+    if not settings.gateway_on_host:
         host.noop("the gateway is a container")
         return
     wanted, owner = [unit(settings), program(settings)], EngineWay(settings).owner()
@@ -204,20 +260,20 @@ def configure(settings: Settings) -> None:
 
 
 def _render(settings: Settings, inputs: str) -> str:
-    there = places(settings)
+    there = confinement.places(settings)
     return templates.render(
         "service/gateway.service.j2",
         deployment=settings.name,
         engine=f"{engine_access.user_name(settings.name)}.service",
-        properties=properties(settings, there),
-        environment=environment(settings, there)
+        properties=confinement.properties(settings, there),
+        environment=confinement.environment(settings, there)
         | {IMAGE_VARIABLE: _IMAGE, INPUTS_VARIABLE: inputs},
         environment_file=host_secrets.environment_path(settings),
-        bind=bind(settings),
+        bind=_bind(settings.gateway.address),
         port=settings.gateway.port,
     )
 
 
-def bind(settings: Settings) -> str:
+def _bind(address: str) -> str:
     """Return OpenClaw's `gateway.bind` for the address that the gateway itself listens on."""
-    return "loopback" if settings.gateway.address == "127.0.0.1" else "lan"
+    return "loopback" if address == "127.0.0.1" else "lan"

@@ -66,7 +66,7 @@ def _script(settings: Settings, image: Definition, plan: Plan) -> Script:
         label=image.label,
         context=gateway.checkout(settings) if source == "git" else image.directory(settings),
         log=f"{settings.project_directory}/images/{image.folder.replace('/', '-')}.log",
-        tag=image.tag(settings),
+        tag=image.tag(settings.name),
         probe=plan.probe,
         labels={**identity.labels(settings, plan.inputs, plan.base), **label},
         # Only a Dockerfile of the toolkit's takes its base and the secrets.

@@ -37,7 +37,8 @@ class Definition:
     """
 
     kind: Kind
-    tag: Callable[[Settings], str]
+    tag: Callable[[str], str]
+    """By the deployment's name."""
     source: Callable[[Settings], str]
     """The setting that says whether it is ours."""
     bases: Callable[[Settings, Lock], Iterable[Base]]
@@ -66,7 +67,7 @@ class Definition:
 def _of_sandboxes(kind: ImageKind, after: ImageKind | None = None) -> Definition:
     return Definition(
         kind,
-        tag=lambda settings: names.tag(settings.name, kind),
+        tag=partial(names.tag, kind=kind),
         source=partial(contexts.source, kind=kind),
         bases=partial(contexts.bases, kind=kind),
         context=partial(contexts.context, kind=kind),
@@ -82,7 +83,7 @@ def _of_sandboxes(kind: ImageKind, after: ImageKind | None = None) -> Definition
 
 GATEWAY = Definition(
     "gateway",
-    tag=lambda settings: gateway.tag(settings.name),
+    tag=gateway.tag,
     source=gateway.source,
     bases=gateway.bases,
     context=gateway.context,
@@ -106,9 +107,9 @@ def wanted(settings: Settings, among: Iterable[Definition] = IMAGES) -> tuple[De
     return tuple(one for one in among if one.kind in kinds)
 
 
-def tagged(settings: Settings, tag: str) -> Definition | None:
+def tagged(deployment: str, tag: str) -> Definition | None:
     """Return the image that has a tag, if it is one of ours."""
-    return next((one for one in IMAGES if one.tag(settings) == tag), None)
+    return next((one for one in IMAGES if one.tag(deployment) == tag), None)
 
 
 def pulled(settings: Settings) -> set[str]:

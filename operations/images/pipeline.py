@@ -62,8 +62,8 @@ def built(settings: Settings, images: Collection[Definition]) -> Generator:
     missing = planning.missing(settings, wanted)
     for image in wanted:
         if image not in missing:
-            groups.note(image.tag(settings), planning.there(settings, image))
-    chosen = [image for image in missing if transfer.builds(image.tag(settings))]
+            groups.note(image.tag(settings.name), planning.there(settings, image))
+    chosen = [image for image in missing if transfer.builds(image.tag(settings.name))]
     if not chosen:
         host.noop("the images are as the settings and the lock want them, or another host has them")
         return
@@ -71,7 +71,7 @@ def built(settings: Settings, images: Collection[Definition]) -> Generator:
     below = {image.after for image in chosen}
     chosen = [image for image in missing if image in chosen or image.kind in below]
     yield from transfer.built(
-        [image.tag(settings) for image in chosen],
+        [image.tag(settings.name) for image in chosen],
         lambda: building.made(settings, chosen),
         partial(_there, settings),
     )
@@ -88,7 +88,7 @@ def received(settings: Settings, images: Collection[Definition]) -> Generator:
     host fails, another one gives it, or it is built here.
     """
     wanted = definitions.wanted(settings, images)
-    shared = [image for image in wanted if groups.group(image.tag(settings))]
+    shared = [image for image in wanted if groups.group(image.tag(settings.name))]
     missing = planning.missing(settings, shared)
     coming = {image: plan for image, plan in missing.items() if _comes(settings, image)}
     if not coming:
@@ -96,7 +96,7 @@ def received(settings: Settings, images: Collection[Definition]) -> Generator:
     for image, plan in coming.items():
         yield from transfer.received(
             settings,
-            image.tag(settings),
+            image.tag(settings.name),
             partial(_made_alone, settings, image),
             partial(_there, settings),
             image.label,
@@ -130,12 +130,12 @@ def pruned(settings: Settings, images: Collection[Definition]) -> Generator:
 
 def _comes(settings: Settings, image: Definition) -> bool:
     """Return whether a missing image comes from another host, or has to now."""
-    return host.state.is_executing or not transfer.builds(image.tag(settings))
+    return host.state.is_executing or not transfer.builds(image.tag(settings.name))
 
 
 def _there(settings: Settings, tag: str) -> str | None:
     """Return the id of the host's image of a tag, if it is as it is wanted."""
-    image = definitions.tagged(settings, tag)
+    image = definitions.tagged(settings.name, tag)
     return planning.there(settings, image) if image else None
 
 
@@ -172,6 +172,6 @@ def _about_to_be_superseded(
     """
     there = snapshot.of(Images)
     for image in planning.missing(settings, images):
-        found = there.tagged(image.tag(settings))
+        found = there.tagged(image.tag(settings.name))
         if found and (image is definitions.GATEWAY or found.id not in there.used):
             yield found

@@ -56,8 +56,10 @@ def plan(settings: Settings, image: Definition, digests: Digests | None = None) 
     same base where the engine still has that: with `base_images: auto` the reachability of a
     registry matters only when a base image is needed that is not there.
     """
-    there = snapshot.of(Images).tagged(image.tag(settings))
-    return _chosen(settings, image, _accepted(settings, image, there, digests or {}), there)
+    tag = image.tag(settings.name)
+    there = snapshot.of(Images).tagged(tag)
+    accepted = _accepted(settings, image, there, digests or {})
+    return _chosen(tag, accepted, there) or _made_by(reachability.choice(settings), accepted)
 
 
 def plans(
@@ -79,7 +81,7 @@ def pending(settings: Settings, image: Definition = definitions.GATEWAY) -> bool
 
 def there(settings: Settings, image: Definition) -> str | None:
     """Return the id of the host's image, if it is as the settings and the lock want it."""
-    found = snapshot.of(Images).tagged(image.tag(settings))
+    found = snapshot.of(Images).tagged(image.tag(settings.name))
     return found.id if found and plan(settings, image).current else None
 
 
@@ -92,14 +94,18 @@ def wish(settings: Settings, image: Definition) -> Wish | None:
     """Return what the current host wants of an image."""
     if image not in definitions.wanted(settings):
         return None
-    tag = image.tag(settings)
+    tag = image.tag(settings.name)
     there = snapshot.of(Images).tagged(tag)
     accepted = _accepted(settings, image, there, {})
     return Wish(
         tag,
         tuple(one.inputs for one in accepted),
         there if _current(accepted, there) else None,
-        lambda: _chosen(settings, image, accepted, there).inputs,
+        lambda: (
+            (
+                _chosen(tag, accepted, there) or _made_by(reachability.choice(settings), accepted)
+            ).inputs
+        ),
     )
 
 
@@ -132,7 +138,7 @@ def _needed_bases(settings: Settings) -> Iterable[Base]:
     """Yield the bases of the images that the current host has to build by itself."""
     for image in definitions.wanted(settings):
         wanted = plan(settings, image)
-        if not (wanted.current or groups.receives(image.tag(settings))):
+        if not (wanted.current or groups.receives(image.tag(settings.name))):
             yield wanted.base
 
 
@@ -143,7 +149,7 @@ def _accepted(
     known, probe = lockfile.read(), image.probe(settings)
     found = []
     for base in image.bases(settings, known):
-        below = definitions.tagged(settings, base.reference) if base.local else None
+        below = definitions.tagged(settings.name, base.reference) if base.local else None
         ground = plan(settings, below, digests) if below else None
         base = _resolved(base, ground, there, digests)
         context = image.context(settings, base, known)
@@ -176,10 +182,8 @@ def _current(accepted: Iterable[Plan], there: Image | None) -> Plan | None:
     return None
 
 
-def _chosen(
-    settings: Settings, image: Definition, accepted: list[Plan], there: Image | None
-) -> Plan:
-    """Return which of several plans is the current host's.
+def _chosen(tag: str, accepted: list[Plan], there: Image | None) -> Plan | None:
+    """Return which of several plans is the current host's; None if `reachability` decides.
 
     What the other hosts of the run build or have goes before what this one would build.
     """
@@ -187,12 +191,16 @@ def _chosen(
         return replace(current, current=True)
     if len(accepted) == 1:
         return accepted[0]
-    if group := groups.group(image.tag(settings)):
+    if group := groups.group(tag):
         for candidate in accepted:
             if candidate.inputs == group.inputs:
                 return candidate
     for candidate in accepted:
         if there and there.base == candidate.base.label and state.available(candidate.base):
             return candidate
-    bootstrap = reachability.choice(settings) == "bootstrap"
+    return None
+
+
+def _made_by(choice: str, accepted: list[Plan]) -> Plan:
+    bootstrap = choice == "bootstrap"
     return next(candidate for candidate in accepted if candidate.base.bootstrapped == bootstrap)

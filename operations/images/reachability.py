@@ -56,11 +56,9 @@ def reachability_script(settings: Settings, reference: str | None = None) -> str
         addresses.append(f"http://{name}/v2/")  # the engine speaks plain HTTP to loopback
     if name == "docker.io":
         addresses += [f"{mirror.rstrip('/')}/v2/" for mirror in settings.engine.registry_mirrors]
-    given = engine.proxies(settings)
-    other = (
-        EngineWay(settings).own_engine
-        or settings.engine.socket not in engine_access.DEFAULT_SOCKETS
-    )
+    own = EngineWay(settings).own_engine
+    given = engine.proxies(settings.engine, own)
+    other = own or settings.engine.socket not in engine_access.DEFAULT_SOCKETS
     return templates.render(
         "images/reachable.sh.j2",
         addresses=addresses,

@@ -95,7 +95,7 @@ def roster_problems(settings: Settings) -> Iterable[Problem]:
 
 def _has_own_compose_file(settings: Settings) -> bool:
     """Whether the user gives the gateway more than the toolkit does, an engine perhaps."""
-    return files.found(project.path(settings, project.OVERRIDE)) is not None
+    return files.found(project.path(settings.project_directory, project.OVERRIDE)) is not None
 
 
 def _binds(settings: Settings) -> list[tuple[str, str]]:

@@ -100,7 +100,11 @@ def seccomp_path(directory: str, kind: Kind) -> str:
     OpenClaw has one setting for the containers of tools and browser, so a session with a browser
     gets `browser` for both, which allows what tools need too.
     """
-    return f"{directory}/seccomp-{kind}.json"
+    return f"{directory}/{seccomp_name(kind)}"
+
+
+def seccomp_name(kind: Kind) -> str:
+    return f"seccomp-{kind}.json"
 
 
 def has_apparmor(settings: Settings) -> bool:
@@ -132,6 +136,15 @@ class Profiles:
         if self.settings.sandbox.seccomp == "own":
             found.append(f"seccomp:{seccomp_path(self.settings.security_directory, self.kind)}")
         return [*found, f"apparmor:{self.apparmor}"] if self.apparmor else found
+
+    @property
+    def in_openclaw(self) -> dict[str, str | None]:
+        """Return the profiles as openclaw.json names them; the gateway reads the first one."""
+        path = f"{SECURITY_IN_GATEWAY}/{seccomp_name(self.kind)}"
+        return {
+            "seccompProfile": None if self.settings.sandbox.seccomp == "engine" else path,
+            "apparmorProfile": self.apparmor,
+        }
 
     @property
     def digest(self) -> str:

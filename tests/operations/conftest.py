@@ -10,6 +10,6 @@ from operations import container_user
 @pytest.fixture(autouse=True)
 def images_user(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        container_user, "chosen", lambda settings: settings.gateway.uid or container_user.IMAGES
+        container_user, "chosen", lambda _name, _state, given: given or container_user.IMAGES
     )
     monkeypatch.setattr(container_user, "moving", lambda directory, wanted: None)

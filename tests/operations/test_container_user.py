@@ -41,8 +41,8 @@ def answers(text: str):
 )
 def test_the_uid_is_nobodys(ids: str, uid: int) -> None:
     with answers(ids):
-        assert CHOSEN(MINE) == uid
-        assert CHOSEN(Settings.model_validate({"gateway": {"uid": 1000}})) == 1000
+        assert CHOSEN(MINE.name, CONFIG, None) == uid
+        assert CHOSEN(MINE.name, CONFIG, 1000) == 1000
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,7 @@ def test_each_directory_that_a_user_may_have_filled_is_looked_at() -> None:
 def test_only_what_is_moved_with_its_directory_may_have_the_uid_of_before(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(container_user, "chosen", lambda settings: 58001)
+    monkeypatch.setattr(container_user, "chosen", lambda *_: 58001)
     monkeypatch.setattr(container_user, "moving", lambda directory, wanted: "1000:1000")
     whole = "top 0 1000\nowner 0 1000 openclaw.json\nowner 0 58001 x"
     assert problems(whole) == []

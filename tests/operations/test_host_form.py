@@ -14,7 +14,7 @@ import pytest
 from pydantic import ValidationError
 from pyinfra.context import ctx_host
 
-from operations import activation, engine_access, verification
+from operations import activation, verification
 from operations.base import files, snapshot
 from operations.configuration import agents
 from operations.configuration import stage as configuration
@@ -191,7 +191,7 @@ def test_the_scripts_are_shell_in_both_forms() -> None:
         with on():
             scripts = [form.shell(wanted), activation.script(wanted)]
             scripts.append(verification.script(wanted, judges=True))
-            if engine_access.on_host(wanted):
+            if wanted.gateway_on_host:
                 scripts.append(service.program(wanted).content)
         for script in scripts:
             done = subprocess.run(["sh", "-n"], input=script, capture_output=True, text=True)
@@ -213,7 +213,8 @@ def test_openclaw_json_is_merged_by_who_owns_it_in_the_engine() -> None:
 
 def test_a_unit_that_was_opened_is_named() -> None:
     with on():
-        found = service.expected(settings())
+        shown = service.hardening(settings(), {}, "", {})
+        found = {key: wanted for key, (_, wanted) in shown.items()}
         there = activation.Running(status="running", host_config=found)
         assert [check.outcome for check in verification.hardening(there, settings())] == ["ok"]
         there = activation.Running(

@@ -64,7 +64,7 @@ def planned(wanted: Settings) -> dict[ImageKind, Plan]:
     with ctx_host.use(FakeHost(NONE)):
         images = {names.tag(wanted.name, kind): kind for kind in names.kinds(wanted.sandbox)}
         plans = planning.plans(wanted, definitions.wanted(wanted, OF_SANDBOXES))
-        return {images[image.tag(wanted)]: plan for image, plan in plans.items()}
+        return {images[image.tag(wanted.name)]: plan for image, plan in plans.items()}
 
 
 def built(there: dict[str, str], wanted: Settings, *later: dict[str, str]) -> list[Command]:

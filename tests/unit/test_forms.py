@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from operations.gateway import container_form, form, service_form
+from operations.gateway import container, form, service
 from toolkit.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -28,7 +28,7 @@ WORDS = re.compile(
 )
 """How a log is read, and a command is run."""
 SAYING = {
-    "operations/gateway/container_form.py",
+    "operations/gateway/container.py",
     "templates/compose/gateway.sh.j2",
     "templates/service/gateway.sh.j2",
     # Of engines, and of containers that are tried out, not of the gateway:
@@ -42,7 +42,7 @@ SAYING = {
 def asks(node: ast.AST) -> bool:
     if isinstance(node, ast.Attribute | ast.Name):
         return (node.attr if isinstance(node, ast.Attribute) else node.id) in (
-            "on_host",
+            "gateway_on_host",
             "fixed_form",
         )
     if isinstance(node, ast.Compare):
@@ -78,10 +78,10 @@ def test_log_and_commands_are_each_forms_own() -> None:
 @pytest.mark.parametrize(
     ("socket", "wanted"),
     [
-        ("auto", container_form),
-        ("rootless", container_form),
-        ("socket", container_form),
-        ("host", service_form),
+        ("auto", container),
+        ("rootless", container),
+        ("socket", container),
+        ("host", service),
     ],
 )
 def test_the_settings_alone_say_which_it_is(socket: str, wanted: Any) -> None:
@@ -90,4 +90,4 @@ def test_the_settings_alone_say_which_it_is(socket: str, wanted: Any) -> None:
 
 
 def test_templates_are_told_the_same_of_both() -> None:
-    assert container_form.TEMPLATE.keys() == service_form.TEMPLATE.keys()
+    assert container.TEMPLATE.keys() == service.TEMPLATE.keys()

@@ -249,11 +249,16 @@ class Settings(Section):
         return f"/var/lib/{self.name}/archives"
 
     @property
+    def gateway_on_host(self) -> bool:
+        """Whether the gateway is a service of the host; else it is a container."""
+        return self.sandbox.socket == "host"
+
+    @property
     def state_in_gateway(self) -> str:
         """Where OpenClaw's state is for the gateway: on the host it is where the host has it."""
-        return self.config_directory if self.sandbox.socket == "host" else STATE
+        return self.config_directory if self.gateway_on_host else STATE
 
     @property
     def workspace_in_gateway(self) -> str:
         """Where the first agent's workspace is for the gateway."""
-        return self.workspace_directory if self.sandbox.socket == "host" else WORKSPACE
+        return self.workspace_directory if self.gateway_on_host else WORKSPACE

@@ -36,4 +36,4 @@ def prune(settings: Settings) -> None:
 def pending(settings: Settings) -> set[str]:
     """Return the tags of sandbox images that `build` is about to move on the current host."""
     wanted = definitions.wanted(settings, OF_SANDBOXES)
-    return {image.tag(settings) for image in planning.missing(settings, wanted)}
+    return {image.tag(settings.name) for image in planning.missing(settings, wanted)}

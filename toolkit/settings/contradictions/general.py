@@ -163,7 +163,7 @@ def _images(settings: Settings) -> Iterator[Inconsistency]:
 
 def _on_host(settings: Settings) -> Iterator[Inconsistency]:
     """What a gateway that is a service of the host cannot have."""
-    if settings.sandbox.socket != "host":
+    if not settings.gateway_on_host:
         return
     if settings.gateway.address not in ("127.0.0.1", "0.0.0.0"):
         yield Inconsistency(

@@ -38,7 +38,8 @@ def inputs(settings: Settings) -> str:
 
 
 def labelled(settings: Settings) -> list[str]:
-    return [project.path(settings, name) for name in (project.BASE, project.EXTRA)]
+    directory = settings.project_directory
+    return [project.path(directory, name) for name in (project.BASE, project.EXTRA)]
 
 
 def label(settings: Settings, texts: Sequence[str], environment: str) -> str:
@@ -58,12 +59,8 @@ def writable(settings: Settings) -> list[str]:
     return [STATE, f"{STATE}/workspace", AUTH, *(["/home/node"] if settings.home_volume else [])]
 
 
-def bind(settings: Settings) -> str:
-    return "lan"  # only the published port is reachable
-
-
 def configuration(settings: Settings) -> dict[str, Any]:
-    return {}
+    return {"gateway": {"bind": "lan"}}  # only the published port is reachable
 
 
 def problems(settings: Settings) -> Iterable[Problem]:
