@@ -12,14 +12,14 @@ pool=base=10.90.128.0/17,size=24
 export DOCKER_HOST=unix://$socket
 export DEBIAN_FRONTEND=noninteractive
 templates=$(dirname "$(readlink -f "$0")")/../templates
-for part in packages/locks packages/mirrors images/debian_sources; do . "$templates/$part.sh"; done
+. "$templates/packages/manager.sh"
 
 say() { printf 'engine: %s\n' "$*" >&2; }
 die() { say "$*"; exit 1; }
 have() { command -v "$1" >/dev/null 2>&1; }
 
 # A new machine has no package lists; without them apt knows neither packages nor its own mirrors.
-apt_lists() { [ -n "$(find /var/lib/apt/lists -name '*Packages*' -print -quit)" ] || apt_run apt-get -qq update >&2; }
+apt_lists() { packages_listed || apt_run apt-get -qq update >&2; }
 
 # The mirror this machine uses for its own Debian release; no host name is written down in this repository.
 mirror() { debian_reached "$(. /etc/os-release && echo "$VERSION_CODENAME")" Debian '' | awk 'NR == 1 { print $2 }'; }

@@ -31,7 +31,7 @@ def files(known_bundle: str, suite: str, authorized_key: Path) -> dict[str, str]
 def apt_sources(suite: str) -> str:
     """The outer machine's Debian mirrors, for another Debian release."""
     script = """
-. "$0/packages/mirrors.sh"; . "$0/images/debian_sources.sh"; debian_reached "$1" Debian \"\"
+. "$0/packages/manager.sh"; debian_reached "$1" Debian \"\"
 """
     command = ["sh", "-c", script, str(TEMPLATES), suite]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout

@@ -46,7 +46,7 @@ class Release:
 
     @property
     def packages(self) -> tuple[str, ...]:
-        """What apt-get is told to install for an engine: NAME, or NAME/SUITE."""
+        """What is installed for an engine: NAME, or NAME/SUITE."""
         if self.borrowed is None:
             return self.engine
         return self.engine + tuple(
@@ -55,6 +55,10 @@ class Release:
 
 
 TITLES = {"debian": "Debian", "ubuntu": "Ubuntu"}
+INSTALL, REMOVE, SEARCH = "apt-get install", "apt-get remove", "apt-cache search"
+"""What people are told to type; what is run is `templates/packages/manager.sh`."""
+INSTALLERS = r"apt|apt-get|dpkg|dpkg-.*"
+"""The processes of an installation (ERE), which nobody may end."""
 UBUNTU_ENGINE = ("docker.io", "docker-compose-v2", "docker-buildx")
 RELEASES = (
     Release(

@@ -1,4 +1,4 @@
-"""Debian packages, through one choke point: `templates/packages/apt.sh.j2`.
+"""Debian packages, through one choke point: `templates/packages/manager.sh`.
 
 Every call of apt waits for the lock, asks nothing, keeps configuration files that were edited,
 does not let needrestart restart services, mends an interrupted dpkg first, and retries only
@@ -18,7 +18,7 @@ from pyinfra.api.deploy import deploy
 from operations.base import preflight, snapshot, templates
 from operations.base.operation import operation
 from operations.base.preflight import Problem
-from operations.distributions import IMAGE_SUITE
+from operations.distributions import IMAGE_SUITE, SEARCH
 from toolkit.settings import Settings
 from toolkit.settings.sandbox import names as sandbox_names
 
@@ -95,9 +95,9 @@ def own(settings: Settings) -> Iterable[str]:
 
 
 def install_command(items: Iterable[str]) -> StringCommand:
-    """Return the command that brings `items` (see `packages/apt.sh.j2`) to their state."""
+    """Return the command that brings `items` to their state (`packages_install` says which)."""
     words = " ".join(quote(item) for item in items)
-    return StringCommand(f"sh -s -- {words}", _stdin=[templates.render("packages/apt.sh.j2")])
+    return StringCommand(f"sh -s -- {words}", _stdin=[templates.render("packages/install.sh.j2")])
 
 
 @operation
@@ -134,7 +134,7 @@ def package_problems(settings: Settings) -> Iterable[Problem]:
         if unknown:
             yield Problem(
                 f"{key}: no such package in Debian {IMAGE_SUITE}: {', '.join(unknown)}",
-                "correct the name; `apt-cache search` on a Debian host finds it",
+                f"correct the name; `{SEARCH}` on a Debian host finds it",
             )
 
 

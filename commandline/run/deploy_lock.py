@@ -25,6 +25,7 @@ from pyinfra.api.exceptions import PyinfraError
 from pyinfra.api.host import Host
 
 from operations.base import snapshot, templates
+from operations.distributions import INSTALLERS
 from toolkit import greenlets
 
 VARIABLE = "OPENCLAW_DEPLOY"
@@ -88,6 +89,7 @@ def script(
         "deploy/lock.sh.j2",
         directory=DIRECTORY,
         earlier=EARLIER,
+        installers=INSTALLERS,
         deployment=name,
         call=call,
         id=id,

@@ -100,11 +100,14 @@ def before(*names: str) -> Callable[[Script], Script]:
 
 def script(settings: Settings) -> str:
     """Return the shell script that asks for every fact, some of them at once."""
-    functions = templates.render("host/bounded.sh.j2")
+    functions = [templates.render("host/bounded.sh.j2"), templates.render("packages/manager.sh")]
     quiet = "2>/dev/null </dev/null"
 
     def body(function: Script) -> str:
-        text = function(settings).replace(functions, "").strip() or ":"  # once is enough
+        text = function(settings)
+        for those in functions:
+            text = text.replace(those, "")  # once is enough
+        text = text.strip() or ":"
         return f"read -r bounded_probe _ </proc/self/stat\n{text}"
 
     asked = {
@@ -118,7 +121,7 @@ def script(settings: Settings) -> str:
     rest = list(asked.values())
     lanes += [rest[lane::LANES] for lane in range(LANES)]
     kept = templates.render("host/kept.sh.j2")
-    parts = [functions, kept, "engine_seconds=60 engine_bytes=1048576"]
+    parts = [*functions, kept, "engine_seconds=60 engine_bytes=1048576"]
     parts += ["export LC_ALL=C PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"]
     for number, lane in enumerate(lanes):
         parts.append("\n".join([f"lane{number}() {{ :", *lane, "}"]))

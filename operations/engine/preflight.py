@@ -8,6 +8,7 @@ from pathlib import Path
 
 from operations.base import preflight, snapshot
 from operations.base.preflight import Problem
+from operations.distributions import REMOVE
 from operations.engine import apt_sources, daemon
 from operations.engine.state import DEFAULT_SOCKETS, Engine, Plan, plan, version_to_be
 from operations.engine_access import EngineWay
@@ -35,7 +36,7 @@ def engine_problems(settings: Settings) -> Iterable[Problem]:
     if PODMAN in there.versions and wanted.missing and settings.engine.source != "official":
         yield Problem(
             f"{PODMAN} is installed, so that `docker` is Podman on the host, and would be replaced",
-            f"remove it (apt-get remove {PODMAN}; Podman and its containers stay), or set"
+            f"remove it ({REMOVE} {PODMAN}; Podman and its containers stay), or set"
             " engine.source to official, which does",
         )
     yield from owner_problems(settings, engine)

@@ -18,6 +18,7 @@ from pyinfra.api.deploy import deploy
 from operations import engine_access
 from operations.base import files, preflight, snapshot, templates
 from operations.base.operation import operation
+from operations.distributions import INSTALL
 from operations.engine_access import EngineWay
 from operations.security import apparmor, seccomp
 from operations.security.seccomp import KINDS, Kind
@@ -201,7 +202,9 @@ def apparmor_loaded(settings: Settings) -> Generator:
         host.noop("the AppArmor profiles are as they should be")
         return
     files.show_difference(file)
-    script = templates.render("security/apparmor.sh.j2", path=file.path, content=file.content)
+    script = templates.render(
+        "security/apparmor.sh.j2", path=file.path, content=file.content, install=INSTALL
+    )
     yield StringCommand("sh -s", _stdin=[script])
 
 

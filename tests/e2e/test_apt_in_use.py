@@ -51,7 +51,7 @@ def test_packages_are_installed_once_the_other_has_ended(
             text=True,
         )
         assert process.stdin and process.stdout
-        process.stdin.write(templates.render("packages/apt.sh.j2"))
+        process.stdin.write(templates.render("packages/install.sh.j2"))
         process.stdin.close()
         said = process.stdout.readline()
         assert said.startswith(f"waiting for apt: {lock} is held by process"), said

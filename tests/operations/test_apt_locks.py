@@ -92,7 +92,7 @@ def run(machine: Path, script: str, *words: str, seconds: int = 60) -> subproces
 
 
 def install(machine: Path, **options: Any) -> subprocess.Popen[str]:
-    return run(machine, templates.render("packages/apt.sh.j2"), "curl", **options)
+    return run(machine, templates.render("packages/install.sh.j2"), "curl", **options)
 
 
 @pytest.mark.parametrize("name", LOCKS)
@@ -127,7 +127,7 @@ def test_who_comes_between_is_waited_for_too(machine: Path) -> None:
 
 
 def test_any_other_failure_is_not_tried_again(machine: Path) -> None:
-    script = str(templates.render("packages/locks.sh")) + '\napt_run "$@"; echo "code $?"\n'
+    script = str(templates.render("packages/manager.sh")) + '\napt_run "$@"; echo "code $?"\n'
     said, _ = run(machine, script, "sh", "-c", "echo out; echo err >&2; exit 7").communicate()
     assert sorted(said.split()) == ["7", "code", "err", "out"]
 
@@ -155,7 +155,7 @@ BUILD: dict[str, Any] = {
 def test_the_locks_are_those_that_apt_takes(tmp_path: Path) -> None:
     """What is asked of the kernel is what `apt-get update` asks."""
     path = tmp_path / "lock"
-    script = str(templates.render("packages/locks.sh")) + "\napt_holders\n"
+    script = str(templates.render("packages/manager.sh")) + "\napt_holders\n"
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)  # another kind, which apt does not mind
         (tmp_path / "bin").mkdir()

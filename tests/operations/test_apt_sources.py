@@ -50,11 +50,7 @@ def run(folder: Path, rows: list[str], script: str = "build") -> subprocess.Comp
     }.items():
         (programs / name).write_text(text)
         (programs / name).chmod(0o755)
-    text = "".join(
-        templates.render(name)
-        for name in ("packages/locks.sh", "packages/mirrors.sh", "images/debian_sources.sh")
-    )
-    text += "debian_sources bookworm\n"
+    text = templates.render("packages/manager.sh") + "debian_sources bookworm\n"
     if script == "preflight":
         text = templates.render("images/sources.sh.j2", suite="bookworm")
     text = text.replace("/etc/os-release", str(folder / "os-release"))

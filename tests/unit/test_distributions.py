@@ -23,10 +23,25 @@ NAMED = re.compile(rf"(?<![\w.-])(?:{NAMES})(?![\w.])")
 EXCEPTIONS = {
     "toolkit/settings/sandbox/names.py": "the tag that OpenClaw gives its sandboxes' images",
     "operations/sandbox/comparison.py": "OpenClaw's own defaults, the tags among them",
-    "templates/images/debian_sources.sh": "images are Debian: no other host's sources have it",
+    "templates/packages/manager.sh": "images are Debian: no other host's sources have it",
     "templates/images/sources.sh.j2": "the same",
     "templates/images/gateway/docker.sh": "a step of the gateway's image, Debian on any host",
 }
+
+MANAGER = "templates/packages/manager.sh"
+PROGRAMS = re.compile(r"(?<![\w.$-])(?:apt|dpkg)(?:[-_][a-z]+)?(?![\w-])|/(?:etc|lib)/(?:apt|dpkg)\b")
+IN_IMAGES = ("gateway/", "sandbox/", "steps/", "mounts.Dockerfile.j2", "node.Dockerfile.j2")
+"""Below templates/images: what runs where images are made, which are Debian on any host."""
+TOLD = {
+    # The secrets of builds, and apt's settings in the image that is made:
+    "templates/images/build.sh.j2": ("id=apt-", "$work/apt.conf"),
+    "templates/images/bootstrap.sh.j2": ("$1/etc/apt/auth.conf", '"$1"/etc/apt ', "dpkg_options"),
+    # Texts of errors:
+    "templates/engine/borrowed.sh.j2": ("apt does not take a source", "no apt source for"),
+    "templates/engine/docker-key.sh.j2": ("the host's apt does not trust it",),
+    "templates/lifecycle/remove.sh.j2": ('"apt could not purge"',),
+}
+"""What may be there beside."""
 
 
 def named_in_python(path: Path) -> Iterator[str]:
@@ -71,6 +86,22 @@ def test_no_release_is_named_elsewhere() -> None:
     found = [(where, word) for where, word in naming() if where != DATA]
     assert [one for one in found if one[0] not in EXCEPTIONS] == []
     assert {where for where, _ in found} == EXCEPTIONS.keys()  # each of them is still needed
+
+
+def test_one_script_knows_the_package_manager() -> None:
+    images = tuple(f"templates/images/{name}" for name in IN_IMAGES)
+    found = []
+    for path in (ROOT / "templates").rglob("*"):
+        where = str(path.relative_to(ROOT))
+        if path.suffix not in (".j2", ".sh") or where.startswith((*images, MANAGER)):
+            continue
+        text = path.read_text(encoding="utf-8")
+        for told in TOLD.get(where, ()):
+            assert told in text, (where, told)
+            text = text.replace(told, "")
+        code = [line for line in text.splitlines() if not line.lstrip().startswith("#")]
+        found += [(where, line) for line in code if PROGRAMS.search(line)]
+    assert found == []
 
 
 def test_the_steps_of_images_are_of_the_release_that_the_data_says() -> None:
