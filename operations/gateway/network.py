@@ -237,7 +237,7 @@ def closed(settings: Settings) -> Generator:
         files.show_difference(file)
     script = templates.render(
         "network/closed.sh.j2",
-        files=[(file.path, file.content) for file in wanted],
+        files=wanted,
         systemd=there.systemd,
         directory=RULES,
         unit=f"{settings.name}-closed",

@@ -245,7 +245,7 @@ def configured(settings: Settings) -> Generator:
         user=engine_access.service_name(settings.name),
         owner=owner,
         home=settings.config_directory,
-        files=[(file.path, file.content) for file in changed],
+        files=changed,
         # Without a swap it belongs to the last good gateway as well.
         kept=None if wanted[0] in changed else program_path(settings),
         last_good=f"{settings.project_directory}/last-good",

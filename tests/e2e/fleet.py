@@ -21,20 +21,9 @@ from pyinfra.api.deploy import deploy
 
 from operations.base import preflight, snapshot
 from operations.base.operation import operation
-from tests.e2e import fleet_checks  # noqa: F401
+from tests.e2e import fleet_checks, made  # noqa: F401
 
-
-@snapshot.fact("job")
-class Job(tuple):
-    @staticmethod
-    def script(settings):
-        return f"ls {directory}/{{settings.name}}"
-
-    @classmethod
-    def parse(cls, lines):
-        return cls(lines)
-
-
+Job = made.fact("{directory}/{{name}}")
 settings = preflight.run()
 config.SUDO = snapshot.needs_sudo(host)
 

@@ -35,19 +35,9 @@ from pyinfra.api.deploy import deploy
 from operations import activation, verification
 from operations.base import preflight, snapshot
 from operations.base.operation import operation
+from tests.e2e import made
 
-
-@snapshot.fact("job")
-class Job(tuple):
-    @staticmethod
-    def script(settings):
-        return f"ls /srv/{settings.name}"
-
-    @classmethod
-    def parse(cls, lines):
-        return cls(lines)
-
-
+Job = made.fact("/srv/{name}")
 settings = preflight.run()
 config.SUDO = snapshot.needs_sudo(host)
 

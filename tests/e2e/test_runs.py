@@ -31,18 +31,9 @@ from pyinfra.api.deploy import deploy
 
 from operations.base import files, preflight, snapshot
 from operations.base.operation import operation
+from tests.e2e import made
 
-@snapshot.fact("job")
-class Job(tuple):
-    @staticmethod
-    def script(settings):
-        return "ls {directory}"
-
-    @classmethod
-    def parse(cls, lines):
-        return cls(lines)
-
-
+Job = made.fact("{directory}")
 settings = preflight.run()
 config.SUDO = snapshot.needs_sudo(host)
 print("a careless print in deploy code")

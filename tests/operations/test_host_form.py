@@ -171,7 +171,7 @@ def written(there: dict[str, str]) -> list[Any]:
 def test_the_user_and_the_unit_are_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
     (command,) = written({})
     assert f"uid={OWNER.split(':')[0]}" in command.stdin
-    assert "mv -f /opt/openclaw/openclaw-gateway.service.new" in command.stdin
+    assert "mv -fT /opt/openclaw/openclaw-gateway.service.new" in command.stdin
     assert "last-good" not in command.stdin
     monkeypatch.setattr(files, "differs", lambda file: file.path.endswith("exec.sh"))
     (command,) = written({"service": OWNER})
