@@ -32,8 +32,8 @@ CONTAINER_USER = container_user.IMAGES
 @snapshot.fact("access")
 @dataclass(frozen=True)
 class Access:
-    """What a host says of the forms; `subuid` and `subgid` are the first ids of its engine's user
-    beside his own, 0 while there is none.
+    """What a host says of the forms; of the user of the deployment's own engine, `group_of_user` is
+    his group, and `subuid` and `subgid` are the first ids beside his own; '' and 0 without him.
     """
 
     form: str = ""
@@ -44,7 +44,7 @@ class Access:
     service: bool = False
     foreign: bool = False
     cgroup2: bool = False
-    user: str = ""
+    group_of_user: str = ""
     subuid: int = 0
     subgid: int = 0
     group: int | None = None
@@ -73,7 +73,7 @@ class Access:
             service="service" in facts,
             foreign="foreign" in facts,
             cgroup2="cgroup2" in facts,
-            user=matched(_IDS, facts.get("user", ""), "UID:GID"),
+            group_of_user=matched(_IDS, facts.get("user", ""), "UID:GID").partition(":")[2],
             subuid=_number(facts.get("subuid")) or 0,
             subgid=_number(facts.get("subgid")) or 0,
             group=_number(facts.get("group")),
@@ -163,7 +163,7 @@ class EngineWay:
         """Return the numeric group of a rootless engine's user; None in the form `socket`."""
         if not self.own_engine:
             return None
-        return snapshot.of(Access).user.partition(":")[2] or "0"
+        return snapshot.of(Access).group_of_user or "0"
 
     @property
     def group(self) -> int | None:
@@ -180,11 +180,6 @@ def fixed_form(settings: Settings) -> Form | None:
     if asked != "auto":
         return asked
     return "socket" if not settings.sandbox.enabled or chosen_engine(settings) else None
-
-
-def gateway_user(settings: Settings) -> str | None:
-    """Return the host's user that the gateway itself runs as; None in a container."""
-    return service_name(settings.name) if settings.gateway_on_host else None
 
 
 def environment(settings: Settings) -> Script:

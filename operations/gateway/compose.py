@@ -18,7 +18,7 @@ from operations.base import files, snapshot, templates
 from operations.base.operation import operation
 from operations.engine import uplink
 from operations.engine_access import EngineWay
-from operations.gateway import browser_network, network, secrets
+from operations.gateway import bridges, browser_network, secrets
 from operations.images import stage as images
 from operations.security import stage as security
 from toolkit.settings import Settings
@@ -185,10 +185,10 @@ def _render(settings: Settings, inputs: str) -> str:
 
 def _networks(settings: Settings) -> list[dict[str, Any]]:
     """Return the networks of the gateway; one without a bridge is made by others."""
-    own = network.bridge(settings.name)
+    own = bridges.bridge(settings.name)
     found: list[dict[str, Any]] = [{"key": "default", "name": own, "bridge": own}]
     if wanted := browser_network.network(settings.name, settings.sandbox):
-        bridge = network.browsers_bridge(settings.name, settings.sandbox)
+        bridge = bridges.browsers_bridge(settings.name, settings.sandbox)
         found.append({"key": "browsers", "name": wanted.name, "bridge": bridge})
     for one in found:
         one["form"] = uplink.form(EngineWay(settings), one["name"])

@@ -55,6 +55,10 @@ def uid_of(settings: Settings, user: int) -> str:
     return str(user)
 
 
+def user(settings: Settings) -> str | None:
+    return None
+
+
 def writable(settings: Settings) -> list[str]:
     return [STATE, f"{STATE}/workspace", AUTH, *(["/home/node"] if settings.home_volume else [])]
 

@@ -60,6 +60,9 @@ class Form(Protocol):
     def uid_of(self, settings: Settings, user: int) -> str:
         """Return the uid by which the gateway sees files of a user of its engine's containers."""
 
+    def user(self, settings: Settings) -> str | None:
+        """Return the host's user that the gateway itself runs as; None where its engine says so."""
+
     def writable(self, settings: Settings) -> list[str]:
         """Return the directories that the gateway must be able to write to, as it sees them."""
 

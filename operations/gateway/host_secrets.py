@@ -1,6 +1,6 @@
 """What holds secrets on a host, `.env`, `openclaw.json` and proxies: read quietly, never shown.
 
-The snapshot knows whether the files exist, their mode and owner; their content is read in one
+The snapshot knows whether `.env` is kept as it has to be; the content of both is read in one
 further round trip and kept exactly as long as the snapshot.
 """
 
@@ -43,21 +43,17 @@ class NotRead(PyinfraError):
 @snapshot.fact("private")
 @dataclass(frozen=True)
 class Kept:
-    """How `.env` and `openclaw.json` are kept on a host: `kind|mode|uid:gid`, or 'absent'."""
+    """Whether `.env` is on a host as it has to be: a file of root's, for nobody else to read."""
 
-    environment: str = "absent"
-    config: str = "absent"
+    private: bool = False
 
     @staticmethod
     def script(settings: Settings) -> str:
-        paths = f"{quote(environment_path(settings))} {quote(config_path(settings))}"
-        return f"""for path in {paths}; do
-  if [ -e "$path" ]; then stat -L -c '%F|%a|%u:%g' "$path"; else echo absent; fi
-done"""
+        return f"stat -L -c '%F|%a|%u:%g' {quote(environment_path(settings))}"
 
     @classmethod
     def parse(cls, lines: list[str]) -> Kept:
-        return cls(*lines) if len(lines) == 2 else cls()
+        return cls(lines[:1] == ["regular file|600|0:0"])
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,6 @@ back after `flush ruleset`, and it stands before the engine starts.
 
 from __future__ import annotations
 
-import hashlib
 import ipaddress
 import json
 import re
@@ -28,12 +27,10 @@ from operations.base.preflight import Problem
 from operations.base.quoting import Script
 from operations.engine import uplink
 from operations.engine_access import EngineWay
-from operations.gateway import browser_network
+from operations.gateway import bridges, browser_network, form
 from toolkit.settings import Settings
 from toolkit.settings.egress import METADATA, PRIVATE, parse_destination
 from toolkit.settings.sandbox import names
-from toolkit.settings.sandbox.model import Sandbox
-from toolkit.settings.sandbox.view import views
 
 RULES = "/etc/openclaw-pyinfra"
 _INTERFACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,14}")
@@ -77,37 +74,6 @@ class Network:
         )
 
 
-def bridge(deployment: str) -> str:
-    """Return the name of the deployment's bridge: an interface's name has at most 15 characters."""
-    name = f"claw-{deployment}"
-    digest = hashlib.sha256(name.encode()).hexdigest()[:8]
-    return name if len(name) <= 15 else f"{name[:6]}-{digest}"
-
-
-def browsers_bridge(deployment: str, sandbox: Sandbox) -> str | None:
-    """Return the name of the bridge of the deployment's own network of browsers; None without."""
-    wanted = browser_network.network(deployment, sandbox)
-    if wanted is None or not wanted.own:
-        return None
-    return _short("clawb", wanted.name)
-
-
-def tools_bridge(settings: Settings) -> str | None:
-    """Return the name of the bridge of the tools' own network; None if no sandbox has it."""
-    own = names.tools_network(settings.name) in tools_networks(settings)
-    return _short("clawt", settings.name) if own else None
-
-
-def tools_networks(settings: Settings) -> list[str]:
-    """Return the networks of the sandboxes in which tools run."""
-    if not settings.sandbox.enabled:
-        return []
-    given = {view.container.network for view in views(settings.sandbox)} - {"none"}
-    return sorted(
-        names.tools_network(settings.name) if name == "bridge" else name for name in given
-    )
-
-
 def table(settings: Settings) -> str:
     return f"openclaw-{settings.name}"
 
@@ -118,16 +84,16 @@ def rules(settings: Settings) -> files.File:
     own, found = [], dict(snapshot.of(Network).interfaces)
     sandboxes, met_at = [], None
     if not own_engine:
-        tools = tools_bridge(settings)
+        tools = bridges.tools_bridge(settings)
         own = [
             *filter(
                 None,
-                (bridge(settings.name), browsers_bridge(settings.name, settings.sandbox), tools),
+                (bridges.bridge(settings.name), bridges.browsers_bridge(settings.name, settings.sandbox), tools),
             )
         ]
         foreign = {name: one for name, one in found.items() if name in _asked(settings)}
         sandboxes = sorted({*own[1:], *foreign.values()})
-        met_at = browsers_bridge(settings.name, settings.sandbox) or foreign.get(
+        met_at = bridges.browsers_bridge(settings.name, settings.sandbox) or foreign.get(
             names.browser_network(settings.name, settings.sandbox)
         )
     address = ipaddress.ip_address(settings.gateway.address)
@@ -136,12 +102,12 @@ def rules(settings: Settings) -> files.File:
         "network/rules.nft.j2",
         table=table(settings),
         bridges=own,
-        gateway=bridge(settings.name),
+        gateway=bridges.bridge(settings.name),
         sandboxes=sandboxes,
         inside=[own[0], *sandboxes] if own else [],
         browsers=met_at,
         users=_users(settings) if own_engine else [],
-        service=engine_access.gateway_user(settings),
+        service=form.of(settings).user(settings),
         loopback=f"{port}-{min(port + 111, 65535)}",  # OpenClaw's own
         port=port,
         address=None if address.is_unspecified else str(address),
@@ -189,8 +155,8 @@ def own_networks(settings: Settings) -> list[str]:
     """Return the networks that the deployment makes."""
     wanted = browser_network.network(settings.name, settings.sandbox)
     browsers = wanted.name if wanted and wanted.own else None
-    tools = names.tools_network(settings.name) if tools_bridge(settings) else None
-    return list(filter(None, (bridge(settings.name), browsers, tools)))
+    tools = names.tools_network(settings.name) if bridges.tools_bridge(settings) else None
+    return list(filter(None, (bridges.bridge(settings.name), browsers, tools)))
 
 
 @packages.required
@@ -243,7 +209,7 @@ def closed(settings: Settings) -> Generator:
         unit=f"{settings.name}-closed",
         apply=applied(settings),
         old=[
-            *filter(None, (bridge(settings.name), browsers_bridge(settings.name, settings.sandbox)))
+            *filter(None, (bridges.bridge(settings.name), bridges.browsers_bridge(settings.name, settings.sandbox)))
         ],
     )
     yield StringCommand("sh -s", _stdin=[script])
@@ -255,7 +221,7 @@ def made(settings: Settings) -> Generator:
 
     + settings: the settings of the host
     """
-    wanted = tools_bridge(settings)
+    wanted = bridges.tools_bridge(settings)
     there = dict(snapshot.of(Network).interfaces)
     name = names.tools_network(settings.name)
     if wanted is None or name in there:
@@ -280,20 +246,16 @@ def close(settings: Settings) -> None:
     made(name="Make the sandboxes' network", settings=settings)
 
 
-def _short(kind: str, name: str) -> str:
-    return f"{kind}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
-
-
 def _asked(settings: Settings) -> list[str]:
     """The networks of sandboxes that Compose does not make."""
     wanted = browser_network.network(settings.name, settings.sandbox)
     foreign = [wanted.name] if wanted and not wanted.own else []
-    return sorted({*tools_networks(settings), *foreign})
+    return sorted({*bridges.tools_networks(settings), *foreign})
 
 
 def _users(settings: Settings) -> list[str]:
     """Those as whom a deployment with an engine of its own makes connections on the host."""
-    gateway = engine_access.gateway_user(settings)
+    gateway = form.of(settings).user(settings)
     return [engine_access.user_name(settings.name), *([gateway] if gateway else [])]
 
 

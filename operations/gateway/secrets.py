@@ -143,7 +143,7 @@ def written(settings: Settings) -> Generator:
     path = host_secrets.environment_path(settings)
     wanted = plan(settings)
     current = host_secrets.read(settings).environment
-    good = snapshot.of(host_secrets.Kept).environment == "regular file|600|0:0"
+    good = snapshot.of(host_secrets.Kept).private
     if not wanted.make_token and good and current == wanted.text.encode():
         host.noop(f"{path} is as it should be")
         return

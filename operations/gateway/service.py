@@ -141,6 +141,10 @@ def uid_of(settings: Settings, user: int) -> str:
     return EngineWay(settings).owner(user).partition(":")[0]
 
 
+def user(settings: Settings) -> str | None:
+    return engine_access.service_name(settings.name)
+
+
 def writable(settings: Settings) -> list[str]:
     return [settings.config_directory, settings.workspace_directory, AUTH]
 

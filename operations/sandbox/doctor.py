@@ -26,7 +26,7 @@ from operations.images.sandbox import contexts, probes
 from operations.sandbox import comparison, running
 from operations.sandbox import deployed as deployed_form
 from operations.sandbox.proof import scripted_gateway
-from operations.sandbox.seen import Examined
+from operations.sandbox.seen import Examined, Start
 from operations.security import stage as security
 from toolkit.settings import Settings
 from toolkit.settings.sandbox import names
@@ -137,7 +137,7 @@ def _images(settings: Settings, sandboxes: Mapping[str, Any], seen: Examined) ->
     for image in sorted(
         {image for one in sandboxes.values() for image in scripted_gateway.images(one)}
     ):
-        if not seen.images.get(image):
+        if image not in seen.images:
             yield Problem(f"the sandbox image {image} is not on the engine", "./claw up")
     for image in sorted(
         {
@@ -146,9 +146,9 @@ def _images(settings: Settings, sandboxes: Mapping[str, Any], seen: Examined) ->
             if scripted_gateway.browsed(one)
         }
     ):
-        identifier, _, contract = seen.images.get(image, "").partition("|")
-        if identifier and contract != contexts.CONTRACT:
-            is_now = contract.replace("<no value>", "") or "missing"
+        there = seen.images.get(image)
+        if there and there.contract != contexts.CONTRACT:
+            is_now = there.contract.replace("<no value>", "") or "missing"
             yield Problem(
                 f"the browser image {image} is too old for this OpenClaw: its label "
                 f"org.openclaw.sandbox-browser.contract is {is_now}, not {contexts.CONTRACT}",
@@ -157,15 +157,14 @@ def _images(settings: Settings, sandboxes: Mapping[str, Any], seen: Examined) ->
                 else "make it anew for this OpenClaw, or take it out of openclaw.json",
             )
     for image in sorted({scripted_gateway.images(one)[0] for one in sandboxes.values()}):
-        yield from _start(image, seen.starts.get(image, ""), image in ours)
+        yield from _start(image, seen.starts.get(image, Start()), image in ours)
 
 
-def _start(image: str, answer: str, ours: bool) -> Iterable[Problem]:
-    *said, code = answer.splitlines() or [""]
-    if not code.startswith("exit "):
-        return  # there is no such image
-    if code != "exit 0":
-        words = " ".join(" ".join(said).split())[-400:]
+def _start(image: str, there: Start, ours: bool) -> Iterable[Problem]:
+    if there.code is None:
+        return
+    if there.code != "0":
+        words = " ".join(" ".join(there.said).split())[-400:]
         fix = "./claw up"
         if "seccomp" not in words and "apparmor" not in words:
             fix = "it must have sh, sleep and python3"
@@ -173,13 +172,13 @@ def _start(image: str, answer: str, ours: bool) -> Iterable[Problem]:
                 fix = f"docker run --rm -it --entrypoint sh {image} ({fix})"
         yield Problem(f"a container of the sandbox image {image} does not start: {words}", fix)
         return
-    if "no python3" in said:
+    if "no python3" in there.said:
         yield Problem(
             f"the sandbox image {image} has no python3 in its login shell, and OpenClaw's file "
             "tools need it",
             "add python3 to sandbox.images.minimal.apt_packages, or to your Dockerfile",
         )
-    for line in dict.fromkeys(said):  # a directory may be looked at twice
+    for line in dict.fromkeys(there.said):  # a directory may be looked at twice
         if line.startswith("hidden "):
             _, directory, tool = line.split(" ", 2)
             yield Problem(
@@ -190,18 +189,18 @@ def _start(image: str, answer: str, ours: bool) -> Iterable[Problem]:
 
 
 def _client(seen: Examined) -> Iterable[Problem]:
-    groups, _, said = seen.client.partition("\n")
-    if said.startswith("server "):
+    if seen.client.startswith("server "):
         return
-    if said.startswith("no docker"):
+    if seen.client.startswith("no docker"):
         yield Problem(
             "the gateway's image has no docker command line, with which OpenClaw makes sandboxes",
             "./claw up (gateway.source npm and image install it; a git image must bring its own)",
         )
         return
-    words = " ".join(said.split())[-300:]
-    if (group := seen.socket_group) and group not in groups.split():
-        what = f"the engine's socket belongs to group {group}, the gateway is in {groups.strip()}"
+    words = " ".join(seen.client.split())[-300:]
+    if (group := seen.socket_group) and group not in seen.groups:
+        own = " ".join(seen.groups)
+        what = f"the engine's socket belongs to group {group}, the gateway is in {own}"
         yield Problem(f"the gateway may not use the engine: {what}", "./claw up")
     else:
         yield Problem(f"the gateway cannot use the engine: {words}", "./claw up")
@@ -239,8 +238,7 @@ def _paths(
 
 
 def _owners(settings: Settings, seen: Examined) -> Iterable[Problem]:
-    for line in seen.owners:
-        owners, uid, path = [*line.split(" ", 2), "", ""][:3]
+    for owners, uid, path in seen.owners:
         place = _on_host(path, seen.mounts)
         user = settings.sandbox.container.user or "the gateway does"
         yield Problem(

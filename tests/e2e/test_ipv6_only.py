@@ -14,7 +14,7 @@ from lab import hosts as lab
 from operations.base import templates
 from operations.base.quoting import Script
 from operations.engine import uplink
-from operations.gateway import network
+from operations.gateway import bridges
 from tests.e2e.engine_job import Job
 from toolkit.settings import Settings
 
@@ -70,7 +70,7 @@ def test_its_containers_have_a_way_out_once_the_engine_is_told(
     assert "<html" in one.sh(FETCH.format("")).lower()  # as builds do
     made = made_as_by_us()
     one.sh(made)
-    name = network.bridge(Settings().name)
+    name = bridges.bridge(Settings().name)
     assert "<html" in one.sh(FETCH.format(f"--network {name}")).lower()
     with_ipv6 = json.loads(one.sh(f"docker network inspect {name}"))[0]
     assert with_ipv6["EnableIPv6"] and with_ipv6["Options"]["com.docker.network.driver.mtu"]
@@ -80,7 +80,7 @@ def test_its_containers_have_a_way_out_once_the_engine_is_told(
 
 
 def made_as_by_us() -> str:
-    name = network.bridge(Settings().name)
+    name = bridges.bridge(Settings().name)
     return str(
         templates.render(
             "network/made.sh.j2",

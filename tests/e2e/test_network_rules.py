@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from operations.gateway import network
+from operations.gateway import bridges, network
 from tests.e2e.harness import merged, until
 from tests.operations.hosts import at
 from toolkit.settings import Settings
@@ -163,9 +163,9 @@ def content(wanted: Settings) -> str:
 def world() -> Iterator[World]:
     wanted = settings()
     bridges = [
-        network.bridge(wanted.name),
-        network.browsers_bridge(wanted.name, wanted.sandbox),
-        network.tools_bridge(wanted),
+        bridges.bridge(wanted.name),
+        bridges.browsers_bridge(wanted.name, wanted.sandbox),
+        bridges.tools_bridge(wanted),
     ]
     made = World(f"clawnet-{secrets.token_hex(3)}", [str(one) for one in bridges])
     try:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pyinfra.api.exceptions import PyinfraError
 
-from operations.gateway import conflicts, network
+from operations.gateway import bridges, conflicts
 from tests.operations.hosts import commands, judged
 from toolkit.settings import Settings
 
@@ -126,7 +126,7 @@ def test_a_gateway_of_the_host_on_the_same_port_is_named_with_user_and_unit() ->
 
 
 def test_networks_and_volumes_of_other_projects_are_not_taken() -> None:
-    bridge = network.bridge(Settings().name)
+    bridge = bridges.bridge(Settings().name)
     ((what, _),) = problems(["network", bridge, "other"], ["network", f"{bridge}2", "other"])
     assert f"the network {bridge}" in what and "the project other" in what
     assert problems(["network", bridge, "openclaw"]) == []

@@ -15,7 +15,7 @@ from pyinfra.context import ctx_host
 
 from operations import project
 from operations.base import preflight, snapshot
-from operations.gateway import compose, directories, network, secrets
+from operations.gateway import bridges, compose, directories, secrets
 from tests.operations.hosts import FakeHost, commands, judged, private_answer
 from toolkit import credentials
 from toolkit.settings import Settings
@@ -379,7 +379,7 @@ def test_the_network_is_none_that_an_earlier_deployment_left(files_on_host, monk
     answers = files_on_host(f"OPENCLAW_GATEWAY_TOKEN={TOKEN}\n")
     default = composed(settings(), answers, monkeypatch)["networks"]["default"]
     bridge = default["driver_opts"]["com.docker.network.bridge.name"]
-    assert default["name"] == bridge == network.bridge(settings().name)
+    assert default["name"] == bridge == bridges.bridge(settings().name)
 
 
 def test_both_services_are_closed_and_limited(files_on_host, monkeypatch) -> None:

@@ -14,7 +14,7 @@ import pytest
 from operations import verification
 from operations.base.files import digest
 from operations.configuration import sandbox_policy
-from operations.gateway import network
+from operations.gateway import bridges, network
 from tests.operations.hosts import at, commands
 from toolkit.settings import Settings
 
@@ -39,8 +39,8 @@ def chain(text: str, name: str) -> list[str]:
 
 @pytest.mark.parametrize("name", ["openclaw", "a", "a-very-long-name-of-a-deployment"])
 def test_the_name_of_a_bridge_is_one_that_the_kernel_takes(name: str) -> None:
-    assert len(network.bridge(name)) <= 15
-    assert network.bridge(name) != network.bridge(settings(name=name + "2").name)
+    assert len(bridges.bridge(name)) <= 15
+    assert bridges.bridge(name) != bridges.bridge(settings(name=name + "2").name)
 
 
 # When they are set
@@ -85,10 +85,10 @@ def test_the_engines_bridge_is_replaced_by_a_network_of_the_deployments_own() ->
         made = sandbox_policy.configuration(wanted)
     assert made["agents"]["defaults"]["sandbox"]["docker"]["network"] == "openclaw-sandbox-tools"
     (command,) = commands(network.made, {"access": "", "network": ""}, settings=wanted)
-    assert f"bridge.name={network.tools_bridge(wanted)} openclaw-sandbox-tools" in command.stdin
+    assert f"bridge.name={bridges.tools_bridge(wanted)} openclaw-sandbox-tools" in command.stdin
     there = {
         "access": "",
-        "network": f"network openclaw-sandbox-tools {network.tools_bridge(wanted)}",
+        "network": f"network openclaw-sandbox-tools {bridges.tools_bridge(wanted)}",
     }
     assert commands(network.made, there, settings=wanted) == []
     assert commands(network.made, {"network": ""}, settings=settings(sandbox=BROWSERS)) == []
@@ -109,9 +109,9 @@ def test_every_bridge_is_closed_in_both_directions() -> None:
     wanted = settings(sandbox=TOOLS)
     text = rules(wanted)
     for name in (
-        network.bridge(wanted.name),
-        network.browsers_bridge(wanted.name, wanted.sandbox),
-        network.tools_bridge(wanted),
+        bridges.bridge(wanted.name),
+        bridges.browsers_bridge(wanted.name, wanted.sandbox),
+        bridges.tools_bridge(wanted),
     ):
         assert f'oifname "{name}" iifname != "{name}" jump into' in chain(text, "forward")
         assert f'iifname "{name}" oifname != "{name}" jump out' in chain(text, "forward")
@@ -167,7 +167,7 @@ def test_what_containers_reach_is_a_setting() -> None:
 def test_sandboxes_never_reach_the_gateways_port() -> None:
     wanted = settings(sandbox=TOOLS, egress={"host": "allow"})
     refused = [line for line in chain(rules(wanted), "to_host") if "th dport 18789 reject" in line]
-    assert len(refused) == 2 and not any(network.bridge(wanted.name) in line for line in refused)
+    assert len(refused) == 2 and not any(bridges.bridge(wanted.name) in line for line in refused)
 
 
 def test_an_engine_without_root_is_known_by_its_user() -> None:

@@ -10,7 +10,7 @@ import yaml
 from pyinfra.context import ctx_host
 
 from operations.base import snapshot
-from operations.gateway import compose, network
+from operations.gateway import bridges, compose
 from operations.images import gateway
 from operations.images.identity import Base
 from tests.operations.hosts import FakeHost
@@ -47,7 +47,7 @@ def test_with_one_it_is_on_the_browsers_network_too(project: Project):
     assert not made["networks"]["browsers"].get("external")
     options = made["networks"]["browsers"]["driver_opts"]
     wanted = Settings.model_validate({"sandbox": {"enabled": True, "browser": {"enabled": True}}})
-    assert options["com.docker.network.bridge.name"] == network.browsers_bridge(
+    assert options["com.docker.network.bridge.name"] == bridges.browsers_bridge(
         wanted.name, wanted.sandbox
     )
 

@@ -11,7 +11,7 @@ import yaml
 from operations.base import templates
 from operations.base.quoting import Script
 from operations.engine import uplink
-from operations.gateway import compose, network
+from operations.gateway import bridges, compose, network
 from tests.operations.hosts import at, commands, judged
 from toolkit.settings import Settings
 
@@ -49,7 +49,7 @@ def test_new_networks_have_the_size_of_the_uplinks_packets() -> None:
 def test_a_network_that_is_there_is_described_as_it_is() -> None:
     """Else Compose would make it anew, below the containers of sandboxes."""
     wanted = settings()
-    name = network.bridge(wanted.name)
+    name = bridges.bridge(wanted.name)
     for there, size in (("", None), ("1400", "1400"), ("1500", "1500")):
         said = f"{SMALL}\nnetwork {name} false {there}"
         assert mtu(networks(said, wanted)[name]) == size
@@ -75,7 +75,7 @@ def test_who_is_outside_is_told_the_size_whatever_the_network_has() -> None:
     wanted = settings(sandbox=TOOLS)
     with at(wanted, **NONE, network=""):
         text = network.rules(wanted).content
-    for name in (network.bridge(wanted.name), network.browsers_bridge(wanted.name, wanted.sandbox)):
+    for name in (bridges.bridge(wanted.name), bridges.browsers_bridge(wanted.name, wanted.sandbox)):
         rule = f'iifname "{name}" oifname != "{name}" tcp flags syn tcp option maxseg size set'
         assert f"{rule} rt mtu" in text
 

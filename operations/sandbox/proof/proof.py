@@ -45,10 +45,12 @@ _PLACEHOLDER = "@PROOF_DIRECTORY@"
 @snapshot.fact("proof")
 @dataclass(frozen=True)
 class State:
-    """What a proof is about, beside the gateway: the last proof of this host, the ids of the
-    sandbox images by tag, the digests of the kernel profiles by path, and the engine's version."""
+    """What a proof is about, beside the gateway: of what the last proof of this host was, and when,
+    the ids of the sandbox images by tag, the digests of the kernel profiles by path, and the
+    engine's version."""
 
-    record: dict[str, str] = field(default_factory=dict)
+    proved: str = ""
+    when: str = ""
     images: dict[str, str] = field(default_factory=dict)
     profiles: tuple[str, ...] = ()
     engine: str = ""
@@ -70,7 +72,7 @@ class State:
 
     @classmethod
     def parse(cls, lines: list[str]) -> State:
-        record: dict[str, str] = {}
+        record: dict[str, Any] = {}
         images: dict[str, str] = {}
         profiles, engine = [], ""
         for line in lines:
@@ -85,7 +87,8 @@ class State:
                 profiles.append(rest)
             elif word == "engine":
                 engine = rest
-        return cls(record, images, tuple(profiles), engine)
+        proved, when = str(record.get("digest", "")), str(record.get("time", ""))
+        return cls(proved, when, images, tuple(profiles), engine)
 
 
 def record_path(settings: Settings) -> str:
@@ -123,16 +126,14 @@ def misformed(settings: Settings) -> list[Check]:
 
 def due(settings: Settings) -> bool:
     """Return whether the current host's sandboxes are not proved as they are now."""
-    known = snapshot.of(State).record.get("digest")
-    return settings.sandbox.enabled and known != digest(settings)
+    return settings.sandbox.enabled and snapshot.of(State).proved != digest(settings)
 
 
 def proved(settings: Settings) -> Check | None:
     """Return the proof that the host has on record; None without one of this state."""
     if not settings.sandbox.enabled or due(settings):
         return None
-    when = snapshot.of(State).record.get("time")
-    return Check("sandbox", "ok", f"proved by an agent's turn on {when}")
+    return Check("sandbox", "ok", f"proved by an agent's turn on {snapshot.of(State).when}")
 
 
 def prove(settings: Settings) -> list[Check]:
