@@ -19,13 +19,6 @@ ADVICE = (
     "{NAME: {file: FILE}} in the settings, ./claw up, then the command with --use-env or a "
     "SecretRef; or run the command without it on a terminal, where it asks"
 )
-# What providers and channels make, wherever it stands.
-_KNOWN = re.compile(
-    r"\b\d{6,12}:[A-Za-z0-9_-]{30,}"  # Telegram
-    r"|\bsk-[A-Za-z0-9_-]{16,}|\bxox[a-z]-[A-Za-z0-9-]{10,}|\bxapp-[A-Za-z0-9-]{10,}"
-    r"|\bgh[pousr]_[A-Za-z0-9]{20,}|\bgithub_pat_\w{20,}|\bAIza[A-Za-z0-9_-]{30,}"
-    r"|\bAKIA[A-Z0-9]{16}\b|-----BEGIN [A-Z ]*PRIVATE KEY"
-)
 _REFERENCE = re.compile(r"\s*\{.*[\"']?source[\"']?\s*:", re.DOTALL)
 
 
@@ -37,7 +30,7 @@ def found(arguments: Sequence[str]) -> str | None:
             value = following if option[1] is None else option[1]
             if value and not value.startswith("-"):
                 return word.partition("=")[0]
-        if _KNOWN.search(word):
+        if secret_names.MADE.search(word):
             before = arguments[number - 1] if number else ""
             return before if before.startswith("-") else f"argument {number + 1}"
     return _set(arguments)

@@ -32,6 +32,13 @@ CONFIGURED = re.compile(
     re.IGNORECASE,
 )
 """A path of OpenClaw's `config set` whose value is a secret."""
+MADE = re.compile(
+    r"\b\d{6,12}:[A-Za-z0-9_-]{30,}"  # Telegram
+    r"|\bsk-[A-Za-z0-9_-]{16,}|\bxox[a-z]-[A-Za-z0-9-]{10,}|\bxapp-[A-Za-z0-9-]{10,}"
+    r"|\bgh[pousr]_[A-Za-z0-9]{20,}|\bgithub_pat_\w{20,}|\bAIza[A-Za-z0-9_-]{30,}"
+    r"|\bAKIA[A-Z0-9]{16}\b|-----BEGIN [A-Z ]*PRIVATE KEY"
+)
+"""What providers and channels make, wherever it stands."""
 _BELOW = (
     ("build", "arguments"),
     ("credentials",),
@@ -71,3 +78,8 @@ def of_connection(key: str) -> bool:
 def without_login(text: str) -> str:
     """Return a text with what stands before the `@` of an address hidden."""
     return _LOGIN.sub(f"\\1{HIDDEN}@", text)
+
+
+def starred(text: str) -> str:
+    """Return the same for an error, which is as short as can be."""
+    return re.sub(r"//[^/\s]*@", "//***@", text)

@@ -45,12 +45,8 @@ def findings(settings: Settings) -> list[Problem]:
         given = deployed_form.of(host_secrets.read(settings).configuration())
     except host_secrets.UnreadableFile as error:
         path = host_secrets.config_path(settings)
-        return [
-            Problem(
-                f"{path}: {error}",
-                f"mend it, or move the file away: {shlex.join(['mv', path, f'{path}.old'])}",
-            )
-        ]
+        fix = f"mend it, or move the file away: {shlex.join(['mv', path, f'{path}.old'])}"
+        return [Problem(f"{path}: {error}", fix)]
     deployed = given.configuration
     try:
         with waiting("OpenClaw's doctor, and a container of each sandbox image"):
@@ -72,12 +68,8 @@ def script(settings: Settings, deployed: Mapping[str, Any]) -> str:
     state = settings.state_in_gateway
     options = list(probes.options(settings))
     kind: security.Kind = "browser" if settings.sandbox.browser.enabled else "tools"
-    if settings.sandbox.seccomp == "own":
-        options.append(
-            f"--security-opt=seccomp={security.seccomp_path(settings.security_directory, kind)}"
-        )
-    if apparmor := security.Profiles(settings, kind).apparmor:
-        options.append(f"--security-opt=apparmor={apparmor}")
+    for one in security.Profiles(settings, kind).options:
+        options.append(f"--security-opt={one.replace(':', '=', 1)}")
     return templates.render(
         "sandbox/doctor.sh.j2",
         docker=form.shell(settings),
@@ -99,9 +91,8 @@ def script(settings: Settings, deployed: Mapping[str, Any]) -> str:
 def workspaces(settings: Settings, deployed: Mapping[str, Any]) -> dict[str, str]:
     """Return the path of every agent's workspace as the gateway sees it, by agent."""
     agents = deployed.get("agents") or {}
-    common = (agents.get("defaults") or {}).get(
-        "workspace"
-    ) or f"{settings.state_in_gateway}/workspace"
+    usual = f"{settings.state_in_gateway}/workspace"
+    common = (agents.get("defaults") or {}).get("workspace") or usual
     own = {name: entry.get("workspace") for name, entry in (agents.get("entries") or {}).items()}
     own |= {entry["id"]: entry.get("workspace") for entry in agents.get("list") or []}
     found = {"main": common, **{name: path or common for name, path in own.items()}}

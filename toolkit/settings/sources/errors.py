@@ -81,7 +81,7 @@ def given(value: Any, location: Location = ()) -> str:
     if secret_names.within(location):
         return f"{kind(value)} {secret_names.HIDDEN}"
     if isinstance(value, str):
-        shown = repr(re.sub(r"//[^/\s]*@", "//***@", value))
+        shown = repr(secret_names.starred(value))
         return shown if len(shown) <= 120 else f"{shown[:100]}... ({len(value)} characters)"
     if isinstance(value, bool):
         return str(value).lower()
