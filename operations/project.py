@@ -24,15 +24,17 @@ def path(directory: str, name: str) -> str:
     return f"{directory}/{name}"
 
 
-def compose_files(settings: Settings) -> list[str]:
+def compose_files(directory: str, mounts_more: bool) -> list[str]:
     """Return the names of the compose files of the current host in their order of precedence.
+
+    + mounts_more: whether there is one with further mounts
 
     The order is that of OpenClaw's documentation (install/docker): the user's override first,
     then the extra file.
     """
     names = [BASE]
-    if files.found(path(settings.project_directory, OVERRIDE)):
+    if files.found(path(directory, OVERRIDE)):
         names.append(OVERRIDE)
-    if settings.extra_mounts or settings.home_volume:
+    if mounts_more:
         names.append(EXTRA)
     return names

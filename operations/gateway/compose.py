@@ -264,6 +264,6 @@ def _install_script(settings: Settings, changed: Iterable[files.File], remove_ex
         docker=engine_access.environment(settings),
         project=settings.project_directory,
         files=[(file.path.rpartition("/")[2], file.content) for file in changed],
-        names=project.compose_files(settings),
+        names=project.compose_files(settings.project_directory, settings.mounts_more),
         remove=project.EXTRA if remove_extra else "",
     )

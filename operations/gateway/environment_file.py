@@ -85,7 +85,8 @@ def project_problems(settings: Settings, there: Mapping[str, str], path: str) ->
             "remove the line; another project is another deployment (--set name=NAME)",
         )
     if there.get(FILE):
-        wanted = [one for one in project.compose_files(settings) if one != project.OVERRIDE]
+        names = project.compose_files(settings.project_directory, settings.mounts_more)
+        wanted = [one for one in names if one != project.OVERRIDE]
         given = re.split(re.escape(there.get(SEPARATOR) or ":"), there[FILE])
         missing = [name for name in wanted if name not in map(_plain, given)]
         # Only those that the toolkit has put there are the toolkit's to add to.

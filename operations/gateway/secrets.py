@@ -97,9 +97,8 @@ def plan(settings: Settings) -> Plan:
         wanted[TOKEN] = adopted
     if settings.trust_host_cas:
         wanted = missing_proxies(content.proxies, there) | wanted
-    text = environment_file.with_compose_file(
-        dotenv.edit(text, wanted), project.compose_files(settings)
-    )
+    names = project.compose_files(settings.project_directory, settings.mounts_more)
+    text = environment_file.with_compose_file(dotenv.edit(text, wanted), names)
     return Plan(text, TOKEN not in wanted)
 
 

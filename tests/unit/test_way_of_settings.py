@@ -10,7 +10,7 @@ from bench.way_of_settings import Code, stops
 
 
 @pytest.mark.parametrize(
-    ("form", "most", "returns"), [(0, 20, 8), (1, 21, 8)], ids=["container", "service"]
+    ("form", "most", "returns"), [(0, 20, 8), (1, 20, 8)], ids=["container", "service"]
 )
 def test_settings_go_no_further(form: int, most: int, returns: int) -> None:
     found = stops(Code(form=form))

@@ -254,6 +254,11 @@ class Settings(Section):
         return self.sandbox.socket == "host"
 
     @property
+    def mounts_more(self) -> bool:
+        """Whether the gateway has mounts beside those that each has."""
+        return bool(self.extra_mounts or self.home_volume)
+
+    @property
     def state_in_gateway(self) -> str:
         """Where OpenClaw's state is for the gateway: on the host it is where the host has it."""
         return self.config_directory if self.gateway_on_host else STATE
