@@ -52,9 +52,9 @@ class Code:
             if isinstance(node.target, ast.Name)
         }
         for node in ast.walk(tree):  # those of the module itself come first
-            for one in node.keywords if isinstance(node, ast.Call) else ():
-                if one.arg in of_fields:
-                    self.fields.setdefault(one.arg, (module, one.value))
+            for given in node.keywords if isinstance(node, ast.Call) else ():
+                if given.arg in of_fields:
+                    self.fields.setdefault(given.arg, (module, given.value))
         for node in tree.body:
             inside = node.body if isinstance(node, ast.ClassDef) else []
             owner = f"{module}.{node.name}" if isinstance(node, ast.ClassDef) else module

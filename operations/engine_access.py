@@ -32,8 +32,8 @@ CONTAINER_USER = container_user.IMAGES
 @snapshot.fact("access")
 @dataclass(frozen=True)
 class Access:
-    """What a host says of the forms; of the user of the deployment's own engine, `group_of_user` is
-    his group, and `subuid` and `subgid` are the first ids beside his own; '' and 0 without him.
+    """What a host says of the forms; of the user of the deployment's own engine, `uid` and `gid`,
+    and with `subuid` and `subgid` the first ids beside his own; '' and 0 without him.
     """
 
     form: str = ""
@@ -44,7 +44,8 @@ class Access:
     service: bool = False
     foreign: bool = False
     cgroup2: bool = False
-    group_of_user: str = ""
+    uid: str = ""
+    gid: str = ""
     subuid: int = 0
     subgid: int = 0
     group: int | None = None
@@ -64,6 +65,7 @@ class Access:
     @classmethod
     def parse(cls, lines: list[str]) -> Access:
         facts = dict(line.partition("=")[::2] for line in lines)
+        uid, _, gid = matched(_IDS, facts.get("user", ""), "UID:GID").partition(":")
         return cls(
             form=facts.get("form", ""),
             reason=facts.get("reason", ""),
@@ -73,7 +75,8 @@ class Access:
             service="service" in facts,
             foreign="foreign" in facts,
             cgroup2="cgroup2" in facts,
-            group_of_user=matched(_IDS, facts.get("user", ""), "UID:GID").partition(":")[2],
+            uid=uid,
+            gid=gid,
             subuid=_number(facts.get("subuid")) or 0,
             subgid=_number(facts.get("subgid")) or 0,
             group=_number(facts.get("group")),
@@ -163,7 +166,7 @@ class EngineWay:
         """Return the numeric group of a rootless engine's user; None in the form `socket`."""
         if not self.own_engine:
             return None
-        return snapshot.of(Access).group_of_user or "0"
+        return snapshot.of(Access).gid or "0"
 
     @property
     def group(self) -> int | None:

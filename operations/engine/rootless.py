@@ -67,7 +67,7 @@ def started(settings: Settings) -> Generator:
         host.noop("the deployment uses the host's engine")
         return
     there = snapshot.of(engine_access.Access)
-    wanted = unit(settings, there.user.partition(":")[0] or _UID)
+    wanted = unit(settings, there.uid or _UID)
     changed = [file for file in (configuration(settings), wanted) if files.differs(file)]
     running = snapshot.of(Engine).running
     if there.subuid and there.subgid and running and not changed:

@@ -23,13 +23,13 @@ def browsers_bridge(deployment: str, sandbox: Sandbox) -> str | None:
     wanted = browser_network.network(deployment, sandbox)
     if wanted is None or not wanted.own:
         return None
-    return _short("clawb", wanted.name)
+    return short("clawb", wanted.name)
 
 
 def tools_bridge(settings: Settings) -> str | None:
     """Return the name of the bridge of the tools' own network; None if no sandbox has it."""
     own = names.tools_network(settings.name) in tools_networks(settings)
-    return _short("clawt", settings.name) if own else None
+    return short("clawt", settings.name) if own else None
 
 
 def tools_networks(settings: Settings) -> list[str]:
@@ -42,5 +42,6 @@ def tools_networks(settings: Settings) -> list[str]:
     )
 
 
-def _short(kind: str, name: str) -> str:
+def short(kind: str, name: str) -> str:
+    """Return the name of an interface of a kind, for any name."""
     return f"{kind}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"

@@ -88,7 +88,11 @@ def rules(settings: Settings) -> files.File:
         own = [
             *filter(
                 None,
-                (bridges.bridge(settings.name), bridges.browsers_bridge(settings.name, settings.sandbox), tools),
+                (
+                    bridges.bridge(settings.name),
+                    bridges.browsers_bridge(settings.name, settings.sandbox),
+                    tools,
+                ),
             )
         ]
         foreign = {name: one for name, one in found.items() if name in _asked(settings)}
@@ -127,7 +131,7 @@ def neighbour(settings: Settings) -> Script:
     """
     return templates.render(
         "network/neighbour.sh.j2",
-        link=_short("clawn", settings.name),
+        link=bridges.short("clawn", settings.name),
         lock=f"/run/{table(settings)}.neighbour",
         port=settings.gateway.port,
         address=settings.gateway.address,
@@ -209,7 +213,13 @@ def closed(settings: Settings) -> Generator:
         unit=f"{settings.name}-closed",
         apply=applied(settings),
         old=[
-            *filter(None, (bridges.bridge(settings.name), bridges.browsers_bridge(settings.name, settings.sandbox)))
+            *filter(
+                None,
+                (
+                    bridges.bridge(settings.name),
+                    bridges.browsers_bridge(settings.name, settings.sandbox),
+                ),
+            )
         ],
     )
     yield StringCommand("sh -s", _stdin=[script])

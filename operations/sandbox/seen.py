@@ -60,7 +60,9 @@ class Examined:
             engine=said.get("engine", ""),
             gateway=bool(said.get("gateway")),
             images={
-                name: Image(*one.split("|", 1)) for name, one in _each("image ", said).items() if one
+                name: Image(*one.split("|", 1))
+                for name, one in _each("image ", said).items()
+                if one
             },
             starts={name: _start(one) for name, one in _each("start ", said).items()},
             groups=tuple(groups.split()),

@@ -162,12 +162,12 @@ def content(wanted: Settings) -> str:
 @pytest.fixture(scope="module")
 def world() -> Iterator[World]:
     wanted = settings()
-    bridges = [
+    made_there = [
         bridges.bridge(wanted.name),
         bridges.browsers_bridge(wanted.name, wanted.sandbox),
         bridges.tools_bridge(wanted),
     ]
-    made = World(f"clawnet-{secrets.token_hex(3)}", [str(one) for one in bridges])
+    made = World(f"clawnet-{secrets.token_hex(3)}", [str(one) for one in made_there])
     try:
         _make(made)
         yield made

@@ -29,7 +29,9 @@ EXCEPTIONS = {
 }
 
 MANAGER = "templates/packages/manager.sh"
-PROGRAMS = re.compile(r"(?<![\w.$-])(?:apt|dpkg)(?:[-_][a-z]+)?(?![\w-])|/(?:etc|lib)/(?:apt|dpkg)\b")
+PROGRAMS = re.compile(
+    r"(?<![\w.$-])(?:apt|dpkg)(?:[-_][a-z]+)?(?![\w-])|/(?:etc|lib)/(?:apt|dpkg)\b"
+)
 IN_IMAGES = ("gateway/", "sandbox/", "steps/", "mounts.Dockerfile.j2", "node.Dockerfile.j2")
 """Below templates/images: what runs where images are made, which are Debian on any host."""
 TOLD = {
