@@ -28,9 +28,7 @@ packages_purge() {
 }
 
 # packages_gone_with NAME: what would go if that went, itself included.
-packages_gone_with() {
-  apt-get purge --simulate -qq "$1" 2>/dev/null </dev/null | sed -n 's/^\(Purg\|Remv\) \([^ ]*\).*/\2/p'
-}
+packages_gone_with() { apt-get purge --simulate -qq "$1" 2>/dev/null </dev/null | sed -n 's/^\(Purg\|Remv\) \([^ ]*\).*/\2/p'; }
 
 # packages_there NAME: the name if it is installed.
 packages_there() { dpkg-query -W -f '${db:Status-Abbrev} ${Package}\n' "$1" 2>/dev/null | sed -n 's/^.i *//p'; }
@@ -49,6 +47,15 @@ packages_known() { apt-cache policy "$@" | sed -n 's/^\([^ ]*\):$/\1/p' | tr '\n
 
 # Whether there are lists at all.
 packages_listed() { [ -n "$(find /var/lib/apt/lists -maxdepth 1 -name '*Packages*' -print -quit)" ]; }
+
+# When they were fetched, in seconds since 1970; nothing without any.
+packages_listed_at() { stat -c %Y /var/lib/apt/lists/*Release 2>/dev/null | sort -n | tail -n 1; }
+
+# How many updates of security there are by them; nobody is asked, and no lock is taken.
+packages_security_updates() {
+  LC_ALL=C timeout -k 5 60 apt-get -qq -s -o Debug::NoLocking=1 dist-upgrade 2>/dev/null </dev/null |
+    grep -c '^Inst [^(]*([^)]*[Ss]ecurity'
+}
 
 # The addresses of what the sources say they have, one a line; nothing of it is fetched.
 packages_sources() { apt-get update --print-uris | sed -n "s/^'\([^']*\)'.*/\1/p" | grep -v '^cdrom:'; }
@@ -225,10 +232,7 @@ apt_current() {
 apt_resolves() { apt-get install --simulate -qq "$@" >/dev/null 2>&1 </dev/null; }
 
 # A source of the user's that fails is no reason to stop: what it keeps from being installed is reported by apt.
-apt_update() {
-  apt_updated=yes
-  apt_get update && touch $apt_partial
-}
+apt_update() { apt_updated=yes; apt_get update && touch $apt_partial; }
 
 # apt_run COMMAND...: runs what takes a lock of apt's or dpkg's, as root, once all of them are free; says who holds them
 # meanwhile, and fails after $apt_left seconds of waiting in all.
