@@ -30,7 +30,7 @@ from toolkit.settings import Settings
 LABEL = "openclaw-pyinfra.project"
 INPUTS_CHANGED = "its compose inputs changed"
 INTERRUPTED = "an earlier run was interrupted"
-CANDIDATE, ROTATING, RESTORING = "candidate", "rotating", "restoring"
+CANDIDATE, ROTATING, RESTORING, ADOPTING = "candidate", "rotating", "restoring", "adopting"
 RELOAD_SECONDS = 15
 """OpenClaw takes up a changed openclaw.json within 2 s on an idle machine."""
 STATE_SECONDS = 1800
@@ -114,6 +114,16 @@ def stopped_on_purpose(settings: Settings) -> Iterable[Problem]:
             f"the gateway was stopped on purpose, {there.stopped}; this run starts it",
             "to leave it as it is, leave the host out (--exclude)",
             stops=False,
+        )
+
+
+@preflight.check
+def adoption_interrupted(settings: Settings) -> Iterable[Problem]:
+    """What an adoption left that was killed, only another one can finish."""
+    if ADOPTING in running().unfinished:
+        yield Problem(
+            "the taking over of another OpenClaw was interrupted",
+            "./claw adopt undoes or finishes it",
         )
 
 

@@ -74,6 +74,11 @@ def check(function: Check) -> Check:
     return function
 
 
+def registered(*but: Check) -> list[Check]:
+    """Return the checks of provisioning, without some of them."""
+    return [one for one in _checks if one not in but]
+
+
 def ask_apart(ask: Ask, keep: Keep) -> None:
     """Register a question that no snapshot may hold, asked at the same time: a round trip more.
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pyinfra import host
 from pyinfra.api.deploy import deploy
 from pyinfra.api.exceptions import PyinfraError
+from pyinfra.api.host import Host
 
 from operations import project
 from operations.base import preflight, snapshot, templates
@@ -32,6 +33,13 @@ BESIDE = (
     "deploy beside it under another name and port (--set name=NAME --set gateway.port=PORT), or"
     " {first}"
 )
+_LEAVING = "openclaw_leaving"
+"""Key of `host.connector_data`: the port of an OpenClaw that the run stops before it needs it."""
+
+
+def leaves(target: Host, port: int) -> None:
+    """Note that who has a port on a host gives it away in this run."""
+    target.connector_data[_LEAVING] = port
 
 
 @dataclass(frozen=True)
@@ -162,12 +170,13 @@ def project_problem(settings: Settings, found: list[Container]) -> Problem:
     state = f", with its state in {', '.join(map(shown, mounts[:8]))}" if mounts else ""
     tag = images.tag(settings.name)
     own_tag = f"; its image needs another tag than {tag} then"
+    stays = f"what it mounts stays{own_tag if any(one.image == tag for one in found) else ''}"
     return Problem(
         f"a Compose project {settings.name} that is not this deployment's is on the host:"
         f" {listed}, started from {', '.join(map(shown, places))}{state}",
         BESIDE.format(
-            first="stop and remove it (docker compose down where it was started; what it mounts"
-            f" stays{own_tag if any(one.image == tag for one in found) else ''})"
+            first="take it over (./claw adopt --set name=NAME), or stop and remove it (docker"
+            f" compose down where it was started; {stays})"
         ),
     )
 
@@ -227,6 +236,8 @@ def named_problems(settings: Settings, there: There) -> Iterable[Problem]:
 def port_problems(settings: Settings, others: list[Container]) -> Iterable[Problem]:
     """Say who has the gateway's port."""
     port, wanted = settings.gateway.port, settings.gateway.address
+    if host.connector_data.get(_LEAVING) == port:
+        return
     found = [
         (address, f"the container {shown(one.name)} (image {shown(one.image)})")
         for one in others
@@ -236,7 +247,8 @@ def port_problems(settings: Settings, others: list[Container]) -> Iterable[Probl
         if collide(wanted, address):
             yield Problem(
                 f"gateway.port {port} is in use on {address} by {holder or 'another process'}",
-                "stop that, or set another gateway.port",
+                "stop that, or set another gateway.port; if it is an OpenClaw, ./claw adopt takes"
+                " it over",
             )
             return
 
