@@ -73,8 +73,9 @@ def services(answer: str) -> list[Installation]:
         word, *rest = line.split(" ")
         if word in inspected and rest:
             inspected[word] = _json(rest[0])
-        elif word == "home" and len(rest) == 2 and matches(patterns.NUMBER, rest[0]):
-            uid, home = int(rest[0]), _path(rest[1])
+        elif word == "home" and len(rest) == 2:
+            known = matches(patterns.NUMBER, rest[0])
+            uid, home = (int(rest[0]), _path(rest[1])) if known else (0, "")
         elif word == "unit" and len(rest) == 2 and matches(UNIT, rest[0]) and home:
             units.append((home, uid, rest[0], _text(rest[1])))
         elif word == "system" and len(rest) == 2 and matches(UNIT, rest[0]):
@@ -82,7 +83,12 @@ def services(answer: str) -> list[Installation]:
             units.append(("", 0, rest[0], _text(rest[1])))
         elif word == "active" and len(rest) == 2:
             active[home, rest[0]] = rest[1] in ("active", "activating", "reloading")
-        elif word == "state" and len(rest) == 1 and matches(r"\.[A-Za-z0-9_.@-]{1,80}", rest[0]):
+        elif (
+            word == "state"
+            and len(rest) == 1
+            and home
+            and matches(r"\.[A-Za-z0-9_.@-]{1,80}", rest[0])
+        ):
             states.append((uid, home, rest[0]))
         elif word == "passwd" and len(rest) == 3:
             accounts[rest[0]] = int(rest[1]), rest[2]

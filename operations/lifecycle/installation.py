@@ -94,7 +94,7 @@ def projects(
     projects: dict[str, list[dict[str, Any]]] = {}
     for one in containers:
         labels = (one.get("Config") or {}).get("Labels") or {}
-        if not any(str(label).startswith("openclaw-pyinfra.") for label in labels):
+        if "openclaw-pyinfra.project" not in labels:  # an image of ours may be theirs, too
             name = str(labels.get("com.docker.compose.project", ""))
             if matches(patterns.NAME, name) and matches("[0-9a-f]{64}", one.get("Id")):
                 projects.setdefault(name, []).append(one)
