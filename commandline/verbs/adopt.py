@@ -27,11 +27,13 @@ from toolkit import patterns
     help="Which one: the path of its state, Compose directory or unit (default: the only one).",
 )
 def adopt(target: str | None, undo: bool, source: str | None, **options: Any) -> None:
-    """Take over an OpenClaw that runs there: Docker set-up, unit, or state.
+    """Take over another OpenClaw that is there, or give it back.
 
-    What it keeps is copied once it has stopped: token, agents, sessions, channels, plugins. If the
-    deployment's gateway does not become ready with all of it, the other one runs again as before.
-    Nothing of it is changed or removed, and it does not start again by itself.
+    It is OpenClaw's own Docker set-up, a unit of a user or of the system, or a state alone, under
+    its name of today or an old one. What it keeps is copied once it has stopped: token, agents,
+    sessions, channels, plugins. If the deployment's gateway does not become ready with all of it,
+    the other one runs again as before. Nothing of it is changed or removed, and it does not start
+    again by itself.
 
     \b
     Exit codes: 0 done, 1 failed, 2 changes pending (--dry), 130 interrupted.

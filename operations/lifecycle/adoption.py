@@ -111,11 +111,6 @@ def problems(settings: Settings) -> Iterable[Problem]:
         ]
 
 
-def undo_problems(settings: Settings) -> Iterable[Problem]:
-    """Nothing keeps what was taken over from being given back."""
-    return ()
-
-
 @operation
 def recovered(settings: Settings) -> Generator:
     """Undo, or finish, a taking over that was killed.
@@ -271,9 +266,20 @@ def _source(one: Installation) -> str:
     containers = "\n".join(
         f"{each.id} {each.policy} {'yes' if each.running else 'no'}" for each in one.containers
     )
-    workspace = one.parts.get("clawd") if taking_over.own_workspace(one) else None
-    parts = {**one.parts, **({"workspace": workspace} if workspace else {})}
-    return templates.render("lifecycle/source.sh.j2", one=one, parts=parts, containers=containers)
+    return templates.render(
+        "lifecycle/source.sh.j2",
+        kind=one.kind,
+        name=one.name,
+        where=one.where,
+        state=one.state,
+        workspace=one.parts.get(taking_over.workspace(one), ""),
+        auth=one.parts.get("auth", ""),
+        uid="-" if one.uid is None else one.uid,
+        home=one.home,
+        port=one.port,
+        running="yes" if one.running else "no",
+        containers=containers,
+    )
 
 
 def _program(name: str) -> str:

@@ -48,7 +48,7 @@ def found(settings: Settings, source: str | None = None) -> tuple[list[Installat
             "state": one.state,
             "uid": "-" if one.uid is None else one.uid,
             "parts": list(one.parts.items()),
-            "variables": one.variable_files,
+            "variables": [posixpath.split(path) for path in one.variable_files],
         }
         for number, one in enumerate(there)
     ]

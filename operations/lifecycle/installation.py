@@ -81,8 +81,7 @@ class Installation:
 
 def directory(path: str, uid: int | None = None, home: str = "") -> Installation:
     """Return a state that nothing runs, as far as is known."""
-    auth = {"auth": f"{home}/.config/openclaw"} if home else {}
-    parts = {"workspace": f"{path}/workspace", **auth}
+    parts = _of_home(path, home)
     return Installation("directory", "", path, path, path, uid, home, parts=parts)
 
 
@@ -210,8 +209,14 @@ def unit(
         releases=(release,) if release else (),
         variables=variables,
         variable_files=tuple(path for path in variable_files if matches(patterns.PATH, path))[:5],
-        parts={"workspace": f"{state}/workspace", "auth": f"{base}/.config/openclaw"},
+        parts=_of_home(state, base),
     )
+
+
+def _of_home(state: str, home: str) -> dict[str, str]:
+    """Return what belongs to a state beside it; `clawd` was once the default workspace."""
+    beside = {"auth": f"{home}/.config/openclaw", "clawd": f"{home}/clawd"} if home else {}
+    return {"workspace": f"{state}/workspace", **beside}
 
 
 def _option(words: list[str], name: str) -> str:

@@ -72,6 +72,18 @@ def own_workspace(one: Installation) -> str:
     return old if one.home and named in (old, "~/clawd") else ""
 
 
+def workspace(one: Installation) -> str:
+    """Return which of its parts is the workspace."""
+    return "clawd" if own_workspace(one) else "workspace"
+
+
+def sizes(one: Installation) -> dict[str, int | None]:
+    """Return the KiB of what is copied, by its parts; None: not known."""
+    return {
+        name: one.sizes[name] for name in ("state", workspace(one), "auth") if name in one.sizes
+    }
+
+
 def as_ours(settings: Settings, one: Installation) -> str:
     """Return its configuration with the gateway's paths; raises UnreadableFile."""
     pairs = moved(settings, one)
@@ -173,9 +185,9 @@ def plan(settings: Settings, one: Installation) -> Iterable[str]:
     """Say what is taken over, how much is copied, and in which order."""
     there = configured(one)
     yield f"taken over: {one.shown}, {'running' if one.running else 'not running'}"
-    sizes = ", ".join(f"{name} {(kib or 0) / 1024:.1f} MiB" for name, kib in one.sizes.items())
+    copied = [f"{name} {(kib or 0) / 1024:.1f} MiB" for name, kib in sizes(one).items()]
     theirs = release(one, there) or "unknown"
-    yield f"release {theirs} becomes {settings.gateway.version}; copied: {sizes}"
+    yield f"release {theirs} becomes {settings.gateway.version}; copied: {', '.join(copied)}"
     if one.port and (one.port != settings.gateway.port or one.address not in ("", "127.0.0.1")):
         yield (
             f"it is reached at {one.address or 'its host'} port {one.port}, the gateway at"
@@ -222,14 +234,14 @@ def _release_problems(
 
 
 def _room_problems(settings: Settings, one: Installation, free: list[int]) -> Iterable[Problem]:
-    unknown = [name for name, kib in one.sizes.items() if kib is None]
+    unknown = [name for name, kib in sizes(one).items() if kib is None]
     if "state" not in one.sizes or unknown:
         yield Problem(
             f"its {', '.join(unknown) or 'state'} cannot be measured by its owner within 120 s",
             f"see whether its owner can read all of {one.state}",
         )
         return
-    wanted = sum(kib or 0 for kib in one.sizes.values())
+    wanted = sum(kib or 0 for kib in sizes(one).values())
     if free and wanted * 1.1 > min(free):
         yield Problem(
             f"a copy of {wanted >> 10} MiB has no room in {settings.config_directory}:"

@@ -155,7 +155,7 @@ def test_a_plan_says_what_is_there_and_changes_nothing(claw: Deployment, docker:
     assert TOKEN not in claw.claw("adopt", "--dry", "--json", expect=2).output
     refused = claw.claw("adopt", "--dry", settings={"name": "openclaw"}, expect=1).output
     assert "give the deployment another name" in words(refused)
-    bare = {"gateway": {"allowed_origins": []}}
+    bare: dict[str, Any] = {"gateway": {"allowed_origins": []}}
     assert "https://claw.example" in claw.claw("adopt", "--dry", settings=bare, expect=1).output
     assert "./claw adopt takes it over" in words(claw.claw("up", "--dry", expect=1).output)
     assert ready(claw)
@@ -163,8 +163,8 @@ def test_a_plan_says_what_is_there_and_changes_nothing(claw: Deployment, docker:
 
 def test_one_that_does_not_become_ready_leaves_theirs(claw: Deployment, docker: Theirs) -> None:
     before, counted = inspected(claw), docker.counts()
-    slow = {"gateway": {"ready_timeout": 1}}
-    said = words(claw.claw("adopt", "-y", settings=slow, expect=1).output)
+    dying = {"gateway": {"environment": {"NODE_OPTIONS": "--require /absent.js"}}}
+    said = words(claw.claw("adopt", "-y", settings=dying, expect=1).output)
     assert "the other one runs as before" in said
     until(lambda: ready(claw), 600, "their gateway")
     after = inspected(claw)
