@@ -101,6 +101,13 @@ def problems(settings: Settings) -> Iterable[Problem]:
         yield Problem(*error.args)
         return
     found = list(taking_over.problems(settings, one, free))
+    if one.linked and one.uid is None and _sources.get(host.state) != one.state:
+        found.append(
+            Problem(
+                "links lead to that state, and whoever may change them chooses it",
+                f"if it is meant, name it: --source {quote(one.state)}",
+            )
+        )
     yield from (Problem(f"{one.shown}: {problem.what}", problem.fix) for problem in found)
     if not found:
         if one.port:

@@ -48,6 +48,8 @@ def found(settings: Settings, source: str | None = None) -> tuple[list[Installat
             "state": one.state,
             "uid": "-" if one.uid is None else one.uid,
             "parts": list(one.parts.items()),
+            # What root's own unit names is root's word.
+            "variables_uid": "-" if one.uid is None or one.kind == "system" else one.uid,
             "variables": [posixpath.split(path) for path in one.variable_files],
         }
         for number, one in enumerate(there)
@@ -117,7 +119,7 @@ def known(there: list[Installation], answer: str) -> tuple[list[Installation], l
             continue
         one = found[int(number)]
         if word == "real" and rest and (path := _path(rest[0])):
-            one["state"] = path
+            one |= {"state": path, "linked": path != there[int(number)].state}
         elif word == "gone":
             one["gone"] = True
         elif word == "size" and rest:

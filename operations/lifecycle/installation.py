@@ -38,7 +38,8 @@ class Installation:
     directory of the Compose project, the unit, or the state. `uid`: whose the state must be, None:
     whoever has it. `inside`: where its own files say that the state is. `variables`: what the
     gateway was given (secrets among them); `variable_files`: where further ones are. `state`,
-    `parts` and the rest below are known once the host was asked what is in it.
+    `parts` and the rest below are known once the host was asked what is in it; `linked`: links lead
+    there.
     """
 
     kind: str
@@ -61,6 +62,7 @@ class Installation:
     files: Mapping[str, bytes] = field(default_factory=dict)
     refused: Mapping[str, str] = field(default_factory=dict)
     used: str = ""
+    linked: bool = False
     gone: bool = False
 
     @property

@@ -152,4 +152,6 @@ def script(settings: Settings) -> str:
         repository=settings.backup.repository,
         data=purge.data,
         engine=purge.engine,
+        socket=settings.engine.socket,
+        answer_seconds=0,
     )
