@@ -102,12 +102,8 @@ def problems(settings: Settings) -> Iterable[Problem]:
         return
     found = list(taking_over.problems(settings, one, free))
     if one.linked and one.uid is None and _sources.get(host.state) != one.state:
-        found.append(
-            Problem(
-                "links lead to that state, and whoever may change them chooses it",
-                f"if it is meant, name it: --source {quote(one.state)}",
-            )
-        )
+        fix = f"if it is meant, name it: --source {quote(one.state)}"
+        found.append(Problem("links lead to that state: whoever has them chooses it", fix))
     yield from (Problem(f"{one.shown}: {problem.what}", problem.fix) for problem in found)
     if not found:
         if one.port:
@@ -139,11 +135,9 @@ def prepared(settings: Settings) -> Generator:
     if snapshot.of(Adopted).done:
         host.noop("it is taken over already")
         return
-    one = _chosen(settings)[0]
-    there = host_secrets.read(settings)
+    one, there = _chosen(settings)[0], host_secrets.read(settings)
     text = taking_over.environment(one, there.environment_text())
-    path = host_secrets.environment_path(settings)
-    yield files.replace_command(path, there.environment, text)
+    yield files.replace_command(host_secrets.environment_path(settings), there.environment, text)
     content = taking_over.as_ours(settings, one)
     new = "umask 077; " + files.received("openclaw.json.new", content)
     write = owner.command(
