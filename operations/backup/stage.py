@@ -229,8 +229,9 @@ def configured(settings: Settings) -> Generator:
     script = templates.render(
         "backup/configure.sh.j2",
         directory=directory(settings),
+        secret=secret.content,
+        script=plan[0].content,
         files=[secret, *plan],
-        program=program(settings),
         systemd=there.systemd,
         timers=timers(settings),
         stale_timer=f"{settings.name}-drill.timer" if drills else None,

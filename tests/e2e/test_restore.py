@@ -100,7 +100,7 @@ def test_a_backup_over_sftp_its_drill_and_the_timers(gateway: Deployment) -> Non
     gateway.claw("backup")
     assert "was restored and became ready" in gateway.claw("drill").output
     counted, now = shown(gateway)
-    assert counted == now and counted["cron_jobs"] == 1 and counted["messages"] > 1
+    assert counted == now and counted["cron_jobs"] and counted["messages"] > 1
     timers = gateway.sh("systemctl list-timers --all --no-legend")
     assert "openclaw-backup.timer" in timers and "openclaw-drill.timer" in timers
     gateway.sh("systemctl start --wait openclaw-backup.service")
@@ -131,7 +131,7 @@ def test_what_cannot_be_done_changes_nothing(
     wrong = {"backup": {"password": {"file": str(tmp_path / "wrong")}}}
     refused = gateway.claw("up", settings=wrong, expect=1).output
     assert "the repository refuses backup.password" in refused and "another one" not in refused
-    gateway.claw("up")
+    assert "nothing to change" in gateway.claw("up").output, "the host has the right one still"
 
     gateway.sh(
         ". /opt/openclaw/backup/secrets.sh; cd /srv && mkdir -p other && cd other &&"
@@ -181,9 +181,9 @@ def test_the_same_host(gateway: Deployment) -> None:
         "isolated",
     )
     counted, now = shown(gateway)
-    assert (counted["cron_jobs"], now["cron_jobs"]) == (1, 2)
+    assert now["cron_jobs"] == counted["cron_jobs"] + 1
     dry = gateway.claw("restore", "--dry", expect=2).output
-    assert "cron jobs: 2 → 1" in dry
+    assert f"cron jobs: {now['cron_jobs']} → {counted['cron_jobs']}" in dry
     gateway.claw("restore", "-y")
     counted, now = shown(gateway)
     assert counted == now

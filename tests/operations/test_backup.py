@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from pyinfra.context import ctx_host
 
 from operations.backup import listing, stage
+from operations.base import files, templates
 from tests.operations.hosts import FakeHost, at
 from toolkit import credentials, patterns
 from toolkit.settings import Settings
@@ -394,3 +395,30 @@ def test_what_makes_no_backup_by_itself_is_said(
         found = list(stage.problems(settings))
     assert [one.stops for one in found] == ([] if problem is None else [stops])
     assert problem is None or problem in found[0].what
+
+
+@pytest.mark.parametrize("code", [0, 1])
+def test_a_repository_that_cannot_be_opened_leaves_what_was_there(
+    code: int, tmp_path: Path
+) -> None:
+    """With a wrong password the host goes on with the right one."""
+    secret, program = tmp_path / "secrets.sh", tmp_path / "backup.sh"
+    for path in (secret, program):
+        path.write_text("old\n")
+    tried = f'grep -qx new "$OPENCLAW_BACKUP_SECRETS" && exit {code}\n'
+    script = templates.render(
+        "backup/configure.sh.j2",
+        directory=str(tmp_path),
+        secret="new\n",
+        script=tried,
+        files=[files.File(str(secret), "new\n", mode="600"), files.File(str(program), tried)],
+        systemd=False,
+        timers=[],
+        stale_timer=None,
+        stale_units=[],
+        stale=[],
+    )
+    done = subprocess.run(["sh", "-s"], input=script, text=True)
+    assert done.returncode == code
+    assert secret.read_text() == ("old\n" if code else "new\n")
+    assert {path.name for path in tmp_path.iterdir()} == {"secrets.sh", "backup.sh"}
