@@ -37,6 +37,13 @@ NOBODY_TO_ASK = (
 )
 
 
+rehearsal_option = click.option(
+    "--no-rehearsal",
+    is_flag=True,
+    help="Do not try another image on a copy of the state before the old gateway stops.",
+)
+
+
 def change_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add what every verb takes that changes hosts, beside `target_options`."""
     for decorate in (

@@ -12,29 +12,44 @@ from collections.abc import Generator, Iterable
 from dataclasses import dataclass, field
 from shlex import quote
 from typing import Any
+from weakref import WeakSet
 
 from pyinfra import host
 from pyinfra.api import StringCommand
 from pyinfra.api.deploy import deploy
 from pyinfra.api.host import Host
+from pyinfra.api.state import State
 
 from operations.base import files, notes, preflight, snapshot, templates
+from operations.base.answers import printable
 from operations.base.operation import operation
 from operations.base.preflight import Problem
 from operations.configuration import stage as configuration
-from operations.gateway import form, host_secrets, secrets, service
+from operations.gateway import form, host_secrets, secrets, service, state_copy
 from operations.images import stage as images
 from toolkit import secret_names
 from toolkit.settings import Settings
+from toolkit.settings.types import memory_bytes
 
 LABEL = "openclaw-pyinfra.project"
 INPUTS_CHANGED = "its compose inputs changed"
 INTERRUPTED = "an earlier run was interrupted"
 CANDIDATE, ROTATING, RESTORING, ADOPTING = "candidate", "rotating", "restoring", "adopting"
+REHEARSING = "rehearsing"
+REHEARSAL_MEMORY, REHEARSAL_SPARE = 2 << 30, 512 << 20
+"""What a second gateway takes for a while beside the first, at most; room for a copy of the state
+beside what that itself needs."""
 RELOAD_SECONDS = 15
 """OpenClaw takes up a changed openclaw.json within 2 s on an idle machine."""
 STATE_SECONDS = 1800
 """How long a copy of the state may take; who owns it could make that endless."""
+
+_unrehearsed: WeakSet[State] = WeakSet()
+
+
+def leave_out_rehearsal(state: State) -> None:
+    """Have a run bring another image without trying it on a copy of the state before."""
+    _unrehearsed.add(state)
 
 
 @snapshot.fact("gateway")
@@ -166,8 +181,9 @@ def activated(settings: Settings) -> Generator:
     if not found:
         host.noop("the gateway runs what it should")
         return
-    yield run(settings, "activate")
+    yield run(settings, "unrehearsed" if host.state in _unrehearsed else "activate")
     notes.of(host).changed += found
+    notes.of(host).outcome += said(settings, ("rehearsal: ", "downtime: "))
 
 
 @operation
@@ -184,7 +200,7 @@ def recovered(settings: Settings) -> Generator:
         yield StringCommand(f"sh {program} recover")
         notes.of(host).changed = [INTERRUPTED]
         return
-    if not {CANDIDATE, ROTATING} & set(running().unfinished):
+    if not {CANDIDATE, ROTATING, REHEARSING} & set(running().unfinished):
         host.noop("no swap was interrupted")
         return
     yield run(settings, "recover")
@@ -203,6 +219,15 @@ def activate(settings: Settings) -> None:
     activated(name="Start the gateway and wait until it is ready", settings=settings)
 
 
+def said(settings: Settings, beginnings: tuple[str, ...]) -> list[str]:
+    """Return the lines of the swap's last log that begin so; none of a run that only plans."""
+    if not host.state.is_executing:
+        return []
+    log = quote(f"{settings.project_directory}/run/activate.log")
+    lines = snapshot.read_quietly(host, f"tail -n 60 {log}").splitlines()
+    return [printable(line) for line in lines if line.startswith(beginnings)]
+
+
 def run(settings: Settings, mode: str) -> StringCommand:
     """Return the command that runs the swap's script on the host: `activate` or another mode."""
     return files.script_command(
@@ -212,13 +237,13 @@ def run(settings: Settings, mode: str) -> StringCommand:
 
 def script(settings: Settings) -> str:
     """Return the script that swaps the gateway on the host."""
+    copy = state_copy.variables(settings, "rehearsal", workspace=False)
     return templates.render(
         "compose/activate.sh.j2",
         job="activate",
         **form.of(settings).TEMPLATE,
         inputs_variable=service.INPUTS_VARIABLE,
         token=secrets.TOKEN,
-        port=settings.gateway.port,
         url=form.url(settings),
         ownership=form.ownership(settings),
         docker=form.shell(settings),
@@ -228,12 +253,15 @@ def script(settings: Settings) -> str:
         project=settings.project_directory,
         config=settings.config_directory,
         rollback=f"/var/lib/{settings.name}/rollback",
-        image=images.tag(settings.name),
         timeout=settings.gateway.ready_timeout,
         secret_parts=secret_names.LOGGED,
         secrets=sorted(settings.credentials),
         reload_seconds=RELOAD_SECONDS,
         state_seconds=STATE_SECONDS,
+        backups=f"/var/lib/{settings.name}/backup",
+        memory_bytes=min(REHEARSAL_MEMORY, memory_bytes(settings.gateway.memory)),
+        spare_bytes=REHEARSAL_SPARE,
+        **copy,
     )
 
 

@@ -143,6 +143,7 @@ class Report:
                     if stage["host"] == host.name and stage["changed"]
                 ]
                 self._line(f"  Changed     {', '.join(stages)}")
+                self._swapped(own.outcome)
             else:
                 self._line(f"{host.name}: nothing to change ({duration(total)})", "bold green")
             self._engine(host)
@@ -168,14 +169,22 @@ class Report:
         for host in hosts:
             found = notes.of(host)
             bad = any(check.outcome != "ok" for check in found.checks)
-            if not (bad or found.warnings or found.stale):
+            outcome = result.hosts[host.name].outcome
+            if not (bad or found.warnings or found.stale or outcome):
                 continue
             self._line(host.name, "bold")
+            self._swapped(outcome)
             self._warnings(found.warnings)
             self._bad(found.checks)
             self._sandboxes(host)
         self._line(f"Status      {self.command('status')}")
         self._line(f"Token       {self.command('token')}")
+
+    def _swapped(self, outcome: Iterable[str]) -> None:
+        """Print how the rehearsal of another image went, and for how long no gateway served."""
+        for line in outcome:
+            word, _, rest = line.partition(": ")
+            self._line(f"  {word.capitalize():11} {rest}")
 
     def timeline(self, result: RunResult) -> None:
         """Print where the run's timeline is."""

@@ -9,6 +9,7 @@ import click
 
 from commandline import changing, targets
 from commandline.options import examples
+from operations import activation
 
 DEPLOY = str(targets.ROOT / "deploy.py")
 
@@ -26,16 +27,24 @@ DEPLOY = str(targets.ROOT / "deploy.py")
     metavar="FILE",
     help="Write the timeline of the run (HTML) there.",
 )
+@changing.rehearsal_option
 @click.option("--deploy", default=DEPLOY, hidden=True)
-def up(target: str | None, deploy: str, **options: Any) -> None:
+def up(target: str | None, deploy: str, no_rehearsal: bool, **options: Any) -> None:
     """Provision hosts: engine, images, gateway. Run it again and it changes nothing.
 
     Shows what would change and asks before it does; without a terminal it changes nothing unless -y
-    is given.
+    is given. Another image is tried on a copy of the state first, while the old gateway serves.
 
     \b
     Exit codes: 0 done or nothing to do, 1 failed, 2 changes pending (--dry),
     130 interrupted.
     """
     flags = () if deploy == DEPLOY else ("--deploy", deploy)
-    changing.run("up", target, deploy=Path(deploy), more_flags=flags, **options)
+    changing.run(
+        "up",
+        target,
+        deploy=Path(deploy),
+        more_flags=(*flags, *(("--no-rehearsal",) if no_rehearsal else ())),
+        prepare=activation.leave_out_rehearsal if no_rehearsal else lambda state: None,
+        **options,
+    )

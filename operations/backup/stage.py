@@ -22,12 +22,9 @@ from operations import packages
 from operations.backup import cron
 from operations.base import files, preflight, snapshot, templates
 from operations.base.operation import operation
-from operations.engine_access import EngineWay
-from operations.gateway import form, host_secrets
-from operations.images import gateway as images
+from operations.gateway import form, host_secrets, state_copy
 from toolkit import credentials
 from toolkit.settings import Settings
-from toolkit.settings.contradictions.mounts import AUTH
 
 KINDS = ("backup", "drill")
 """What a timer may do; names of its units."""
@@ -260,9 +257,6 @@ def _units(settings: Settings, kind: str) -> list[str]:
     return [f"/etc/systemd/system/{settings.name}-{kind}.{unit}" for unit in ("service", "timer")]
 
 
-_READY = "fetch('http://127.0.0.1:%s/readyz').then(r=>process.exit(r.ok?0:1),()=>process.exit(1))"
-
-
 def _script(settings: Settings) -> str:
     backup = settings.backup
     keep = {
@@ -276,19 +270,9 @@ def _script(settings: Settings) -> str:
         name=settings.name,
         host="" if host.name.startswith("@") else host.name,
         project=settings.project_directory,
-        auth=settings.auth_directory,
         config=settings.config_directory,
         work=work(settings),
-        auth_inside=AUTH,
-        state_inside=settings.state_in_gateway,
-        inside=templates.render("backup/inside.sh"),
-        counts=(templates.DIRECTORY / "backup" / "counts.mjs").read_text(encoding="utf-8"),
         auth_bytes=AUTH_BYTES,
         keep=keep,
-        image=images.tag(settings.name),
-        restored=templates.render("backup/restored.sh"),
-        ready=_READY % settings.gateway.port,
-        port=settings.gateway.port,
-        ready_seconds=settings.gateway.ready_timeout,
-        memory=settings.gateway.memory if EngineWay(settings).limits else "",
+        **state_copy.variables(settings, "drill"),
     )

@@ -184,15 +184,12 @@ def _label(settings: Settings) -> StringCommand:
 
 def _told(settings: Settings) -> Generator:
     """Keep what the script said of it for the summary."""
-    if host.state.is_executing:
-        log = quote(f"{settings.project_directory}/run/activate.log")
-        said = snapshot.read_quietly(host, f"tail -n 60 {log}").splitlines()
-        wanted = ("old token: ", "new token: ", "still has the old token: ", "paired: ")
-        first = f"{chosen()}: " if chosen() else wanted
-        told = [printable(line) for line in said if line.startswith((*wanted, *first))]
-        notes.of(host).outcome += told
-        if chosen() in ("", TOKEN) and settings.backup.repository:
-            notes.of(host).outcome += _backups(settings)
+    wanted = ("old token: ", "new token: ", "still has the old token: ", "paired: ")
+    notes.of(host).outcome += activation.said(
+        settings, (*wanted, f"{chosen()}: ") if chosen() else wanted
+    )
+    if host.state.is_executing and chosen() in ("", TOKEN) and settings.backup.repository:
+        notes.of(host).outcome += _backups(settings)
     yield from ()
 
 

@@ -6,7 +6,7 @@ umask 077
 rm -rf "$1"
 mkdir "$1" "$1/tmp" "$1/made"
 export TMPDIR="$1/tmp"
-openclaw backup create --output "$1/made" --verify --json >"$1/result.json"
+openclaw backup create --output "$1/made"{% if not workspace %} --no-include-workspace{% endif %} --verify --json >"$1/result.json"
 gzip -dc "$1"/made/*.tar.gz >"$1/state.tar"
 node --input-type=module -e "$2" "$3" >"$1/counts.json"
 rm -rf "$1/tmp" "$1/made"

@@ -68,7 +68,9 @@ def image(gateway: Deployment, tag: str) -> str:
 def start_activation(gateway: Deployment) -> subprocess.Popen[str]:
     env = {**os.environ, "DOCKER_HOST": f"unix://{lab.SOCKET}"}
     script = f"/opt/{gateway.name}/run/activate.sh"
-    return subprocess.Popen(["sh", script, "activate"], env=env, stdout=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        ["sh", script, "unrehearsed"], env=env, stdout=subprocess.PIPE, text=True
+    )
 
 
 def cut(gateway: Deployment, phase: str) -> None:
@@ -77,7 +79,7 @@ def cut(gateway: Deployment, phase: str) -> None:
     marker = f"cat /opt/{gateway.name}/candidate/phase 2>/dev/null"
     until(lambda: gateway.sh(marker, None).strip() == phase, 300, f"the phase {phase}")
     # In one look: a subshell of the script has its arguments too, and may be gone a moment later.
-    listed = "ps -eo pid=,pgid=,args= | grep '/opt/{0}/run/activate.s[h] activate detached'"
+    listed = "ps -eo pid=,pgid=,args= | grep '/opt/{0}/run/activate.s[h] unrehearsed detached'"
     found = [line.split() for line in gateway.sh(listed.format(gateway.name), None).splitlines()]
     leaders = [int(pid) for pid, group, *_ in found if pid == group]
     assert leaders, "the swap has a session of its own"
@@ -175,8 +177,20 @@ def test_a_stopped_gateway_is_started_again(gateway: Deployment) -> None:
 
 def test_a_broken_release_is_rolled_back_with_its_state(gateway: Deployment, canary: str) -> None:
     good = image(gateway, f"{gateway.name}:local")
-    retag(gateway, build(gateway, BROKEN, "broken"))
+    broken = build(gateway, BROKEN, "broken")
+    retag(gateway, broken)
+    was = running(gateway)
     result = gateway.claw("up", expect=1)
+    assert 'rehearsal: failed at the step "start"' in result.output
+    assert "cannot migrate" in result.output
+    assert "the old gateway serves as before" in result.output
+    assert gateway.token() not in result.output
+    assert running(gateway) == was and gateway.http() == 200
+    assert image(gateway, f"{gateway.name}:local") == good
+    assert gateway.sh(f"docker volume ls -q --filter name={gateway.name}-rehearsal") == ""
+
+    retag(gateway, broken)
+    result = gateway.claw("up", "--no-rehearsal", expect=1)
     assert "cannot migrate; the token is (hidden)" in result.output
     assert "the last good one is running again" in result.output
     assert gateway.token() not in result.output

@@ -8,9 +8,16 @@ import re
 import shutil
 import signal
 import subprocess
+import tempfile
+import weakref
 from pathlib import Path
+from typing import Any
 
+from operations.base import templates
 from operations.base.quoting import Script
+from operations.gateway import state_copy
+from toolkit import secret_names
+from toolkit.settings import Settings
 
 FUNCTIONS = r"""
 fake={fake}
@@ -18,15 +25,23 @@ gateway_files="docker-compose.yml .env"
 gateway_tag=openclaw:local gateway_log_command=log
 bounded() {{ shift 2; "$@"; }}
 has_docker() {{ true; }}
-docker() {{ case $1 in tag) : ;; *) echo "docker $*" >>$fake/asked ;; esac; }}
-image_id() {{ echo sha256:{image}; }}
+docker() {{
+  if [ "$1" = tag ]; then
+    case $3 in *:local) echo "$2" >$fake/local ;; esac
+    return
+  fi
+  echo "docker $*" >>$fake/asked
+  [ ! -e $fake/engine ] || . $fake/engine
+}}
+image_id() {{ cat $fake/local 2>/dev/null || echo sha256:{image}; }}
 ids() {{ cat; }}
+room() {{ echo 1000000; }}
 gateway_status() {{ cat $fake/status 2>/dev/null; }}
 gateway_runs() {{ [ "$(gateway_status)" = running ]; }}
 gateway_health() {{ :; }}
 gateway_restarts() {{ echo 0; }}
 gateway_exit_code() {{ cat $fake/code 2>/dev/null || echo 0; }}
-gateway_image() {{ [ ! -e $fake/label ] || image_id; }}
+gateway_image() {{ [ ! -e $fake/label ] || cat $fake/image 2>/dev/null || image_id; }}
 gateway_label() {{ cat $fake/label 2>/dev/null; }}
 wanted_label() {{ sed -n 's/^ *openclaw-pyinfra.project: "\(.*\)"$/\1/p' "$1/docker-compose.yml"; }}
 gateway_variables() {{ cat $fake/env; }}
@@ -39,6 +54,7 @@ gateway_stop() {{
 }}
 gateway_start() {{
   echo exited >$fake/status
+  image_id >$fake/image
   cp .env $fake/env && wanted_label . >$fake/label && echo running >$fake/status
   echo start >>$fake/done
 }}
@@ -72,6 +88,7 @@ case "$*" in
 esac
 """
 STEP = r"""#!/bin/sh
+[ -w {fake} ] || exec {real} "$@"
 count=$(($({cat} {fake}/steps 2>/dev/null || echo 0) + 1))
 echo $count >{fake}/steps
 if [ $count = "${{KILL_AT-}}" ]; then kill -9 -$(ps -o sid= -p $$ | tr -d ' '); fi
@@ -90,9 +107,12 @@ class Gateway:
     def __init__(self, directory: Path) -> None:
         self.fake, self.project = directory / "fake", directory / "opt"
         self.config, self.rollback = directory / "config", directory / "rollback"
-        self.programs = directory / "programs"
-        for path in (self.fake, self.project / "run", self.config, self.rollback, self.programs):
+        for path in (self.fake, self.project / "run", self.config, self.rollback):
             path.mkdir(parents=True)
+        # The owner of the state uses them too, and does not get into pytest's directories.
+        self.programs = Path(tempfile.mkdtemp(prefix="clawtest-programs-"))
+        self.programs.chmod(0o755)
+        weakref.finalize(self, shutil.rmtree, self.programs, ignore_errors=True)
         self._program("curl", CURL.format(fake=self.fake))
         self._program("date", CLOCK.format(fake=self.fake, real=shutil.which("date")))
         self._program("sleep", f"#!/bin/sh\nexec {shutil.which('sleep')} 0.02\n")
@@ -140,6 +160,38 @@ class Gateway:
 
     def steps(self) -> int:
         return int(re.sub(r"\D", "", self.says("steps")) or 0)
+
+    def activation(self, **more: Any) -> str:
+        """The script that swaps it."""
+        given: dict[str, Any] = {
+            "job": "activate",
+            "service": False,
+            "inputs_variable": "X",
+            "token": "OPENCLAW_GATEWAY_TOKEN",
+            "docker": self.functions,
+            "ownership": Script(OWNERSHIP),
+            "kind": "container",
+            "uid": 0,
+            "directories": [],
+            "name": "openclaw",
+            "project": str(self.project),
+            "config": str(self.config),
+            "rollback": str(self.rollback),
+            "url": "http://127.0.0.1:1",
+            "timeout": 20,
+            "secret_parts": secret_names.LOGGED,
+            "secrets": [],
+            "reload_seconds": 1,
+            "state_seconds": 60,
+            "backups": str(self.rollback.parent / "backups"),
+            "memory_bytes": 1,
+            "spare_bytes": 1,
+            **state_copy.variables(Settings(), "rehearsal", workspace=False),
+            "auth": str(self.rollback.parent / "auth"),
+            "port": 1,
+            "ready_seconds": 5,
+        }
+        return templates.render("compose/activate.sh.j2", **(given | more))
 
     def _program(self, name: str, text: str) -> None:
         (self.programs / name).write_text(text)

@@ -16,13 +16,11 @@ from pyinfra import host as pyinfra_host
 from pyinfra.api.exceptions import PyinfraError
 
 from operations.backup import listing
-from operations.base import notes, snapshot, templates
-from operations.base.quoting import Script
+from operations.base import notes, snapshot
 from operations.gateway import compose, form, secrets, service
 from operations.lifecycle import rotation
-from tests.operations.fake_gateway import OWNERSHIP, Gateway
+from tests.operations.fake_gateway import Gateway
 from tests.operations.hosts import at, commands, private_answer
-from toolkit import secret_names
 from toolkit.settings import Settings
 
 ACCESS = "lacking=\nown-engine=\ncgroup2=\nuser=990:989\nsubuid=524288\nsubgid=524288\n"
@@ -64,30 +62,7 @@ class Deployed(Gateway):
 
     @property
     def script(self) -> str:
-        return templates.render(
-            "compose/activate.sh.j2",
-            job="activate",
-            service=False,
-            inputs_variable="X",
-            token="OPENCLAW_GATEWAY_TOKEN",
-            port=1,
-            docker=self.functions,
-            ownership=Script(OWNERSHIP),
-            kind="container",
-            uid=0,
-            directories=[],
-            name="openclaw",
-            project=str(self.project),
-            config=str(self.config),
-            rollback=str(self.rollback),
-            image="openclaw:local",
-            url="http://127.0.0.1:1",
-            timeout=20,
-            secret_parts=secret_names.LOGGED,
-            secrets=[],
-            reload_seconds=1,
-            state_seconds=60,
-        )
+        return self.activation()
 
     def opens(self) -> str:
         """The token of the process that runs; nothing while none does."""
