@@ -16,9 +16,7 @@ INSTEAD = {
     **dict.fromkeys(("halt", "pause"), "./claw stop{}"),
     **dict.fromkeys(("down", "uninstall", "destroy", "undo", "delete"), "./claw remove{}"),
     **dict.fromkeys(("deploy", "install", "provision", "apply", "create"), "./claw up{}"),
-    **dict.fromkeys(
-        ("upgrade", "update"), "gateway: {version: RELEASE} in the inventory, then ./claw up{}"
-    ),
+    "update": "./claw upgrade{} RELEASE",
     "rollback": "a failed change goes back by itself; for another release: gateway.version",
     **dict.fromkeys(("plan", "diff", "check", "dry"), "./claw up{} --dry --diff"),
     **dict.fromkeys(("ps", "ls", "info", "health"), "./claw status{}"),

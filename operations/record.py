@@ -17,10 +17,10 @@ from pyinfra import host
 from pyinfra.api.deploy import deploy
 from pyinfra.api.host import Host
 
+from operations import upgrade
 from operations.base import files, notes, preflight, snapshot
 from operations.base.notes import Change
 from operations.base.operation import operation
-from toolkit import patterns
 from toolkit.settings import Settings
 from toolkit.settings.sources.resolve import layers_of, leaves, resolved
 
@@ -79,7 +79,7 @@ def lowers_release(change: Change) -> bool:
     before, after = change.before, change.after
     if change.key != "gateway.version" or not (isinstance(before, str) and isinstance(after, str)):
         return False
-    return patterns.numbers(after) < patterns.numbers(before)
+    return upgrade.earlier(after, before)
 
 
 def protects_less(change: Change) -> bool:

@@ -84,8 +84,8 @@ class Planning:
                 {"what": one.what, "fix": self.session.options.given.completed(one.fix, host.name)}
                 for one in error.problems[host.name]
             ]
-            verb = self.session.options.given.verb
-            own.failed = NOT_READY if verb == "up" else f"{verb} cannot be done there"
+            given = self.session.options.given
+            own.failed = NOT_READY if given.provisions else f"{given.verb} cannot be done there"
         elif isinstance(error, SettingsError) or len(self.result.hosts) == 1:
             raise wrapped
         else:

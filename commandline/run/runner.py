@@ -59,7 +59,7 @@ class Runner:
         prepare: Callable[[State], None] = lambda state: None,
     ) -> None:
         self.display, self.confirm, self.timeline = display, confirm, timeline
-        self.prepare, self.provisions = prepare, options.given.verb == "up"
+        self.prepare, self.provisions = prepare, options.given.provisions
         self.session = Session(options, display)
         self.result = RunResult(dry=dry)
         self.execution = Execution(self.session, self.result, display, wait_lock)

@@ -14,7 +14,8 @@ from toolkit.settings.sources.function_inventory import REFERENCE
 
 _VERBS = (
     *("backup", "cli", "doctor", "drill", "init", "logs", "onboard", "remove", "restart"),
-    *("rotate", "sandboxes", "start", "stop", "token", "trust", "up", "verify"),
+    *("rollback", "rotate", "sandboxes", "start", "stop", "token", "trust", "up", "upgrade"),
+    "verify",
 )
 _COMMAND = re.compile(rf"\./claw ({'|'.join(_VERBS)})\b")
 
@@ -65,6 +66,11 @@ class Given:
             return self.for_host(found[1], host) if host else self.command(found[1])
 
         return _COMMAND.sub(whole, text)
+
+    @property
+    def provisions(self) -> bool:
+        """Whether the verb does all of `deploy.py`."""
+        return self.verb in ("up", "upgrade")
 
     @property
     def file(self) -> str | None:

@@ -103,7 +103,7 @@ class Report:
                 self._error(f"    {reason}")
         if failed or waiting:
             # A dry run leaves no word of whom it could not look at.
-            named = result.dry or self.given.verb != "up"
+            named = result.dry or not self.given.provisions
             again = [*failed, *waiting] if named else [targets.FAILED]
             self._error(f"Try just those again: {self.command(self.given.verb, hosts=again)}")
 
@@ -120,7 +120,7 @@ class Report:
 
     def summary(self, result: RunResult, hosts: list[Host]) -> None:
         """Print what changed and where to go next; of several hosts a table."""
-        if self.given.verb != "up":
+        if not self.given.provisions:
             self._outcome(result)
             return
         if len(hosts) > 1:

@@ -11,7 +11,7 @@ from commandline import changing, targets
 from commandline.options import examples
 from operations import activation
 
-DEPLOY = str(targets.ROOT / "deploy.py")
+DEPLOY = targets.ROOT / "deploy.py"
 
 
 @click.command(
@@ -28,7 +28,7 @@ DEPLOY = str(targets.ROOT / "deploy.py")
     help="Write the timeline of the run (HTML) there.",
 )
 @changing.rehearsal_option
-@click.option("--deploy", default=DEPLOY, hidden=True)
+@click.option("--deploy", default=str(DEPLOY), hidden=True)
 def up(target: str | None, deploy: str, no_rehearsal: bool, **options: Any) -> None:
     """Provision hosts: engine, images, gateway. Run it again and it changes nothing.
 
@@ -39,7 +39,7 @@ def up(target: str | None, deploy: str, no_rehearsal: bool, **options: Any) -> N
     Exit codes: 0 done or nothing to do, 1 failed, 2 changes pending (--dry),
     130 interrupted.
     """
-    flags = () if deploy == DEPLOY else ("--deploy", deploy)
+    flags = () if deploy == str(DEPLOY) else ("--deploy", deploy)
     changing.run(
         "up",
         target,

@@ -13,6 +13,7 @@ from pyinfra.api.exceptions import PyinfraError
 from commandline import changing, main
 from commandline.results import HostResult, RunResult
 from commandline.verbs import remove, restore
+from operations import activation, upgrade
 from operations.lifecycle import removal, restoring, rotation
 from toolkit import terminal
 from toolkit.settings import Settings
@@ -40,6 +41,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., SimpleNamespace]:
         class Runner:
             def __init__(self, deploy, options, display, dry, confirm, wait, timeline, prepare):
                 seen.deploy, seen.verb = deploy.name, options.given.verb
+                seen.target, seen.overrides = options.target, options.overrides
                 self.confirm, self.prepare = confirm, prepare
                 self.session = SimpleNamespace(hosts=[])
 
@@ -66,6 +68,10 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., SimpleNamespace]:
         monkeypatch.setattr(remove, "settings_for", lambda host: Settings(name=host.name))
         chosen: dict[str, Any] = {}
         monkeypatch.setattr(removal, "choose", lambda _, purge: chosen.update(purge=purge))
+        monkeypatch.setattr(upgrade, "choose", lambda _: chosen.update(upgrade=True))
+        monkeypatch.setattr(
+            activation, "leave_out_rehearsal", lambda _: chosen.update(unrehearsed=True)
+        )
         monkeypatch.setattr(rotation, "choose", lambda _, name: chosen.update(credential=name))
         with pytest.raises(Left):
             main.cli.main(list(words), standalone_mode=False)
@@ -118,6 +124,20 @@ def test_rotate_says_which_credential(run, capsys) -> None:
     seen = run("rotate", "root@h", "--credential", "SOME_KEY")
     assert seen.chosen["credential"] == "SOME_KEY"
     assert "./claw rotate root@h --credential SOME_KEY -y" in _one(capsys)
+
+
+def test_an_upgrade_is_up_with_another_release(run, capsys) -> None:
+    seen = run("upgrade", "root@h", "2026.9.7", "-y")
+    assert (seen.deploy, seen.target) == ("deploy.py", "root@h")
+    assert seen.overrides == {"gateway.version": "2026.9.7"}
+    assert seen.chosen == {"upgrade": True}
+    seen = run("upgrade", "2026.9.7", "-y", "--no-rehearsal")
+    assert seen.target is None and seen.overrides == {"gateway.version": "2026.9.7"}
+    assert seen.chosen == {"upgrade": True, "unrehearsed": True}
+    assert run("upgrade", "fleet.yml", "-y").overrides == {}
+    with pytest.raises(click.BadParameter, match="such as 2026"):
+        run("upgrade", "root@h", "latest")
+    assert run("up", "root@h", "-y", "--no-rehearsal").chosen == {"unrehearsed": True}
 
 
 def _one(capsys: pytest.CaptureFixture[str]) -> str:

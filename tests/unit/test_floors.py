@@ -19,7 +19,7 @@ ROOMS = (
     ("configuration",),
     ("activation",),
     ("backup", "sandbox"),
-    ("record", "verification"),
+    ("record", "upgrade", "verification"),
     ("lifecycle",),
 )
 """Of operations/, likewise."""

@@ -46,6 +46,7 @@ from toolkit.settings.types import (
     Version,
     VolumeName,
 )
+from toolkit.settings.upgrade import Upgrade
 
 STATE = "/home/node/.openclaw"
 WORKSPACE = f"{STATE}/workspace"
@@ -221,6 +222,7 @@ class Settings(Section):
     sandbox: Sandbox = Sandbox()
     egress: Egress = Egress()
     backup: Backup = Backup()
+    upgrade: Upgrade = Upgrade()
 
     @property
     def project_directory(self) -> str:

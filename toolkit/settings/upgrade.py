@@ -1,0 +1,18 @@
+"""The settings of upgrades, and the releases that one must know of before."""
+
+from __future__ import annotations
+
+from toolkit.settings.section import Section
+from toolkit.settings.types import Version
+
+BREAKING = {
+    "2026.7.2": "sessions and transcripts move into SQLite: no release before can read them",
+}
+"""What a release takes away for good, by release (docs of OpenClaw: reference/database-schemas)."""
+
+
+class Upgrade(Section):
+    """From one release of OpenClaw to a later one (docs/day-two.md)."""
+
+    acknowledged: Version | None = None
+    """The release whose breaking change is known and wanted; an upgrade across one says which."""
