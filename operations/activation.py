@@ -35,7 +35,7 @@ LABEL = "openclaw-pyinfra.project"
 INPUTS_CHANGED = "its compose inputs changed"
 INTERRUPTED = "an earlier run was interrupted"
 CANDIDATE, ROTATING, RESTORING, ADOPTING = "candidate", "rotating", "restoring", "adopting"
-REHEARSING = "rehearsing"
+REHEARSING, GOING_BACK = "rehearsing", "going-back-to"
 REHEARSAL_MEMORY, REHEARSAL_SPARE = 2 << 30, 512 << 20
 """What a second gateway takes for a while beside the first, at most; room for a copy of the state
 beside what that itself needs."""
@@ -200,7 +200,7 @@ def recovered(settings: Settings) -> Generator:
         yield StringCommand(f"sh {program} recover")
         notes.of(host).changed = [INTERRUPTED]
         return
-    if not {CANDIDATE, ROTATING, REHEARSING} & set(running().unfinished):
+    if not {CANDIDATE, ROTATING, REHEARSING, GOING_BACK} & set(running().unfinished):
         host.noop("no swap was interrupted")
         return
     yield run(settings, "recover")
@@ -258,11 +258,18 @@ def script(settings: Settings) -> str:
         secrets=sorted(settings.credentials),
         reload_seconds=RELOAD_SECONDS,
         state_seconds=STATE_SECONDS,
+        generations=generations_directory(settings),
+        keep_generations=settings.upgrade.keep_generations,
         backups=f"/var/lib/{settings.name}/backup",
         memory_bytes=min(REHEARSAL_MEMORY, memory_bytes(settings.gateway.memory)),
         spare_bytes=REHEARSAL_SPARE,
         **copy,
     )
+
+
+def generations_directory(settings: Settings) -> str:
+    """Return where a host keeps what can be gone back to."""
+    return f"/var/lib/{settings.name}/generations"
 
 
 def moment(text: str) -> str:

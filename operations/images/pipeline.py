@@ -173,5 +173,10 @@ def _about_to_be_superseded(
     there = snapshot.of(Images)
     for image in planning.missing(settings, images):
         found = there.tagged(image.tag(settings.name))
-        if found and (image is definitions.GATEWAY or found.id not in there.used):
+        if image is definitions.GATEWAY:
+            # What runs is kept to go back to.
+            kept = found is not None and f"{settings.name}:last-good" in found.tags
+        else:
+            kept = found is not None and found.id in there.used
+        if found and not kept:
             yield found

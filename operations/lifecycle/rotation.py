@@ -132,6 +132,7 @@ def _copies(settings: Settings, name: str) -> Iterable[str]:
     project = settings.project_directory
     yield "the gateway restarts: a turn that is running is finished first"
     yield f"replaced in: {project}/.env, the gateway's own variables, {project}/last-good/.env"
+    yield "and in the .env of each generation that ./claw rollback goes back to"
     if name and name != TOKEN:
         return
     yield "OpenClaw's command line on the host takes it from .env"

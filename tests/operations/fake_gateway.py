@@ -183,6 +183,8 @@ class Gateway:
             "secrets": [],
             "reload_seconds": 1,
             "state_seconds": 60,
+            "generations": str(self.rollback.parent / "generations"),
+            "keep_generations": 3,
             "backups": str(self.rollback.parent / "backups"),
             "memory_bytes": 1,
             "spare_bytes": 1,

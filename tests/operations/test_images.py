@@ -349,7 +349,13 @@ def test_an_image_in_a_container_stays() -> None:
 
 
 def test_the_plan_foresees_that_a_new_image_supersedes_the_old_one(default_settings: None) -> None:
-    for there, expected in ((facts(bootstrapped(settings())), 0), (facts(image("old", "a@b")), 1)):
+    # What runs, and was good, is kept to go back to.
+    good = image("old", "a@b", ("openclaw:local", "openclaw:last-good"))
+    for there, expected in (
+        (facts(bootstrapped(settings())), 0),
+        (facts(image("old", "a@b")), 1),
+        (facts(good), 0),
+    ):
         host = FakeHost(there, executing=False)
         with ctx_host.use(host):
             assert (
