@@ -28,9 +28,9 @@ from toolkit.terminal import said
     help="Go back to that one; without it, what there is is listed.",
 )
 def rollback(target: str | None, number: int | None, as_json: bool, **options: Any) -> None:
-    """List what ran before, or go back to it: image, files and the state that matches.
+    """List what ran before, or go back to it with its state.
 
-    What runs now becomes a generation of its own, with what was written since: it can be gone back
+    Image, compose files, .env, openclaw.json and state of then are back. What runs now becomes a generation of its own, with what was written since: it can be gone back
     to as well. If the earlier one does not become ready, what runs now is back.
 
     \b

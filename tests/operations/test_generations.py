@@ -1,5 +1,5 @@
-"""What ran before is kept, and can be gone back to: the script on a gateway and an engine that are a
-few files, cut at any of its steps; what a host says of it; and the operation."""
+"""What ran before is kept, and can be gone back to: the script on a gateway and an engine that are
+a few files, cut at any of its steps, and what a host says of it."""
 
 from __future__ import annotations
 
