@@ -30,8 +30,9 @@ from toolkit.terminal import said
 def rollback(target: str | None, number: int | None, as_json: bool, **options: Any) -> None:
     """List what ran before, or go back to it with its state.
 
-    Image, compose files, .env, openclaw.json and state of then are back. What runs now becomes a generation of its own, with what was written since: it can be gone back
-    to as well. If the earlier one does not become ready, what runs now is back.
+    Image, compose files, .env, openclaw.json and state of then are back. What runs now becomes a
+    generation of its own, with what was written since: it can be gone back to as well. If the
+    earlier one does not become ready, what runs now is back.
 
     \b
     Exit codes: 0 done, 1 failed, 2 changes pending (--dry), 130 interrupted.

@@ -38,7 +38,7 @@ def upgrade(
     of before are back. A release below the running one is refused, and so is one that the next `up`
     would take back, because a line of the inventory names another: that line is said.
 
-    \\b
+    \b
     Exit codes: 0 done or nothing to do, 1 failed, 2 changes pending (--dry),
     130 interrupted.
     """
