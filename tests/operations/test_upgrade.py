@@ -28,14 +28,14 @@ def told(
     running: str,
     inventory: str = "",
     asked: bool = True,
-    **overrides: Any,
+    release: str = "",
 ) -> dict[str, str]:
     """The problems of a host that runs a release, and their fixes; warnings begin with `~`."""
     file = directory / "fleet.yml"
     file.write_text(f"{inventory}\n{HOSTS}")
-    made = load_yaml_inventory(file, overrides)
+    made = load_yaml_inventory(file, {"gateway.version": release} if release else {})
     lockfile.declare(made, file)
-    host = made.get_host("claw1")
+    host: Any = made.get_host("claw1")
     host.state = State()
     if asked:
         upgrade.choose(host.state)
@@ -44,15 +44,11 @@ def told(
     return {("" if one.stops else "~") + one.what: one.fix for one in found}
 
 
-def release(version: str) -> dict[str, str]:
-    return {"gateway.version": version}
-
-
 def test_a_later_release_that_nothing_contradicts_comes(tmp_path: Path) -> None:
-    assert told(tmp_path, "2026.8.2", **release("2026.9.6")) == {}
+    assert told(tmp_path, "2026.8.2", release="2026.9.6") == {}
     named = 'all: {gateway: {version: "2026.9.7"}}'
     assert told(tmp_path, "2026.8.2", named) == {}
-    assert told(tmp_path, "2026.8.2", named, **release("2026.9.7")) == {}
+    assert told(tmp_path, "2026.8.2", named, release="2026.9.7") == {}
     assert told(tmp_path, "") == {}, "a host without a gateway"
 
 
@@ -65,13 +61,13 @@ def test_a_release_below_the_running_one_is_refused_with_the_way_that_works(tmp_
 
 def test_an_inventory_that_names_another_release_would_take_it_back(tmp_path: Path) -> None:
     named = 'all:\n  gateway:\n    version: "2026.8.2"\n'
-    ((what, fix),) = told(tmp_path, "2026.8.2", named, **release("2026.9.6")).items()
+    ((what, fix),) = told(tmp_path, "2026.8.2", named, release="2026.9.6").items()
     assert what == f"{tmp_path}/fleet.yml line 3 says gateway.version 2026.8.2"
     assert fix.startswith('put "2026.9.6" there')
 
 
 def test_a_release_that_no_inventory_names_is_said_to_be_one_run_s(tmp_path: Path) -> None:
-    ((what, fix),) = told(tmp_path, "2026.9.6", **release("2026.9.7")).items()
+    ((what, fix),) = told(tmp_path, "2026.9.6", release="2026.9.7").items()
     assert what.startswith("~no inventory names 2026.9.7; the next ./claw up would want 2026.9.6")
     assert 'gateway: {version: "2026.9.7"}' in fix
 
