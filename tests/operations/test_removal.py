@@ -100,6 +100,7 @@ class Deployed:
         self.put("images", f"sha256:{'a' * 64}\n")
         self.put("network-claw-claw")
         self.put("table")
+        self.put("volume-claw-rehearsal")
 
     @property
     def settings(self) -> Settings:
@@ -166,7 +167,7 @@ def test_what_openclaw_knows_stays_without_a_word(host: Deployed, monkeypatch) -
     (host.opt / kept).write_text("")
     said = host.run("remove", monkeypatch)
     assert "stop -t 330" in host.done(), "a turn is finished"
-    for name in ("containers", "images", "table", "network-claw-claw"):
+    for name in ("containers", "images", "table", "network-claw-claw", "volume-claw-rehearsal"):
         assert not host.has(name), name
     assert sorted(path.name for path in host.opt.iterdir()) == [".env", kept, "settings.json"]
     for one in ("config", "workspace", "auth"):
