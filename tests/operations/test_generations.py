@@ -147,7 +147,7 @@ def test_cut_it_is_one_of_both_and_nothing_is_lost(number: int, tmp_path: Path) 
 
 @pytest.mark.long
 def test_cut_anywhere_it_is_one_of_both_and_nothing_is_lost(tmp_path: Path) -> None:
-    number = 1
+    number = 2  # at the first, the end of the run before is what is read
     while cut(tmp_path / str(number), number):
         number += 1
     assert number > 25
