@@ -56,7 +56,7 @@ def begin_with_state(one: Deployment) -> None:
     assert "hello" in one.in_gateway(turn)
     one.in_gateway("openclaw cron add --name yearly --cron '0 0 1 1 *' --message hi --json")
     one.in_gateway("mkdir -p ~/.openclaw/skills/mine && echo x >~/.openclaw/skills/mine/SKILL.md")
-    assert held(one)["sessions"] >= 1 and held(one)["cron_jobs"] == 1
+    assert held(one)["sessions"] >= 1 and held(one)["cron_jobs"] >= 1
 
 
 def held(one: Deployment) -> dict[str, int]:
@@ -138,7 +138,7 @@ def test_the_way_back_has_the_state_of_then(gateway: Deployment) -> None:
     print(result.output)
     assert FIRST in gateway.in_gateway("openclaw --version")
     assert gateway.http() == 200
-    assert held(gateway)["skills"] == 1 and held(gateway)["cron_jobs"] == 1
+    assert held(gateway)["skills"] == 1 and held(gateway)["cron_jobs"] >= 1
     assert "generation 2: what was left just now" in result.output
     # And what was written since is not lost.
     gateway.claw("rollback", "--to", "2", "-y")
