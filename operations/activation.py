@@ -25,6 +25,7 @@ from operations.base.answers import printable
 from operations.base.operation import operation
 from operations.base.preflight import Problem
 from operations.configuration import stage as configuration
+from operations.engine_access import EngineWay
 from operations.gateway import form, host_secrets, secrets, service, state_copy
 from operations.images import stage as images
 from toolkit import secret_names
@@ -183,7 +184,7 @@ def activated(settings: Settings) -> Generator:
         return
     yield run(settings, "unrehearsed" if host.state in _unrehearsed else "activate")
     notes.of(host).changed += found
-    notes.of(host).outcome += said(settings, ("rehearsal: ", "downtime: "))
+    notes.of(host).outcome += said(settings.project_directory, ("rehearsal: ", "downtime: "))
 
 
 @operation
@@ -219,11 +220,11 @@ def activate(settings: Settings) -> None:
     activated(name="Start the gateway and wait until it is ready", settings=settings)
 
 
-def said(settings: Settings, beginnings: tuple[str, ...]) -> list[str]:
+def said(project: str, beginnings: tuple[str, ...]) -> list[str]:
     """Return the lines of the swap's last log that begin so; none of a run that only plans."""
     if not host.state.is_executing:
         return []
-    log = quote(f"{settings.project_directory}/run/activate.log")
+    log = quote(f"{project}/run/activate.log")
     lines = snapshot.read_quietly(host, f"tail -n 60 {log}").splitlines()
     return [printable(line) for line in lines if line.startswith(beginnings)]
 
@@ -237,7 +238,7 @@ def run(settings: Settings, mode: str) -> StringCommand:
 
 def script(settings: Settings) -> str:
     """Return the script that swaps the gateway on the host."""
-    copy = state_copy.variables(settings, "rehearsal", workspace=False)
+    limit = settings.gateway.memory if EngineWay(settings).limits else ""
     return templates.render(
         "compose/activate.sh.j2",
         job="activate",
@@ -258,18 +259,22 @@ def script(settings: Settings) -> str:
         secrets=sorted(settings.credentials),
         reload_seconds=RELOAD_SECONDS,
         state_seconds=STATE_SECONDS,
-        generations=generations_directory(settings),
+        generations=generations_directory(settings.name),
         keep_generations=settings.upgrade.keep_generations,
         backups=f"/var/lib/{settings.name}/backup",
         memory_bytes=min(REHEARSAL_MEMORY, memory_bytes(settings.gateway.memory)),
         spare_bytes=REHEARSAL_SPARE,
-        **copy,
+        auth=settings.auth_directory,
+        state_inside=settings.state_in_gateway,
+        ready_seconds=settings.gateway.ready_timeout,
+        **state_copy.variables("rehearsal", False, settings.name, settings.gateway.port, limit)
+        | {"counts": state_copy.counts_across_releases()},
     )
 
 
-def generations_directory(settings: Settings) -> str:
-    """Return where a host keeps what can be gone back to."""
-    return f"/var/lib/{settings.name}/generations"
+def generations_directory(name: str) -> str:
+    """Return where a host keeps what a deployment can go back to."""
+    return f"/var/lib/{name}/generations"
 
 
 def moment(text: str) -> str:

@@ -22,6 +22,7 @@ from operations import packages
 from operations.backup import cron
 from operations.base import files, preflight, snapshot, templates
 from operations.base.operation import operation
+from operations.engine_access import EngineWay
 from operations.gateway import form, host_secrets, state_copy
 from toolkit import credentials
 from toolkit.settings import Settings
@@ -264,6 +265,7 @@ def _script(settings: Settings) -> str:
         "weekly": backup.keep_weekly,
         "monthly": backup.keep_monthly,
     }
+    limit = settings.gateway.memory if EngineWay(settings).limits else ""
     return templates.render(
         "backup/backup.sh.j2",
         docker=form.shell(settings),
@@ -274,5 +276,8 @@ def _script(settings: Settings) -> str:
         work=work(settings),
         auth_bytes=AUTH_BYTES,
         keep=keep,
-        **state_copy.variables(settings, "drill"),
+        auth=settings.auth_directory,
+        state_inside=settings.state_in_gateway,
+        ready_seconds=settings.gateway.ready_timeout,
+        **state_copy.variables("drill", True, settings.name, settings.gateway.port, limit),
     )

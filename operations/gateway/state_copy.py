@@ -6,31 +6,40 @@ from __future__ import annotations
 from typing import Any
 
 from operations.base import templates
-from operations.engine_access import EngineWay
 from operations.images import gateway as images
-from toolkit.settings import Settings
 from toolkit.settings.contradictions.mounts import AUTH
 
 _READY = "fetch('http://127.0.0.1:%s/readyz').then(r=>process.exit(r.ok?0:1),()=>process.exit(1))"
+_COUNTS = templates.DIRECTORY / "backup" / "counts.mjs"
 
 
-def variables(settings: Settings, kind: str, workspace: bool = True) -> dict[str, Any]:
-    """Return what those templates are rendered with.
+def counts_across_releases() -> str:
+    """Return what counts a state, for one that another release has taken over.
+
+    Jobs that OpenClaw, or whoever declares them, makes anew are not counted: each release has
+    others. A release may lack the column that says so.
+    """
+    text = _COUNTS.read_text(encoding="utf-8")
+    changed = text.replace('"cron_jobs"', '"cron_jobs where declaration_key is null"')
+    return changed.replace("/no such table/", "/no such (table|column)/")
+
+
+def variables(kind: str, workspace: bool, name: str, port: int, limit: str) -> dict[str, Any]:
+    """Return what those templates are rendered with, beside what is the deployment's.
 
     + kind: what the gateway that is thrown away is called
     + workspace: whether the agents' workspaces are copied with the state
+    + name, port: of the deployment
+    + limit: of the memory; '' where the engine holds no limits
     """
     return {
         "kind_of_copy": kind,
-        "auth": settings.auth_directory,
         "auth_inside": AUTH,
-        "state_inside": settings.state_in_gateway,
         "inside": templates.render("backup/inside.sh", workspace=workspace),
         "restored": templates.render("backup/restored.sh"),
-        "counts": (templates.DIRECTORY / "backup" / "counts.mjs").read_text(encoding="utf-8"),
-        "image": images.tag(settings.name),
-        "ready": _READY % settings.gateway.port,
-        "port": settings.gateway.port,
-        "ready_seconds": settings.gateway.ready_timeout,
-        "memory": settings.gateway.memory if EngineWay(settings).limits else "",
+        "counts": _COUNTS.read_text(encoding="utf-8"),
+        "image": images.tag(name),
+        "ready": _READY % port,
+        "port": port,
+        "memory": limit,
     }

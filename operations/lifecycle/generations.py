@@ -62,7 +62,7 @@ def ask(host: Host, settings: Settings) -> list[Generation]:
         "lifecycle/generations.sh.j2",
         docker=form.shell(settings),
         project=settings.project_directory,
-        generations=activation.generations_directory(settings),
+        generations=activation.generations_directory(settings.name),
     )
     return parse(snapshot.run_quietly(host, f"sh -c {quote(script)}", LIST_SECONDS))
 
@@ -114,7 +114,9 @@ def gone_back(settings: Settings) -> Generator:
         f"umask 077 && mkdir -p {directory} && echo {number} >{directory}/go-back-to"
     )
     yield activation.run(settings, "rollback")
-    notes.of(host).outcome += activation.said(settings, ("generation ", "downtime: "))
+    notes.of(host).outcome += activation.said(
+        settings.project_directory, ("generation ", "downtime: ")
+    )
     notes.of(host).outcome.append(
         "./claw up goes by the inventory again: name the release there (gateway.version) to stay"
     )

@@ -187,7 +187,7 @@ def _told(settings: Settings) -> Generator:
     """Keep what the script said of it for the summary."""
     wanted = ("old token: ", "new token: ", "still has the old token: ", "paired: ")
     notes.of(host).outcome += activation.said(
-        settings, (*wanted, f"{chosen()}: ") if chosen() else wanted
+        settings.project_directory, (*wanted, f"{chosen()}: ") if chosen() else wanted
     )
     if host.state.is_executing and chosen() in ("", TOKEN) and settings.backup.repository:
         notes.of(host).outcome += _backups(settings)

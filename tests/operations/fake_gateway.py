@@ -17,7 +17,6 @@ from operations.base import templates
 from operations.base.quoting import Script
 from operations.gateway import state_copy
 from toolkit import secret_names
-from toolkit.settings import Settings
 
 FUNCTIONS = r"""
 fake={fake}
@@ -188,9 +187,9 @@ class Gateway:
             "backups": str(self.rollback.parent / "backups"),
             "memory_bytes": 1,
             "spare_bytes": 1,
-            **state_copy.variables(Settings(), "rehearsal", workspace=False),
+            "state_inside": "/home/node/.openclaw",
+            **state_copy.variables("rehearsal", False, "openclaw", 1, "3g"),
             "auth": str(self.rollback.parent / "auth"),
-            "port": 1,
             "ready_seconds": 5,
         }
         return templates.render("compose/activate.sh.j2", **(given | more))
