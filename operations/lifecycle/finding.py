@@ -129,6 +129,8 @@ def known(there: list[Installation], answer: str) -> tuple[list[Installation], l
             one["sizes"][rest[0]] = int(rest[1]) if matches(patterns.NUMBER, rest[1]) else None
         elif word == "file" and rest:
             one["files"][rest[0]] = _bytes(rest[1] if len(rest) > 1 else "")
+        elif word == "unreadable" and rest:
+            one["unreadable"] = _text(rest[0])
         elif word == "refused" and rest:
             one["refused"][rest[0]] = " ".join(rest[1:])
         elif word == "used":

@@ -62,6 +62,7 @@ class Installation:
     files: Mapping[str, bytes] = field(default_factory=dict)
     refused: Mapping[str, str] = field(default_factory=dict)
     used: str = ""
+    unreadable: str = ""
     linked: bool = False
     gone: bool = False
 

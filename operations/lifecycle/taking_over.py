@@ -136,6 +136,7 @@ def environment(one: Installation, there: str) -> str:
         for key, value in given(one).items()
         if re.fullmatch(r"[A-Za-z_]\w{0,100}", key)
         and not _OF_THE_PLACE.fullmatch(key)
+        and value
         and "\0" not in value
     }
     if its_own := token(one):
@@ -176,6 +177,11 @@ def problems(settings: Settings, one: Installation, free: list[int]) -> Iterable
         yield Problem(
             f"processes use {one.state} ({one.used}), and nothing known runs them",
             "stop them first: what is copied meanwhile would be torn",
+        )
+    if one.unreadable:
+        yield Problem(
+            f"whose it is may not read {shown(one.unreadable)} in it, which could not be copied",
+            "give it to him (chown), or remove it",
         )
     yield from _room_problems(settings, one, free)
     yield from _kept_problems(settings, one, there)

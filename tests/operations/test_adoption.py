@@ -473,12 +473,17 @@ def test_paths_become_those_of_the_gateway() -> None:
 
 def test_token_and_variables_are_kept_under_todays_names() -> None:
     old = theirs(
-        variables={"CLAWDBOT_GATEWAY_TOKEN": TOKEN, "TELEGRAM_BOT_TOKEN": "a'b $c", "HOME": "/x"}
+        variables={
+            "CLAWDBOT_GATEWAY_TOKEN": TOKEN,
+            "TELEGRAM_BOT_TOKEN": "a'b $c",
+            "HOME": "/x",
+            "EMPTY": "",
+        }
     )
     text = taking_over.environment(old, "OTHER=1\n")
     assert f"OPENCLAW_GATEWAY_TOKEN={TOKEN}" in text and "OTHER=1" in text
     assert taking_over.dotenv.values(text)["TELEGRAM_BOT_TOKEN"] == "a'b $c"
-    assert "HOME" not in text and "CLAWDBOT" not in text
+    assert "HOME" not in text and "EMPTY" not in text and "CLAWDBOT" not in text
     assert taking_over.environment(old, text) == text
 
 
@@ -505,6 +510,7 @@ def test_the_token_is_found_where_it_is(gateway: Any, files: str) -> None:
         (theirs({"$include": "./more.json"}), "includes other files"),
         (theirs({"meta": {"lastTouchedVersion": "2099.1.1"}}), "later than"),
         (theirs(used="7, 9"), "processes use"),
+        (theirs(unreadable="./a\x1bb"), "may not read './a\\x1bb'"),
         (theirs(sizes={"state": None}), "cannot be measured"),
         (theirs(sizes={"state": 1 << 31}), "no room"),
         (theirs(variables={"OPENCLAW_GATEWAY_TOKEN": "short"}), "its token has 5 characters"),
