@@ -265,6 +265,32 @@ def test_what_is_read_is_read_as_its_owner_who_gets_no_further(one: Host, tmp_pa
     assert one.state.stat().st_uid == 1234
 
 
+@pytest.mark.parametrize(
+    ("kind", "condition"), [("system", "ConditionPathExists=!/"), ("user", "ConditionUser=!4321")]
+)
+def test_a_unit_does_not_start_until_it_is_given_back(
+    tmp_path: Path, kind: str, condition: str
+) -> None:
+    """By a file of root's beside the unit; its own file is as it was."""
+    script = templates.render("lifecycle/theirs.sh.j2", socket="/nowhere", answer_seconds=0)
+    script += f"""
+    name=claw source_kind={kind} source_name=openclaw.service source_uid=4321 source_running=yes
+    source_home=/nowhere source_containers= source_port=0
+    guard_directory() {{ echo {tmp_path}/openclaw.service.d; }}
+    manager() {{ echo "$@" >>{tmp_path}/asked; }}
+    theirs_held && theirs_stopped && cp -r {tmp_path}/openclaw.service.d {tmp_path}/held &&
+      theirs_freed && theirs_started && theirs_answers
+    """
+    done = subprocess.run(["sh", "-eu"], input=script, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    text = (tmp_path / "held/adopted-by-claw.conf").read_text()
+    assert text.splitlines()[1:] == ["[Unit]", condition]
+    assert not (tmp_path / "openclaw.service.d").exists()
+    asked = (tmp_path / "asked").read_text().splitlines()
+    start, stop = "start openclaw.service", "stop openclaw.service"
+    assert asked == ["daemon-reload", stop, "daemon-reload", start]
+
+
 # What is found
 
 
