@@ -78,7 +78,8 @@ class Theirs:
         turn = "openclaw agent --agent main --session-key agent:main:theirs --message hi --json"
         assert "hello" in self.run(turn)
         self.run(f"openclaw agents add second --workspace {self.state}/second --non-interactive")
-        self.run("openclaw cron add --name daily --cron '0 9 * * *' --session isolated --message hi")
+        daily = "--name daily --cron '0 9 * * *' --session isolated --message hi"
+        self.run(f"openclaw cron add {daily}")
         self.run(f"mkdir -p {self.state}/skills/mine && echo hi >{self.state}/skills/mine/SKILL.md")
 
     def counts(self) -> dict[str, int | None]:
