@@ -272,8 +272,8 @@ def test_a_unit_does_not_start_until_it_is_given_back(
     tmp_path: Path, kind: str, condition: str
 ) -> None:
     """By a file of root's beside the unit; its own file is as it was."""
-    script = templates.render("lifecycle/theirs.sh.j2", socket="/nowhere", answer_seconds=0)
-    script += f"""
+    made = templates.render("lifecycle/theirs.sh.j2", socket="/nowhere", answer_seconds=0)
+    script = f"""{made}
     name=claw source_kind={kind} source_name=openclaw.service source_uid=4321 source_running=yes
     source_home=/nowhere source_containers= source_port=0
     guard_directory() {{ echo {tmp_path}/openclaw.service.d; }}
