@@ -9,6 +9,7 @@ Facts print no secrets: pyinfra shows fact output at `-vvv`.
 
 from __future__ import annotations
 
+import re
 import secrets
 import time
 from collections.abc import Callable, Mapping
@@ -121,7 +122,9 @@ def script(settings: Settings) -> str:
     rest = list(asked.values())
     lanes += [rest[lane::LANES] for lane in range(LANES)]
     kept = templates.render("host/kept.sh.j2")
-    parts = [*functions, kept, "engine_seconds=60 engine_bytes=1048576"]
+    # They go to every host in every run, and their comments need not.
+    parts = [re.sub("(?m)^#.*\n", "", text) for text in (*functions, kept)]
+    parts += ["engine_seconds=60 engine_bytes=1048576"]
     parts += ["export LC_ALL=C PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"]
     for number, lane in enumerate(lanes):
         parts.append("\n".join([f"lane{number}() {{ :", *lane, "}"]))
