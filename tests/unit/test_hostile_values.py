@@ -24,6 +24,8 @@ from tests.unit.hostile import Variables, conditions, parsed, readings
 
 ALL = [str(path.relative_to(templates.DIRECTORY)) for path in templates.DIRECTORY.rglob("*.j2")]
 NOBODY = 65534
+INSIDE = {"backup/started.sh.j2"}
+"""The middle of functions, whose own `fail` ends it: it is run in the scripts that have them."""
 TEXT_TOOLS = (
     *("awk", "base64", "basename", "cat", "cmp", "cut", "dirname", "env", "find", "getent", "grep"),
     *("head", "id", "ls", "mktemp", "od", "printf", "sed", "sha256sum", "sh", "sort", "stat"),
@@ -161,7 +163,9 @@ def with_functions(script: str) -> str:
     )
 
 
-@pytest.mark.parametrize("name", [one for one in ALL if language(one) == "sh"])
+@pytest.mark.parametrize(
+    "name", [one for one in ALL if language(one) == "sh" and one not in INSIDE]
+)
 def test_no_value_is_run_by_a_script(name: str, directory: Path) -> None:
     scripts: list[tuple[str, int]] = []
     for number, evil in enumerate(hostile(directory / "work" / "canary")):
