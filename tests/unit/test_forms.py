@@ -32,7 +32,8 @@ SAYING = {
     "templates/compose/gateway.sh.j2",
     "templates/service/gateway.sh.j2",
     # Of engines, and of containers that are tried out, not of the gateway:
-    "templates/backup/drill.sh.j2",
+    "templates/backup/started.sh.j2",
+    "templates/compose/rehearsal.sh.j2",
     "templates/engine/rootless.sh.j2",
     "templates/engine/service.sh.j2",
     "templates/images/sandbox/probe.sh.j2",
