@@ -53,8 +53,7 @@ packages_listed_at() { stat -c %Y /var/lib/apt/lists/*Release 2>/dev/null | sort
 
 # How many updates of security there are by them; nobody is asked, and no lock is taken.
 packages_security_updates() {
-  LC_ALL=C timeout -k 5 60 apt-get -qq -s -o Debug::NoLocking=1 dist-upgrade 2>/dev/null </dev/null |
-    grep -c '^Inst [^(]*([^)]*[Ss]ecurity'
+  LC_ALL=C timeout -k 5 60 apt list --upgradable 2>/dev/null </dev/null | grep -c '^[^ /]*/[^ ]*-security[, ]'
 }
 
 # The addresses of what the sources say they have, one a line; nothing of it is fetched.

@@ -42,8 +42,9 @@ gateway_published() {{ echo '{{"1/tcp": [{{"HostIp": "127.0.0.1", "HostPort": "1
 inspect() {{ cat {fake}/inspected; }}
 """
 APT = """#!/bin/sh
-echo 'Inst libssl3 [3.0.11-1] (3.0.15-1 Debian-Security:12/stable-security [amd64])'
-echo 'Inst security-tool [1] (2 Debian:12.8/stable [amd64])'
+echo 'Listing...'
+echo 'libssl3/stable-security 3.0.15-1 amd64 [upgradable from: 3.0.11-1]'
+echo 'a-security/stable 2 amd64 [upgradable from: 1]'
 """
 
 
@@ -64,7 +65,7 @@ class Deployed(Gateway):
         (self.programs / "date").unlink()
         self.rules.write_text("the rules\n")
         self._program("nft", "#!/bin/sh\necho the table\n")
-        self._program("apt-get", APT)
+        self._program("apt", APT)
         table = "{ echo the table; echo the rules; } | sha256sum"
         self.state = directory / "state"
         self.state.write_text(subprocess.getoutput(table) + "\n")
