@@ -22,7 +22,7 @@ from typing import Any
 import pytest
 
 WORKERS = 2
-SHARED = {"deployed", "deployed_trixie", "deployed_local", "gateway", "sandboxed", "interrupted"}
+SHARED = {"deployed", "deployed_trixie", "gateway", "sandboxed", "interrupted"}
 """Fixtures that deploy a gateway: what uses the same ones is one group."""
 LOGS = Path(__file__).resolve().parent.parent / "artifacts"
 NAMES = ("passed", "failed", "error", "skipped", "deselected")
@@ -95,7 +95,8 @@ class Worker(logging.Handler):
 def groups(items: list[pytest.Item]) -> list[list[pytest.Item]]:
     """What one process runs together: files, and those that share what is dear.
 
-    After the cheap folders comes what deploys gateways, so that no process has one left at the end.
+    After the cheap folders comes what deploys gateways, so that no process has one left at the end;
+    of each kind the largest group first, for the same reason.
     """
     shared: dict[str, str] = {}
 
@@ -107,14 +108,14 @@ def groups(items: list[pytest.Item]) -> list[list[pytest.Item]]:
     keys = []
     for item in items:
         file = item.nodeid.partition("::")[0]
-        dear = sorted(SHARED & used(item))
+        dear = sorted(SHARED & used(item)) if rank(item) else []
         for one in dear:
             shared[root(one)] = root(dear[0])
         keys.append(dear[0] if dear else file)
     found: dict[str, list[pytest.Item]] = {}
     for item, key in zip(items, keys, strict=True):
         found.setdefault(root(key), []).append(item)
-    return sorted(found.values(), key=lambda group: min(map(rank, group)))
+    return sorted(found.values(), key=lambda group: (min(map(rank, group)), -len(group)))
 
 
 def used(item: pytest.Item) -> set[str]:

@@ -129,14 +129,6 @@ def deployed_trixie(lab_host: MakeHost, deployment: MakeDeployment) -> Deploymen
 
 
 @pytest.fixture(scope="session")
-def deployed_local(engine: Engine, deployment: MakeDeployment) -> Iterator[Deployment]:
-    """This machine and the private engine, likewise."""
-    local = on_this_machine(deployment, {})
-    yield brought_up(local)
-    local.remove()
-
-
-@pytest.fixture(scope="session")
 def gateway(engine: Engine, deployment: MakeDeployment) -> Iterator[Deployment]:
     """This machine and the private engine, for tests that change the gateway and change it back."""
     local = on_this_machine(deployment, {"gateway": {"ready_timeout": 600}})

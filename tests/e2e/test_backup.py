@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import MakeDeployment
+from tests.e2e.harness import Deployment
 
 pytestmark = [pytest.mark.engine, pytest.mark.whole]
 
 
-def test_backups_and_their_drill(local_deployment: MakeDeployment, tmp_path: Path) -> None:
+@pytest.fixture
+def one(gateway: Deployment) -> Iterator[Deployment]:
+    """The shared gateway, without backups before and after."""
+    yield gateway
+    if gateway.settings.pop("backup", None):
+        gateway.claw("up")
+
+
+def test_backups_and_their_drill(one: Deployment, tmp_path: Path) -> None:
     (tmp_path / "password").write_text("correct horse\n")
     repository = tmp_path / "repository"
-    backup: dict[str, Any] = {
+    one.settings["backup"] = {
         "repository": str(repository),
         "password": {"file": str(tmp_path / "password")},
     }
-    one = local_deployment(backup=backup)
     one.claw("up")
     assert "nothing to change" in one.claw("up").output
     assert "there is no backup" in one.claw("backups", expect=1).output

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from lab import hosts as lab
-from tests.e2e.harness import ROOT, Deployment
+from tests.e2e.harness import ROOT
 from tests.e2e.images_job import DEPLOY, Job
 from tests.e2e.npm_registry import Mirror, Own, serving
 
@@ -39,6 +39,15 @@ def context(*arguments):
 
 gateway.npm_context = context
 """
+
+
+@pytest.fixture(scope="module")
+def image(engine: object, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The gateway's image, without a gateway."""
+    job = Job(tmp_path_factory.mktemp("pinned"), f"pinned-{secrets.token_hex(3)}")
+    job.up(base_images="bootstrap")
+    yield job.tag
+    job.remove()
 
 
 @pytest.fixture
@@ -98,43 +107,43 @@ def explained(log: str, directory: Path) -> str:
 
 
 def test_only_listed_install_scripts_run_and_as_nobody(
-    deployed_local: Deployment, registry: Own, tmp_path: Path
+    image: str, registry: Own, tmp_path: Path
 ) -> None:
-    done = install(f"{deployed_local.name}:local", registry, tmp_path, "ls node_modules; cat ran")
+    done = install(image, registry, tmp_path, "ls node_modules; cat ran")
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-3:] == ["inner", "inner-linux", "uid 65534"]
-    done = install(f"{deployed_local.name}:local", registry, tmp_path, "ls node_modules/inner")
+    done = install(image, registry, tmp_path, "ls node_modules/inner")
     assert done.stdout.split()[-2:] == ["package.json", "text"]
 
 
 @pytest.mark.parametrize("package", ["openclaw", "inner", "inner-linux"])
 def test_a_mirror_that_changes_one_byte_of_a_package_is_noticed_and_the_package_named(
-    package: str, deployed_local: Deployment, registry: Own, tmp_path: Path
+    package: str, image: str, registry: Own, tmp_path: Path
 ) -> None:
     """npm itself would leave an optional package out and say nothing."""
     registry.spoiled.add(f"/{package}-1.0.0.tgz")
-    done = install(f"{deployed_local.name}:local", registry, tmp_path)
+    done = install(image, registry, tmp_path)
     assert done.returncode == 1
     said = explained(done.stderr, tmp_path)
     assert said.startswith("refused: ") and f"{package}@1.0.0" in said
 
 
 def test_a_package_that_breaks_before_its_digest_is_known_is_named(
-    deployed_local: Deployment, registry: Own, tmp_path: Path
+    image: str, registry: Own, tmp_path: Path
 ) -> None:
     registry.tarballs["inner"] = registry.tarballs["inner"][:200] + b"x" * 100_000
-    done = install(f"{deployed_local.name}:local", registry, tmp_path)
+    done = install(image, registry, tmp_path)
     assert done.returncode == 1
     assert explained(done.stderr, tmp_path).startswith("refused: npm package inner@1.0.0: ")
 
 
 def test_a_mirror_that_lies_about_the_digest_too_is_noticed(
-    deployed_local: Deployment, registry: Own, tmp_path: Path
+    image: str, registry: Own, tmp_path: Path
 ) -> None:
     text = lockfile(registry)
     registry.tarballs["inner"] = registry.tarballs["openclaw"]
     registry.integrity["inner"] = registry.integrity["openclaw"]
-    done = install(f"{deployed_local.name}:local", registry, tmp_path, text=text)
+    done = install(image, registry, tmp_path, text=text)
     assert done.returncode == 1
     said = explained(done.stderr, tmp_path)
     assert said.startswith("refused: npm package inner@1.0.0: ")
@@ -142,10 +151,10 @@ def test_a_mirror_that_lies_about_the_digest_too_is_noticed(
 
 
 def test_a_package_that_the_registry_has_no_more_is_named(
-    deployed_local: Deployment, registry: Own, tmp_path: Path
+    image: str, registry: Own, tmp_path: Path
 ) -> None:
     registry.gone.add("inner-linux")
-    done = install(f"{deployed_local.name}:local", registry, tmp_path)
+    done = install(image, registry, tmp_path)
     assert done.returncode == 1
     assert "inner-linux@1.0.0 cannot be fetched" in explained(done.stderr, tmp_path)
 

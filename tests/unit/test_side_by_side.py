@@ -20,6 +20,7 @@ def item(name: str, *fixtures: str, **params: str) -> Any:
 
 ITEMS = [
     item("unit/a"),
+    item("unit/words", word="deployed"),
     item("e2e/cheap", "engine"),
     item("e2e/b", "deployed"),
     item("e2e/c", "deployed_trixie"),
@@ -32,7 +33,7 @@ ITEMS = [
 
 def test_what_shares_a_deployed_gateway_is_together_and_before_what_has_none() -> None:
     names = [[one.path.stem for one in group] for group in groups(ITEMS)]
-    assert names == [["a", "a"], ["b", "c", "both"], ["d"], ["own"], ["cheap"]]
+    assert names == [["a", "a"], ["words"], ["b", "c", "both"], ["d"], ["own"], ["cheap"]]
 
 
 def test_each_test_is_taken_once(tmp_path: Path) -> None:
