@@ -98,11 +98,12 @@ def find(name: str) -> Host:
     raise LabError(f"no lab host is named {name}")
 
 
-def up(name: str, suite: str = "bookworm", owner: int = 0, fleet: str = "") -> Host:
+def up(name: str, suite: str = "bookworm", owner: int = 0, fleet: str = "", like: str = "") -> Host:
     """Create a host, or find the one of that name; returns when systemd and sshd are ready.
 
     A host with an owner (a process id) is removed by `sweep` once that process is gone. A host
-    keeps its address when it boots again.
+    keeps its address when it boots again. Where it can be done, the engine of one with an owner has
+    stored what that of the host `like` has.
     """
     if not re.fullmatch(r"[a-z][a-z0-9-]{0,30}", name):
         raise LabError(f"{name!r} is not a host name")
@@ -114,7 +115,7 @@ def up(name: str, suite: str = "bookworm", owner: int = 0, fleet: str = "") -> H
         network()
         with one_at_a_time():
             labels = {"host": name, "suite": suite, "owner": str(owner), "fleet": fleet}
-            create(name, image, labels, address())
+            create(name, image, labels, address(), like)
         container(PREFIX + name).start()
     wait(name)
     return find(name)

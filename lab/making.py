@@ -57,15 +57,20 @@ def build(suite: str) -> str:
 
 
 def create(
-    name: str, image: str, labels: dict[str, str], own: str | None = None, **more: Any
+    name: str,
+    image: str,
+    labels: dict[str, str],
+    own: str | None = None,
+    like: str = "",
+    **more: Any,
 ) -> None:
     """Make a host that does not run yet, with what it takes from this machine.
 
-    `labels` come after `lab.`; `own` is an address; `more` is for the SDK's `create_container`,
-    but `init`.
+    `labels` come after `lab.`; `own` is an address; `like` is of `disks.make`; `more` is for the
+    SDK's `create_container`, but `init`.
     """
     api = client().api
-    disk = disks.make(name) if labels["owner"] != "0" else None
+    disk = disks.make(name, like) if labels["owner"] != "0" else None
     limits = api.create_host_config(
         network_mode=NETWORK, binds=disk, init=more.pop("init", False), **RIGHTS
     )

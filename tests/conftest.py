@@ -55,7 +55,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> int | None:
-    """A whole tier runs in two processes; what is named runs in this one."""
+    """A whole tier runs in several processes; what is named runs in this one."""
     option = config.option
     alone = option.worker or option.collectonly or option.usepdb or option.help or option.version
     if alone or option.markers or option.showfixtures or not _tier(config):

@@ -1,4 +1,4 @@
-"""Tests in two processes that take them from each other, and a line that says what goes on.
+"""Tests in processes that take them from each other, and a line that says what goes on.
 
 pytest-xdist would be the tool, but its workers hold locks before gevent has patched anything. Here
 each worker collects everything, and takes the next group that nobody has: tests that share what is
@@ -21,7 +21,8 @@ from typing import Any
 
 import pytest
 
-WORKERS = 2
+WORKERS = 3
+"""One more than a small machine has processors: each waits for a good part of its time."""
 SHARED = {"deployed", "deployed_trixie", "gateway", "sandboxed", "interrupted"}
 """Fixtures that deploy a gateway: what uses the same ones is one group."""
 LOGS = Path(__file__).resolve().parent.parent / "artifacts"
@@ -132,7 +133,7 @@ def rank(item: pytest.Item) -> int:
 
 
 def run(arguments: list[str]) -> int:
-    """Run pytest twice with these arguments, each with its part of the tests; the exit code."""
+    """Run pytest in each worker, with its part of the tests; the exit code."""
     started = time.monotonic()
     LOGS.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as directory:

@@ -54,11 +54,15 @@ def lab_host(engine: Engine, request: pytest.FixtureRequest) -> Iterator[MakeHos
 
 @pytest.fixture
 def fresh_host(engine: Engine) -> Iterator[MakeHost]:
-    """`fresh_host(suite="bookworm")`: a bare host of this test alone, gone when it ends."""
+    """`fresh_host(suite="bookworm", like="")`: a bare host of this test alone, gone when it ends.
+
+    Its engine, once there is one, has the images that the host of the name `like` has.
+    """
     made: list[lab.Host] = []
 
-    def make(suite: str = "bookworm") -> lab.Host:
-        made.append(lab.up(f"fresh-{secrets.token_hex(3)}-{os.getpid()}", suite, owner=os.getpid()))
+    def make(suite: str = "bookworm", like: str = "") -> lab.Host:
+        name = f"fresh-{secrets.token_hex(3)}-{os.getpid()}"
+        made.append(lab.up(name, suite, owner=os.getpid(), like=like))
         return made[-1]
 
     yield make
@@ -103,13 +107,14 @@ def ssh_home(tmp_path: Path) -> dict[str, str]:
 
 @pytest.fixture
 def newcomer(fresh_host: MakeHost) -> Callable[..., Callable[..., Any]]:
-    """`newcomer(suite="bookworm", user="root")`: a bare host with a clone of this checkout.
+    """`newcomer(suite="bookworm", user="root", like="")`: a bare host and a clone of this checkout.
 
-    Returns `shell(command)`, which runs there, in the clone, as that user over SSH.
+    Returns `shell(command)`, which runs there, in the clone, as that user over SSH; `like` is of
+    `fresh_host`.
     """
 
-    def make(suite: str = "bookworm", user: str = "root") -> Callable[..., Any]:
-        host = fresh_host(suite)
+    def make(suite: str = "bookworm", user: str = "root", like: str = "") -> Callable[..., Any]:
+        host = fresh_host(suite, like)
         path = lab.checkout(host.name, user)
         return lambda command: lab.ssh(host.name, f"cd {path} && {command}", user)
 

@@ -15,9 +15,12 @@ pytestmark = pytest.mark.engine
 
 
 @pytest.mark.whole
-def test_a_bare_machine_provisions_itself(newcomer):
-    """git, python3 and root are all there is; then plain pyinfra agrees that nothing is left."""
-    shell = newcomer()
+def test_a_bare_machine_provisions_itself(newcomer, deployed: Deployment):
+    """git, python3 and root are all there is; then plain pyinfra agrees that nothing is left.
+
+    How long a build takes is seen where `deployed` is made; here the engine has its images.
+    """
+    shell = newcomer(like=deployed.vps.name)
     assert shell("command -v docker pip3; python3 -c 'import ensurepip'").returncode != 0
 
     first = shell("./claw up -y")

@@ -1,4 +1,4 @@
-"""Tests in two processes: each is run once, and what shares a deployed gateway by one of them."""
+"""Tests in several processes: each once, and what shares a deployed gateway by one of them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from tests.side_by_side import Worker, groups, shown
+from tests.side_by_side import WORKERS, Worker, groups, shown
 
 
 def item(name: str, *fixtures: str, **params: str) -> Any:
@@ -51,7 +51,7 @@ def test_failures_are_said_at_once_and_all_is_counted(capsys) -> None:
         {**test, "doing": "making the image"},
         {**test, "outcome": "failed"},
         {**test, "outcome": "passed"},
-        *[{**test, "ended": True}] * 2,
+        *[{**test, "ended": True}] * WORKERS,
         {**test, "outcome": "of one that was left behind"},
     ]
     assert shown(iter(events)) == {"failed": 1, "passed": 1}
