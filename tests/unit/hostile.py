@@ -6,9 +6,10 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Iterable, Iterator
+from functools import cache
 from typing import Any
 
-from jinja2 import nodes
+from jinja2 import meta, nodes
 
 from operations.base import templates
 from operations.base.quoting import FILTERS, VERIFYING, Script
@@ -44,24 +45,7 @@ class Variables:
         self, tree: nodes.Template, evil: str = "", empty: Iterable[str] = (), forced: str = ""
     ) -> None:
         self.tree, self.evil, self.empty, self.forced = tree, evil, set(empty), forced
-        self.filters: dict[str, set[str]] = {}
-        for output in tree.find_all(nodes.Output):
-            for child in output.nodes:
-                self._note(child, "")
-        self.loops = {_iterated(one.iter): one for one in tree.find_all(nodes.For)}
-
-    def _note(self, node: nodes.Node, applied: str) -> None:
-        if isinstance(node, nodes.Filter):
-            if node.name == "int":
-                return
-            if node.name in FILTERS and node.name != "json" and applied not in VERIFYING:
-                applied = node.name
-        if path := _path(node):
-            self.filters.setdefault(path, set()).add(applied)
-            return
-        test = ("test",) if isinstance(node, nodes.CondExpr) else ()
-        for child in node.iter_child_nodes(exclude=test):
-            self._note(child, applied)
+        self.filters, self.loops = _filters(tree), _loops(tree)
 
     def named(self, path: str) -> str:
         return f"/z {path} z"
@@ -110,6 +94,42 @@ class Variables:
         return {name: self.value(name) for name in names}
 
 
+@cache
+def _filters(tree: nodes.Template) -> dict[str, set[str]]:
+    """The filters of each variable; '' where it is written as it is."""
+    found: dict[str, set[str]] = {}
+
+    def note(node: nodes.Node, applied: str) -> None:
+        if isinstance(node, nodes.Filter):
+            if node.name == "int":
+                return
+            if node.name in FILTERS and node.name != "json" and applied not in VERIFYING:
+                applied = node.name
+        if path := _path(node):
+            found.setdefault(path, set()).add(applied)
+            return
+        test = ("test",) if isinstance(node, nodes.CondExpr) else ()
+        for child in node.iter_child_nodes(exclude=test):
+            note(child, applied)
+
+    for output in tree.find_all(nodes.Output):
+        for child in output.nodes:
+            note(child, "")
+    return found
+
+
+@cache
+def _loops(tree: nodes.Template) -> dict[str, nodes.For]:
+    return {_iterated(one.iter): one for one in tree.find_all(nodes.For)}
+
+
+@cache
+def wanted(name: str) -> set[str]:
+    """Return the variables that a template must be given."""
+    return meta.find_undeclared_variables(parsed(name))
+
+
+@cache
 def conditions(tree: nodes.Template) -> list[str]:
     """Return the variables on which the ways through a template depend."""
     found = (name for one in tree.find_all(nodes.If) for name in one.test.find_all(nodes.Name))
@@ -133,6 +153,7 @@ def _path(node: nodes.Node) -> str:
     return ""
 
 
+@cache
 def parsed(name: str) -> nodes.Template:
     """Return the tree of a template together with those of the templates that it includes."""
     tree = templates._environment.parse((templates.DIRECTORY / name).read_text())

@@ -16,11 +16,10 @@ from typing import Any
 
 import pytest
 import yaml
-from jinja2 import meta
 
 from operations.base import templates
 from operations.base.quoting import UnsafeValueError, language
-from tests.unit.hostile import Variables, conditions, parsed, readings
+from tests.unit.hostile import Variables, conditions, parsed, readings, wanted
 
 ALL = [str(path.relative_to(templates.DIRECTORY)) for path in templates.DIRECTORY.rglob("*.j2")]
 NOBODY = 65534
@@ -95,10 +94,9 @@ def hostile(canary: object) -> list[str]:
 def ways(name: str, evil: str = "") -> Iterable[tuple[str, Variables]]:
     """Yield a template, filled with hostile values, for each of the ways through it."""
     tree = parsed(name)
-    wanted = meta.find_undeclared_variables(tree)
     for empty in [(), *([one] for one in conditions(tree)), conditions(tree)]:
         variables = Variables(tree, evil, empty)
-        yield templates.render(name, **variables.all(wanted)), variables
+        yield templates.render(name, **variables.all(wanted(name))), variables
 
 
 @pytest.fixture(scope="module")
@@ -174,7 +172,7 @@ def test_no_value_is_run_by_a_script(name: str, directory: Path) -> None:
                 scripts += [(text, status) for status in ((0,) if number else (0, 1))]
             if number:
                 break
-    run(scripts, directory)
+    run(list(dict.fromkeys(scripts)), directory)
 
 
 @pytest.mark.parametrize("name", [one for one in ALL if language(one) == "sh"])
@@ -199,12 +197,11 @@ def test_no_value_changes_how_a_script_is_read(name: str) -> None:
 @pytest.mark.parametrize("name", ALL)
 def test_what_a_value_must_be_is_seen_to(name: str) -> None:
     tree = parsed(name)
-    wanted = meta.find_undeclared_variables(tree)
     for path in Variables(tree).verified():
         with pytest.raises(UnsafeValueError):
             for empty in [(), *([one] for one in conditions(tree)), conditions(tree)]:
                 variables = Variables(tree, "$(touch X)", empty, forced=path)
-                templates.render(name, **variables.all(wanted))
+                templates.render(name, **variables.all(wanted(name)))
             pytest.fail(path)
 
 
