@@ -88,15 +88,15 @@ esac
 """
 STEP = r"""#!/bin/sh
 [ -w {fake} ] || exec {real} "$@"
-count=$(($({cat} {fake}/steps 2>/dev/null || echo 0) + 1))
+read -r count <{fake}/steps || count=0
+count=$((count + 1))
 echo $count >{fake}/steps
 if [ $count = "${{KILL_AT-}}" ]; then kill -9 -$(ps -o sid= -p $$ | tr -d ' '); fi
 exec {real} "$@"
 """
 STEPS = ("awk", "chown", "cp", "grep", "mkdir", "mktemp", "mv", "rm", "sha256sum", "touch")
 CLOCK = '#!/bin/sh\ncase $1 in +%s) ;; *) exec {real} "$@" ;; esac\n'
-CLOCK += "now=$(($(cat {fake}/clock 2>/dev/null || echo 1000) + 1))\n"
-CLOCK += "echo $now >{fake}/clock\necho $now\n"
+CLOCK += "read -r now <{fake}/clock\nnow=$((now + 1))\necho $now >{fake}/clock\necho $now\n"
 """A second has passed whenever somebody asks for the time."""
 
 
@@ -108,6 +108,7 @@ class Gateway:
         self.config, self.rollback = directory / "config", directory / "rollback"
         for path in (self.fake, self.project / "run", self.config, self.rollback):
             path.mkdir(parents=True)
+        self.set("clock", "1000\n")
         # The owner of the state uses them too, and does not get into pytest's directories.
         self.programs = Path(tempfile.mkdtemp(prefix="clawtest-programs-"))
         self.programs.chmod(0o755)
@@ -117,7 +118,7 @@ class Gateway:
         self._program("sleep", f"#!/bin/sh\nexec {shutil.which('sleep')} 0.02\n")
         for name in STEPS:
             real = shutil.which(name)
-            text = STEP.format(fake=self.fake, real=real, cat=shutil.which("cat"))
+            text = STEP.format(fake=self.fake, real=real)
             self._program(name, text)
 
     @property
