@@ -26,6 +26,7 @@ WORKERS = 3
 SHARED = {"deployed", "deployed_trixie", "gateway", "sandboxed", "interrupted"}
 """Fixtures that deploy a gateway: what uses the same ones is one group."""
 LOGS = Path(__file__).resolve().parent.parent / "artifacts"
+CLEAR = "\r\x1b[J"
 NAMES = ("passed", "failed", "error", "skipped", "deselected")
 
 
@@ -166,7 +167,7 @@ def run(arguments: list[str]) -> int:
 
 
 def shown(events: Iterator[dict[str, Any]]) -> Counter[str]:
-    """Say on standard error what the workers are doing; what became of the tests."""
+    """Say on standard error what the workers wait for; what became of the tests."""
     counted: Counter[str] = Counter()
     doing: dict[int, str] = {}
     live, started = sys.stderr.isatty(), time.monotonic()
@@ -184,23 +185,28 @@ def shown(events: Iterator[dict[str, Any]]) -> Counter[str]:
             if not live and done % 500 == 0:
                 print(f"{done}/{number}", file=sys.stderr, flush=True)
             if outcome in ("failed", "error"):
-                print(f"{clear(live)}{outcome.upper()} {event['test']}", file=sys.stderr)
+                print(f"{CLEAR if live else ''}{outcome.upper()} {event['test']}", file=sys.stderr)
         if "doing" in event:
             words = (event["test"].removeprefix("tests/"), event["doing"])
             doing[event["pid"]] = ": ".join(filter(None, words))
-        line = f"{done}/{number}  " + "  |  ".join(doing.values())
+        so_far = f"{time.monotonic() - started:4.0f} s, {done}/{number}"
         if live:
             width = os.get_terminal_size(sys.stderr.fileno()).columns
-            print(f"{clear(live)}{line[: width - 1]}", end="", file=sys.stderr, flush=True)
+            drawn = screen([so_far, *doing.values()], width)
+            print(drawn, end="", file=sys.stderr, flush=True)
         elif "doing" in event and (event["doing"] or event["test"].startswith("tests/e2e")):
             what = doing[event["pid"]]
             if what != said:
                 said = what
-                seconds = time.monotonic() - started
-                print(f"{seconds:4.0f} s, {done}/{number}: {what}", file=sys.stderr, flush=True)
-    print(clear(live), end="", file=sys.stderr)
+                print(f"{so_far}: {what}", file=sys.stderr, flush=True)
+    print(CLEAR if live else "", end="", file=sys.stderr)
     return counted
 
 
-def clear(live: bool) -> str:
-    return "\r\x1b[K" if live else ""
+def screen(lines: list[str], width: int) -> str:
+    """Return what writes lines over those that were written so before, and leaves the cursor there.
+
+    Of a line that is too long the end counts: what is waited for.
+    """
+    cut = [line if len(line) < width else f"…{line[2 - width :]}" for line in lines]
+    return CLEAR + "\n".join(cut) + (f"\x1b[{len(cut) - 1}A" if cut[1:] else "") + "\r"

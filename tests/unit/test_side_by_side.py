@@ -7,7 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from tests.side_by_side import WORKERS, Worker, groups, shown
+from tests.side_by_side import WORKERS, Worker, groups, screen, shown
 
 
 def item(name: str, *fixtures: str, **params: str) -> Any:
@@ -57,3 +57,8 @@ def test_failures_are_said_at_once_and_all_is_counted(capsys) -> None:
     assert shown(iter(events)) == {"failed": 1, "passed": 1}
     said = capsys.readouterr().err.splitlines()
     assert said == ["   0 s, 0/3: e2e/x.py::test: making the image", "FAILED tests/e2e/x.py::test"]
+
+
+def test_what_is_waited_for_is_seen_in_a_narrow_terminal() -> None:
+    drawn = screen(["1 s, 2/3", "e2e/test_x.py::test_y: making the image", "e2e/a"], 20)
+    assert drawn == "\r\x1b[J1 s, 2/3\n…: making the image\ne2e/a\x1b[2A\r"
