@@ -1,8 +1,8 @@
 """What all tests share: tiers, markers, order, the private engine, a summary of what was left out.
 
-The tiers, where no files are named: `--fast` runs unit and operations tests; without an option the
-end-to-end tests come too, but for those marked `whole`; `--all` runs these as well. What is marked
-`long` is in none.
+The tiers, where no files are named: `--fast` runs unit and operations tests, but for those marked
+`slow`; without an option these and the end-to-end tests come too, but for those marked `whole`;
+`--all` runs these as well. What is marked `long` is in none.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _left_out: Counter[str] = Counter()
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("openclaw-pyinfra")
-    group.addoption("--fast", action="store_true", help="unit and operations tests alone")
+    group.addoption("--fast", action="store_true", help="unit and operations tests, the quick ones")
     group.addoption("--all", action="store_true", help="every test but those marked long")
     group.addoption("--keep-lab", action="store_true", help="leave lab hosts for the next run")
     group.addoption("--worker", help="DIRECTORY:FD of side_by_side.py; not for people")
@@ -41,6 +41,7 @@ def pytest_configure(config: pytest.Config) -> None:
     for marker in (
         "engine: needs a real Docker Engine; the tests start a private one where they may",
         "browser: needs a headless Chromium",
+        "slow: takes seconds; not with `./claw test --fast`",
         "whole: takes minutes; `./claw test --all` runs it, or its file by name",
         "long: takes long; only `./claw test -m long` runs it",
     ):
@@ -84,9 +85,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _is_left(config: pytest.Config, item: pytest.Item) -> bool:
-    if item.get_closest_marker("long"):
-        return True
-    return bool(_tier(config) and not config.option.all and item.get_closest_marker("whole"))
+    left = {"long"}
+    if _tier(config) and not config.option.all:
+        left |= {"slow", "whole"} if config.option.fast else {"whole"}
+    return any(item.get_closest_marker(name) for name in left)
 
 
 def _cost(item: pytest.Item) -> tuple[int, int]:

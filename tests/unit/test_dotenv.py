@@ -101,6 +101,7 @@ def test_bytes_that_are_no_text_are_refused(data: bytes, said: str) -> None:
 
 
 @pytest.mark.engine
+@pytest.mark.slow
 def test_compose_itself_reads_what_was_written(tmp_path: Path, engine: Engine) -> None:
     (tmp_path / "compose.yml").write_text(
         "services: {a: {image: none, env_file: .env}}\n", encoding="utf-8"
