@@ -203,6 +203,7 @@ def test_what_was_changed_meanwhile_stops_nothing(one: Host) -> None:
     assert code == 1 and "Nothing was stopped" in said and one.as_before()
 
 
+@pytest.mark.slow
 def test_killed_at_any_step_one_of_both_runs_and_the_next_run_ends_it(tmp_path: Path) -> None:
     whole = Host(tmp_path / "whole")
     assert whole.adopt()[0] == 0
@@ -217,6 +218,7 @@ def test_killed_at_any_step_one_of_both_runs_and_the_next_run_ends_it(tmp_path: 
         assert one.adopt()[0] == 0 and one.taken(), f"step {kill_at}"
 
 
+@pytest.mark.slow
 def test_an_undoing_that_is_killed_is_finished(tmp_path: Path) -> None:
     whole = Host(tmp_path / "whole")
     whole.adopt()

@@ -44,6 +44,8 @@ IMAGE = "sha256:" + "a" * 64
 
 
 FEW = ["exec yes a123456789", "exec sleep 1000"]
+LONG = [FEW[0], pytest.param(FEW[1], marks=pytest.mark.slow)]
+"""Of what asks more than once, and waits each time."""
 
 
 @pytest.fixture(params=list(ENGINES.values()), ids=list(ENGINES))
@@ -174,7 +176,7 @@ def test_an_archive_with_holes_is_not_compressed(tmp_path: Path) -> None:
     assert list(spool.iterdir()) == []
 
 
-@pytest.mark.parametrize("engine", FEW, indirect=True)
+@pytest.mark.parametrize("engine", LONG, indirect=True)
 def test_an_image_is_not_pulled_loaded_or_built(engine: Path) -> None:
     log = engine.parent / "log"
     base = Base("debian:12", IMAGE)
@@ -213,7 +215,7 @@ def test_an_image_is_not_pushed(engine: Path) -> None:
     assert size(engine.parent / "work") == 0
 
 
-@pytest.mark.parametrize("engine", FEW, indirect=True)
+@pytest.mark.parametrize("engine", LONG, indirect=True)
 @pytest.mark.parametrize("socket", ["rootless", "host"])
 def test_what_asks_about_the_gateway_comes_to_an_end(
     engine: Path, socket: str, monkeypatch: pytest.MonkeyPatch
@@ -235,7 +237,7 @@ def test_what_asks_about_the_gateway_comes_to_an_end(
         assert len(done.stdout) + len(done.stderr) < 4 << 20, asked
 
 
-@pytest.mark.parametrize("engine", FEW, indirect=True)
+@pytest.mark.parametrize("engine", LONG, indirect=True)
 def test_an_image_is_not_laid_out(engine: Path) -> None:
     wanted = Settings.model_validate({"sandbox": {"enabled": True, "socket": "host"}})
     host: Any = FakeHost({"access": ACCESS})

@@ -11,6 +11,7 @@ import pytest
 
 from operations import distributions
 from operations.distributions import IMAGE_SUITE, RELEASES
+from tests.unit import sources
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = "operations/distributions.py"
@@ -50,16 +51,16 @@ def named_in_python(path: Path) -> Iterator[str]:
     """Yield what names a release or a distribution in a file's texts, and a release in its names;
     docstrings are told to people alone, and a width is no release.
     """
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+    tree = sources.nodes(path)
     told = {
         id(node.value)
-        for node in ast.walk(tree)
+        for node in tree
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
     }
-    for node in ast.walk(tree):
+    for node in tree:
         if isinstance(node, ast.FormattedValue) and isinstance(node.format_spec, ast.JoinedStr):
             told |= {id(one) for one in node.format_spec.values}
-    for node in ast.walk(tree):
+    for node in tree:
         text = node.value if isinstance(node, ast.Constant) and id(node) not in told else None
         if isinstance(text, str) and (NAMED.search(text) or text in NUMBERS):
             yield text

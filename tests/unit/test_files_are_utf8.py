@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.unit import sources
+
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = sorted(
     path
@@ -36,7 +38,7 @@ def test_ruff_finds_no_file_opened_in_the_locales_encoding() -> None:
 def test_what_ruff_does_not_see_names_its_encoding() -> None:
     """Methods of what has no type for ruff, and text from programs."""
     for path in SOURCES:
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in sources.nodes(path):
             if isinstance(node, ast.Call):
                 name = getattr(node.func, "attr", "")
                 given = {keyword.arg for keyword in node.keywords}

@@ -6,6 +6,8 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
+from tests.unit import sources
+
 ROOT = Path(__file__).resolve().parents[2]
 FLOORS = ("toolkit", "operations", "commandline")
 """A floor imports what is on it and below it."""
@@ -39,7 +41,7 @@ MODULES = modules()
 
 def imported(path: Path) -> Iterator[str]:
     """Yield what a file imports, of this repository; modules by their whole names."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in sources.nodes(path):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:

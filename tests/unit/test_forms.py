@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from operations.gateway import container, form, service
+from tests.unit import sources
 from toolkit.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -58,7 +59,7 @@ def test_one_place_asks_for_the_form() -> None:
         str(path.relative_to(ROOT))
         for folder in ("operations", "commandline")
         for path in (ROOT / folder).rglob("*.py")
-        if any(map(asks, ast.walk(ast.parse(path.read_text(encoding="utf-8")))))
+        if any(map(asks, sources.nodes(path)))
     }
     assert found == ASKING.keys()
 

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 
+from tests.unit import sources
+
 ROOT = Path(__file__).resolve().parents[2]
-
-
-@cache
-def parsed(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(encoding="utf-8"))
 
 
 def nodes(*floors: str) -> Iterator[tuple[str, ast.AST]]:
     for floor in floors:
         for path in sorted((ROOT / floor).rglob("*.py")):
-            for node in ast.walk(parsed(path)):
-                yield f"{path.relative_to(ROOT)}:{getattr(node, 'lineno', 0)}", node
+            name = path.relative_to(ROOT)
+            for node in sources.nodes(path):
+                yield f"{name}:{getattr(node, 'lineno', 0)}", node
 
 
 def test_only_the_command_line_reads_the_arguments_of_the_process() -> None:

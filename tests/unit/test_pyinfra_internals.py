@@ -15,6 +15,7 @@ from pyinfra.connectors.ssh import SSHConnector
 
 from commandline import errors
 from commandline.run import session
+from tests.unit import sources
 from tests.unit.test_floors import MODULES, ROOT
 from toolkit import greenlets, output, pyinfra_internals
 from toolkit.pyinfra_internals import PIECES, Gone
@@ -170,7 +171,7 @@ def test_what_greenlets_raise_is_taken_from_gevent_or_that_is_noticed(
 def imports(path: Path) -> list[tuple[str, str]]:
     """Return what a file imports: (module, name), the name '' for the module itself."""
     found = []
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in sources.nodes(path):
         if isinstance(node, ast.Import):
             found += [(alias.name, "") for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -194,7 +195,6 @@ def test_one_module_knows_the_inside() -> None:
     for module, path in MODULES.items():
         if module in (INSIDE, "toolkit.greenlets"):
             continue
-        tree = ast.parse(path.read_text())
         theirs = set()
         for name, what in imports(path):
             if name.partition(".")[0] not in ("pyinfra", "pyinfra_cli", "paramiko", "gevent"):
@@ -203,7 +203,7 @@ def test_one_module_knows_the_inside() -> None:
             inside = name.startswith("pyinfra") and name not in PUBLIC
             if inside or (what.startswith("_") and what != "__version__"):
                 wrong.append(f"{path.relative_to(ROOT)} imports {what} of {name}")
-        for node in ast.walk(tree):
+        for node in sources.nodes(path):
             if isinstance(node, ast.Attribute) and node.attr.startswith("_"):
                 own = isinstance(node.value, ast.Name) and node.value.id in ("self", "cls")
                 dunder = node.attr.startswith("__")

@@ -35,6 +35,7 @@ from operations.base.notes import StaleSandbox
 from operations.base.preflight import Problem
 from operations.lifecycle.status import Backups, Status
 from operations.sandbox.running import Sandbox
+from tests.unit import sources
 from toolkit import terminal
 from toolkit.settings import Settings
 from toolkit.terminal import Guard, Screen, printable
@@ -358,7 +359,7 @@ def test_only_one_console_is_made():
     ):
         if path.name == "terminal.py":
             continue
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in sources.nodes(path):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
                 assert node.func.id != "Console", path
             if isinstance(node, ast.ImportFrom) and node.module == "rich.text":
