@@ -20,6 +20,7 @@ def one(gateway: Deployment) -> Iterator[Deployment]:
     yield gateway
     if gateway.settings.pop("backup", None):
         gateway.claw("up")
+    gateway.sh(f"rm -rf /var/lib/{gateway.name}/archives/*")
 
 
 def test_backups_and_their_drill(one: Deployment, tmp_path: Path) -> None:
@@ -41,7 +42,8 @@ def test_backups_and_their_drill(one: Deployment, tmp_path: Path) -> None:
     one.claw("cli", "--", "backup", "create", "--verify")
     (archive,) = one.sh(f"ls /var/lib/{one.name}/archives").split()
     one.claw("cli", "--", "backup", "restore", f"./{archive}", "--target", "./restored")
-    assert "state" in one.sh(f"find /var/lib/{one.name}/archives/restored -maxdepth 4")
+    state = f"find /var/lib/{one.name}/archives/restored -path '*/.openclaw/openclaw.json'"
+    assert len(one.sh(state).split()) == 1
 
     one.claw("backup")
     assert "was restored and became ready" in one.claw("drill").output
