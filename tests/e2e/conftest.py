@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from playwright.sync_api import Browser, sync_playwright
 
 from lab import hosts as lab
 from lab.engine import Engine
+from lab.making import one_at_a_time
 from tests.e2e.fleet_job import Fleet, local, remote
 from tests.e2e.harness import Deployment, claw, free_port, merged
 
@@ -193,12 +196,27 @@ def browser() -> Iterator[Browser]:
 
 def on_this_machine(make: MakeDeployment, settings: dict[str, Any]) -> Deployment:
     """A deployment on the private engine, with a name and a port of its own."""
+    swept()
     own = {
-        "name": f"clawtest-{secrets.token_hex(3)}",
+        "name": f"clawtest-{os.getpid()}-{secrets.token_hex(2)}",
         "engine": {"source": "existing", "socket": str(lab.SOCKET)},
         "gateway": {"port": free_port()},
     }
     return make(None, **merged(own, settings))
+
+
+@cache
+def swept() -> None:
+    """Remove what tests left here that were killed: its gateways start whenever the engine does."""
+    label = "com.docker.compose.project"
+    with one_at_a_time():
+        listed = lab.client().containers.list(
+            all=True, filters={"label": label}, ignore_removed=True
+        )
+        for name in {one.labels[label] for one in listed}:
+            owner = re.fullmatch(r"clawtest-([0-9]+)-[0-9a-f]{4}", name)
+            if owner and not Path("/proc", owner[1]).exists():
+                Deployment(None, Path(), settings={"name": name}).remove()
 
 
 def brought_up(one: Deployment) -> Deployment:
