@@ -21,7 +21,7 @@ def test(arguments: tuple[str, ...]) -> None:
     """Run the tests of the toolkit; arguments go to pytest.
 
     \b
-    --fast      unit and operations tests alone
+    --fast      unit and operations tests, the quick ones
     (nothing)   real deployments too, on hosts that it makes
     --all       everything but what is marked long
     -m long     what is marked long
