@@ -53,6 +53,21 @@ def test_backups_and_their_drill(one: Deployment, tmp_path: Path) -> None:
     assert one.sh(f"docker volume ls -q --filter name={one.name}-drill") == ""
     assert one.http() == 200
 
+    # It becomes the state again, and what was there stays beside it.
+    token = one.token()
+    one.in_gateway("echo mine >~/.openclaw/workspace/later")
+    assert "Restore the backup" in one.claw("restore", "--dry", expect=2).output
+    one.claw("restore", "-y")
+    said = one.sh(f"sh /opt/{one.name}/backup/backup.sh show latest")
+    shown = dict(line.partition(" ")[::2] for line in said.splitlines())
+    assert json.loads(shown["manifest"])["counts"] == json.loads(shown["now"])
+    assert one.token() == token and one.http() == 200
+    assert "later" not in one.in_gateway("ls ~/.openclaw/workspace")
+    kept = one.sh(f"cat /var/lib/{one.name}/workspace.before-restore-*/later")
+    assert kept == "mine\n"
+    one.claw("up")
+    assert "nothing to change" in one.claw("up").output
+
     # Packs that are gone: the drill says so, and the one that passed stays in sight.
     (repository / "data").rename(tmp_path / "away")
     assert "the backup" in one.claw("drill", expect=1).output
