@@ -95,6 +95,21 @@ def test_the_old_token_is_refused_and_every_copy_replaced(tmp_path: Path) -> Non
     assert compose == COMPOSE.format("new-label"), "nothing but the label"
 
 
+def test_what_can_be_gone_back_to_has_the_new_token_too(tmp_path: Path) -> None:
+    one = Deployed(tmp_path)
+    kept = tmp_path / "generations/1"
+    (kept / "state").mkdir(parents=True)
+    (kept / ".env").write_text(f"MINE=1\nOPENCLAW_GATEWAY_TOKEN={OLD}\n")
+    (kept / "state/notes").write_text(f"my token is {OLD}\n")
+    one.prepare()
+    code, said = one.run(one.script, "rotate")
+    assert code == 0, said
+    assert (kept / ".env").read_text() == f"MINE=1\nOPENCLAW_GATEWAY_TOKEN={NEW}\n"
+    assert (kept / ".env").stat().st_mode & 0o777 == 0o600
+    assert f"still has the old token: {kept}/state/notes" in said
+    assert not (tmp_path / "generations/2").exists(), "another token is no generation"
+
+
 def test_a_gateway_that_does_not_become_ready_keeps_the_old_token(tmp_path: Path) -> None:
     one = Deployed(tmp_path)
     one.set("broken", f"{NEW}\n")
