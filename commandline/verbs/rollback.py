@@ -8,6 +8,7 @@ from typing import Any
 import click
 from pyinfra.api.host import Host
 from pyinfra.api.state import State
+from rich.table import Table
 
 from commandline import asking, changing
 from commandline.options import MANY, examples
@@ -71,17 +72,21 @@ def _list(target: str | None, as_json: bool, options: dict[str, Any]) -> None:
 
 
 def _show(name: str, found: list[Generation]) -> None:
-    console = tables.screen(200)
-    if not found:
-        console.print(f"{name}: there is nothing to go back to yet")
-        return
-    table = tables.plain("Generation", "Release", "Until", "Size", "Then changed", host=name)
+    if found:
+        tables.screen(200).print(table(name, found))
+    else:
+        tables.screen(200).print(f"{name}: there is nothing to go back to yet")
+
+
+def table(name: str, found: list[Generation]) -> Table:
+    """Return what a host can go back to."""
+    made = tables.plain("Generation", "Release", "Until", "Size", "Then changed", host=name)
     for one in found:
-        table.add_row(
+        made.add_row(
             str(one.number),
             said(one.release),
             said(one.until),
             f"{one.bytes / (1 << 20):.1f} MiB",
             said(f"{', '.join(one.changed)}{f' ({one.missing} is gone)' if one.missing else ''}"),
         )
-    console.print(table)
+    return made

@@ -27,12 +27,13 @@ from commandline.screen.given import Given
 from commandline.screen.live_display import LiveDisplay
 from commandline.screen.outcome import outcome_table
 from commandline.screen.reports import Report
-from commandline.verbs import doctor, profiles, sandboxes, status, token, verify
+from commandline.verbs import doctor, profiles, rollback, sandboxes, status, token, verify
 from commandline.verbs.profiles import Measured
 from operations.base import notes
 from operations.base.check import Check
 from operations.base.notes import StaleSandbox
 from operations.base.preflight import Problem
+from operations.lifecycle.generations import Generation
 from operations.lifecycle.status import Backups, Status
 from operations.sandbox.running import Sandbox
 from tests.unit import sources
@@ -137,7 +138,8 @@ def summary(report: Report) -> None:
     found.checks, found.form, found.warnings = CHECKS, HOSTILE, (HOSTILE,)
     found.stale = [StaleSandbox(HOSTILE, HOSTILE, (HOSTILE,))]
     other: Any = SimpleNamespace(name="b", data={}, connector_data={})
-    done = RunResult(hosts={HOSTILE: HostResult(operations=a_run().hosts[HOSTILE].operations)})
+    operations = a_run().hosts[HOSTILE].operations
+    done = RunResult(hosts={HOSTILE: HostResult(operations=operations, outcome=[HOSTILE])})
     report.summary(done, [host])
     report.summary(a_run(), [host, other])
 
@@ -156,6 +158,9 @@ TABLES: dict[str, Any] = {
     ),
     "checks": lambda: verify.table(HOSTILE, CHECKS),
     "sandboxes": lambda: sandboxes.table(HOSTILE, [SANDBOX]),
+    "generations": lambda: rollback.table(
+        HOSTILE, [Generation(1, HOSTILE, HOSTILE, 1, (HOSTILE,), HOSTILE)]
+    ),
     "outcome": lambda: outcome_table(a_run()),
     "profiles": lambda: profiles.table(HOSTILE, Measured(HOSTILE, {HOSTILE: CONTAINER})),
     "progress": lambda: progress_table({HOSTILE: HostLine(HOSTILE, "✗")}, "", 4000, 20),
