@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.e2e.conftest import MakeDeployment
 from tests.e2e.harness import Deployment
 
 pytestmark = [pytest.mark.engine, pytest.mark.whole]
@@ -86,3 +87,31 @@ def test_backups_and_their_drill(one: Deployment, tmp_path: Path) -> None:
     assert one.sh(f"ls -d /opt/{one.name}/backup 2>&1 || :").count("No such file")
     assert list((repository / "snapshots").iterdir())
     assert "nothing to change" in one.claw("up").output
+
+
+def test_a_deployment_that_is_gone_comes_back_from_the_repository(
+    local_deployment: MakeDeployment, tmp_path: Path
+) -> None:
+    """As on a bare host: nothing of it is there, and the settings know of no backups."""
+    (tmp_path / "password").write_text("correct horse\n")
+    place = str(tmp_path / "repository")
+    backup = {"repository": place, "password": {"file": str(tmp_path / "password")}}
+    one = local_deployment(backup=backup)
+    one.claw("up")
+    one.in_gateway("echo mine >~/.openclaw/workspace/mine")
+    one.claw("backup")
+    token = one.token()
+    one.claw("remove", "--purge-data", "--yes-purge", one.name)
+    assert one.sh(f"ls -d /opt/{one.name} /var/lib/{one.name} 2>/dev/null || true") == ""
+
+    del one.settings["backup"]
+    given = ("--from", place, "--password-file", str(tmp_path / "password"))
+    dry = one.claw("restore", "--dry", *given, expect=2)
+    assert "After that, the backup would be restored" in dry.output
+    result = one.claw("restore", "-y", *given)
+    assert one.token() == token and token not in result.output
+    assert one.http() == 200
+    assert one.in_gateway("cat ~/.openclaw/workspace/mine") == "mine\n"
+    said = one.sh(f"sh /opt/{one.name}/backup/backup.sh show latest")
+    shown = dict(line.partition(" ")[::2] for line in said.splitlines())
+    assert json.loads(shown["manifest"])["counts"] == json.loads(shown["now"])
