@@ -173,7 +173,9 @@ def shown(events: Iterator[dict[str, Any]]) -> Counter[str]:
     live, started = sys.stderr.isatty(), time.monotonic()
     number, done, said, ended = 0, 0, "", 0
     for event in events:
-        ended += "ended" in event
+        if "ended" in event:
+            ended += 1
+            doing.pop(event["pid"], None)
         if ended == WORKERS:  # whom they left behind may still have the channel
             break
         number = event.get("number", number)
