@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 from tests.unit import sources
@@ -50,7 +51,9 @@ def imported(path: Path) -> Iterator[str]:
                 yield name if name in MODULES else node.module
 
 
-ARROWS = {name: set(imported(path)) for name, path in MODULES.items()}
+@cache
+def arrows() -> dict[str, set[str]]:
+    return {name: set(imported(path)) for name, path in MODULES.items()}
 
 
 def place(name: str) -> tuple[int, int]:
@@ -69,7 +72,7 @@ def test_every_module_of_operations_has_a_room() -> None:
 def test_no_arrow_goes_up() -> None:
     up = [
         f"{name} imports {other}"
-        for name, others in ARROWS.items()
+        for name, others in arrows().items()
         for other in others & MODULES.keys()
         if place(other) > place(name)
     ]
@@ -77,7 +80,7 @@ def test_no_arrow_goes_up() -> None:
 
 
 def test_no_circle() -> None:
-    rest = {name: others & MODULES.keys() for name, others in ARROWS.items()}
+    rest = {name: others & MODULES.keys() for name, others in arrows().items()}
     while free := [name for name, others in rest.items() if not others & rest.keys()]:
         for name in free:
             del rest[name]
@@ -87,7 +90,7 @@ def test_no_circle() -> None:
 def test_the_lab_is_for_its_verb_the_tests_and_the_bench() -> None:
     users = [
         name
-        for name, others in ARROWS.items()
+        for name, others in arrows().items()
         if any(other.partition(".")[0] in ("lab", "tests", "bench") for other in others)
     ]
     assert users == ["commandline.verbs.lab"]
@@ -125,5 +128,5 @@ def reached_from(deploy: Path) -> set[str]:
         name = waiting.pop()
         if name in MODULES and name not in reached:
             reached.add(name)
-            waiting += ARROWS[name]
+            waiting += arrows()[name]
     return reached
