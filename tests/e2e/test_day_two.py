@@ -41,6 +41,7 @@ STAYS = {
     r"file /(tmp|run)/": "gone with a reboot: locks of runs, and what units of now have there",
     r"file /etc/(group|gshadow|passwd|shadow)": "same content, another inode",
     r"file /var/lib/systemd": "systemd's own",
+    r"file /var/lib/(docker|containerd) d ": "where the lab mounts a disk; another mode",
     r"firewall": "chains that iptables-nft leaves empty, gone with a reboot",
     r"user|group": "system users that Debian's packages leave for their files",
 }

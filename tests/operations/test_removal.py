@@ -131,6 +131,8 @@ class Deployed:
                 f'"{path}', f'"{self.root}{path}'
             )
         text = text.replace("=/etc/openclaw", f"={self.root}/etc/openclaw")
+        text = text.replace(" /root/.docker", f" {self.root}/root/.docker")
+        assert " /root/.docker" not in text
         environment = {**os.environ, "HERE": str(self.here), "DEPLOYMENT": "claw"}
         environment["PATH"] = f"{self.root}/bin:{os.environ['PATH']}"
         done = subprocess.run(
@@ -251,6 +253,22 @@ def test_packages_go_by_the_note_and_what_others_need_stays(host: Deployed, monk
     assert "package: curl: needed by mine" in said.stays
     assert "purge --yes docker.io nftables\n" in host.done()
     assert not note.exists()
+
+
+@pytest.mark.parametrize("login", [False, True])
+def test_what_docker_made_as_it_ran_goes_and_a_login_stays(
+    login: bool, host: Deployed, monkeypatch
+) -> None:
+    note, of_root = host.root / "etc/openclaw-pyinfra/packages", host.root / "root/.docker"
+    for path in (note.parent, of_root / "buildx/refs", host.root / "etc/cni/net.d"):
+        path.mkdir(parents=True)
+    note.write_text("docker.io\n")
+    (of_root / "buildx/refs/one").touch()
+    if login:
+        (of_root / "config.json").touch()
+    said = host.run("look", monkeypatch, engine=True)
+    assert f"engine: {of_root}/buildx" in said.goes and f"engine: {host.root}/etc/cni" in said.goes
+    assert (f"engine: {of_root}" in said.goes) != login
 
 
 def test_an_engine_that_does_not_answer_is_no_reason_to_forget_containers(
