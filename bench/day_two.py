@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import statistics
 import subprocess
 import sys
@@ -144,14 +145,20 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
     name, load, engine = f"bench-{os.getpid()}", os.getloadavg()[0], Engine()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    bench = None
     try:
         with tempfile.TemporaryDirectory() as directory:
             bench = Bench(lab.up(name, options.suite, os.getpid()), Path(directory))
             bench.claw("up")
             rounds(bench, options.rounds)
+    except KeyboardInterrupt:
+        print("bench: stopped; what was measured:", file=sys.stderr)
     finally:
         lab.down(name)
         engine.close()
+    if bench is None:
+        return 1
     print(markdown(bench, options.rounds, (load, os.getloadavg()[0])))
     return 0
 
