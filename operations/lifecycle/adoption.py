@@ -25,7 +25,7 @@ from operations.base import files, notes, owner, snapshot, templates
 from operations.base.operation import operation
 from operations.base.preflight import Problem
 from operations.engine_access import EngineWay
-from operations.gateway import conflicts, form, host_secrets
+from operations.gateway import conflicts, existing_state, form, host_secrets
 from operations.images import gateway as images
 from operations.lifecycle import finding, power, taking_over
 from operations.lifecycle.installation import Installation
@@ -34,10 +34,8 @@ from toolkit.patterns import shown
 from toolkit.settings import Settings
 from toolkit.settings.contradictions.mounts import inside
 
-COMMAND_SECONDS = 6 * 3600
-COPY_SECONDS = 3 * 3600
-ANSWER_SECONDS = 120
-"""How long the other one may take until it answers again."""
+COMMAND_SECONDS, COPY_SECONDS, ANSWER_SECONDS = 6 * 3600, 3 * 3600, 120
+"""Of the whole script, of one copy, and until the other one answers again."""
 UNTOUCHED = "nothing of it is changed or removed; ./claw adopt --undo brings it back"
 _sources: WeakKeyDictionary[State, str | None] = WeakKeyDictionary()
 
@@ -46,10 +44,11 @@ _sources: WeakKeyDictionary[State, str | None] = WeakKeyDictionary()
 @dataclass(frozen=True)
 class Adopted:
     """Whether a record says that something was taken over (`done`) or is being (`unfinished`), and
-    which state that was."""
+    which state that was; `prepared`: openclaw.json was made of another one's."""
 
     done: bool = False
     unfinished: bool = False
+    prepared: bool = False
     state: str = ""
 
     @staticmethod
@@ -57,6 +56,7 @@ class Adopted:
         record = quote(_record(settings))
         return (
             f"for name in done adopting source; do [ ! -e {record}/$name ] || echo $name; done\n"
+            f"[ ! -e {quote(_prepared(settings))} ] || echo prepared\n"
             f"sed -n 's/^source_state=//p' {record}/source"
         )
 
@@ -66,7 +66,7 @@ class Adopted:
         paths = [line.strip("'") for line in lines if line.strip("'").startswith("/")]
         state = paths[0] if paths and patterns.matches(patterns.PATH, paths[0]) else ""
         unfinished = begun and ("adopting" in lines or "done" not in lines)
-        return cls(begun and not unfinished, unfinished, state)
+        return cls(begun and not unfinished, unfinished, "prepared" in lines, state)
 
 
 def choose(state: State, source: str | None) -> None:
@@ -85,16 +85,17 @@ def problems(settings: Settings) -> Iterable[Problem]:
             "take over under another name (--set name=NAME)",
         )
         return
-    nested = [
-        one
-        for one in (settings.workspace_directory, settings.auth_directory)
-        if inside(one, settings.config_directory)
-    ]
-    if nested:
+    if snapshot.of(existing_state.Existing).entries and not (record.prepared or record.unfinished):
         yield Problem(
-            f"{nested[0]} is inside of directories.config, and each is put in its place whole",
-            "set directories.workspace and directories.auth outside of it",
+            f"{settings.config_directory} has a configuration already, which would be replaced",
+            "move it away, or take over under another name (--set name=NAME)",
         )
+    for nested in (settings.workspace_directory, settings.auth_directory):
+        if inside(nested, settings.config_directory):
+            yield Problem(
+                f"{nested} is inside of directories.config, and each is put in its place whole",
+                "set directories.workspace and directories.auth outside of it",
+            )
     try:
         one, free = _chosen(settings)
     except _NotOneError as error:
@@ -106,7 +107,7 @@ def problems(settings: Settings) -> Iterable[Problem]:
         found.append(Problem("links lead to that state: whoever has them chooses it", fix))
     yield from (Problem(f"{one.shown}: {problem.what}", problem.fix) for problem in found)
     if not found:
-        if one.port:
+        if one.port and (one.running or record.unfinished):
             conflicts.leaves(host, one.port)
         notes.of(host).plan += [
             *taking_over.plan(settings, one),
@@ -137,6 +138,7 @@ def prepared(settings: Settings) -> Generator:
         return
     one, there = _chosen(settings)[0], host_secrets.read(settings)
     text = taking_over.environment(one, there.environment_text())
+    yield StringCommand(f": >{quote(_prepared(settings))}")
     yield files.replace_command(host_secrets.environment_path(settings), there.environment, text)
     content = taking_over.as_ours(settings, one)
     new = "umask 077; " + files.received("openclaw.json.new", content)
@@ -289,6 +291,10 @@ def _program(name: str) -> str:
 
 def _record(settings: Settings) -> str:
     return f"{settings.project_directory}/adopted"
+
+
+def _prepared(settings: Settings) -> str:
+    return f"{settings.project_directory}/run/adopt.prepared"
 
 
 def _run(settings: Settings, text: str, mode: str) -> StringCommand:

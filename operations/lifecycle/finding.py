@@ -128,7 +128,12 @@ def known(there: list[Installation], answer: str) -> tuple[list[Installation], l
             one["parts"][rest[0]] = path
             one["sizes"][rest[0]] = int(rest[1]) if matches(patterns.NUMBER, rest[1]) else None
         elif word == "file" and rest:
-            one["files"][rest[0]] = _bytes(rest[1] if len(rest) > 1 else "")
+            before = one["files"].get(rest[0], b"")  # of variables there may be several
+            one["files"][rest[0]] = (
+                before
+                + _bytes(rest[1] if len(rest) > 1 else "")
+                + (b"\n" if rest[0] == "variables" else b"")
+            )
         elif word == "unreadable" and rest:
             one["unreadable"] = _text(rest[0])
         elif word == "refused" and rest:

@@ -174,7 +174,7 @@ def problems(settings: Settings, one: Installation, free: list[int]) -> Iterable
             f"put what they say into it, without {includes.KEY}",
         )
     yield from _release_problems(settings, one, there)
-    if one.used:
+    if one.used and not one.running:
         yield Problem(
             f"processes use {one.state} ({one.used}), and nothing known runs them",
             "stop them first: what is copied meanwhile would be torn",

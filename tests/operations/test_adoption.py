@@ -16,11 +16,11 @@ import pytest
 
 from operations.base import preflight, templates
 from operations.base.quoting import Script
-from operations.gateway import conflicts
+from operations.gateway import conflicts, host_secrets
 from operations.lifecycle import adoption, finding, taking_over
 from operations.lifecycle.installation import Container, Installation, unit
 from tests.operations.fake_gateway import FUNCTIONS, STEPS, Gateway
-from tests.operations.hosts import at
+from tests.operations.hosts import at, commands
 from toolkit import secret_names
 from toolkit.settings import Settings
 
@@ -127,6 +127,9 @@ class Host(Gateway):
         )
 
     def adopt(self, kill_at: int | None = None) -> tuple[int, str]:
+        made = self.config / "openclaw.json"
+        if self.config.exists() and not made.exists():
+            made.write_text('{"merged": 1}')  # as each run prepares it
         return self.run(self.script(self.one), "adopt", kill_at)
 
     def taken(self) -> bool:
@@ -139,11 +142,12 @@ class Host(Gateway):
             and self.says("policy") == "no"
         )
 
-    def as_before(self) -> bool:
+    def as_before(self, prepared: bool = False) -> bool:
         return (
             self.theirs() == self.before
             and self.says("status") != "running"
             and not (self.config / "agents").exists()
+            and (prepared or not (self.config / "openclaw.json").exists())
         )
 
 
@@ -196,6 +200,10 @@ def test_what_fails_leaves_the_other_one_running_as_before(
     assert one.as_before()
 
 
+def test_a_gateway_that_runs_uses_its_state() -> None:
+    assert said(theirs(used="7", running=True)) == []
+
+
 def test_what_was_changed_meanwhile_stops_nothing(one: Host) -> None:
     (one.state / "openclaw.json").write_text('{"theirs": 2}')
     one.before = one.theirs()
@@ -214,7 +222,7 @@ def test_killed_at_any_step_one_of_both_runs_and_the_next_run_ends_it(tmp_path: 
         one.adopt(kill_at)
         code, said = one.run(one.script(), "recover")
         assert code == 0, said
-        assert one.taken() or one.as_before(), f"step {kill_at}: {said}"
+        assert one.taken() or one.as_before(prepared=True), f"step {kill_at}: {said}"
         assert one.adopt()[0] == 0 and one.taken(), f"step {kill_at}"
 
 
@@ -577,8 +585,51 @@ def answered(monkeypatch: pytest.MonkeyPatch, *there: Installation) -> list[str]
     return found
 
 
+def test_what_is_prepared_is_written_whole(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Both commands, run for real, twice; openclaw.json by the owner of its directory."""
+    project, config = tmp_path / "opt", tmp_path / "config"
+    (project / "run").mkdir(parents=True)
+    config.mkdir()
+    directories = {"project": str(project), "config": str(config)}
+    settings = Settings.model_validate({"directories": directories})
+    one = theirs({"agents": {"defaults": {"workspace": "/home/anna/.openclaw/workspace"}}})
+    monkeypatch.setattr(adoption, "_chosen", lambda settings: (one, []))
+    for _ in range(2):
+        there = (project / ".env").read_bytes() if (project / ".env").exists() else None
+        kept = host_secrets.Private(there, None)
+        monkeypatch.setattr(host_secrets, "read", lambda settings, kept=kept: kept)
+        for command in commands(adoption.prepared, {}, settings=settings):
+            assert TOKEN not in command
+            done = subprocess.run(
+                ["sh", "-c", command], input=command.stdin, capture_output=True, text=True
+            )
+            assert done.returncode == 0, done.stderr
+    assert f"OPENCLAW_GATEWAY_TOKEN={TOKEN}" in (project / ".env").read_text()
+    made = json.loads((config / "openclaw.json").read_text())
+    assert made["agents"]["defaults"]["workspace"] == "/home/node/.openclaw/workspace"
+    assert (config / "openclaw.json").stat().st_mode & 0o777 == 0o600
+    assert (project / ".env").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_whole_script_is_one_that_a_shell_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the operations yield it: what activates, and what takes over."""
+    monkeypatch.setattr(adoption, "_chosen", lambda settings: (theirs(), []))
+    monkeypatch.setattr(adoption.power, "last_line", lambda settings, job: "")
+    first, second = commands(adoption.taken_over, {}, settings=Settings())
+    for command in (first, second):
+        done = subprocess.run(["sh", "-n"], input=command.stdin, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+    assert first.endswith("]") and second.endswith("adopt.sh adopt")
+    (undo,) = commands(
+        adoption.given_back,
+        {"adopted": "done\nsource\n'/home/anna/.openclaw'"},
+        settings=Settings(),
+    )
+    assert undo.endswith("adopt.sh undo") and "theirs_back" in undo.stdin
+
+
 def test_one_is_taken_over_and_of_several_one_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    one, other = theirs(port=18789), theirs(state="/srv/other", port=18789)
+    one, other = theirs(port=18789, running=True), theirs(state="/srv/other", port=18789)
     assert answered(monkeypatch, one) == []
     assert "no OpenClaw is found" in answered(monkeypatch)[0]
     (what,) = answered(monkeypatch, one, other)
@@ -604,4 +655,10 @@ def test_what_a_record_says() -> None:
     assert parse(["done", "source", "'/home/a b/.openclaw'"]).done
     assert parse(["done", "source", "/x"]).state == "/x"
     assert parse(["done", "adopting", "source"]).unfinished
-    assert parse(["source"]).unfinished
+    assert parse(["source"]).unfinished and parse(["prepared"]).prepared
+
+
+def test_a_configuration_that_is_ours_is_not_replaced() -> None:
+    with at(Settings(), **{"existing-state": "entry openclaw.json"}):
+        found = next(iter(adoption.problems(Settings())))
+    assert "has a configuration already" in found.what
