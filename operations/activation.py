@@ -36,6 +36,7 @@ LABEL = "openclaw-pyinfra.project"
 INPUTS_CHANGED = "its compose inputs changed"
 INTERRUPTED = "an earlier run was interrupted"
 CANDIDATE, ROTATING, RESTORING, ADOPTING = "candidate", "rotating", "restoring", "adopting"
+PREPARED = "adopt.prepared"
 REHEARSING, GOING_BACK = "rehearsing", "going-back-to"
 REHEARSAL_MEMORY, REHEARSAL_SPARE = 2 << 30, 512 << 20
 """What a second gateway takes for a while beside the first, at most; room for a copy of the state
@@ -140,6 +141,11 @@ def adoption_interrupted(settings: Settings) -> Iterable[Problem]:
         yield Problem(
             "the taking over of another OpenClaw was interrupted",
             "./claw adopt undoes or finishes it",
+        )
+    elif PREPARED in running().unfinished and not running().status:
+        yield Problem(
+            "what is there was made of another OpenClaw, which may run with the same channels",
+            "./claw adopt goes on with it, ./claw adopt --undo puts it away",
         )
 
 

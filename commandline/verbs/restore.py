@@ -65,6 +65,8 @@ def restore(
         raise click.BadParameter(
             "accepted: the ID of a backup, as ./claw backups shows it", param_hint="--backup"
         )
+    if "" in (repository, password_file):
+        raise click.UsageError("--from and --password-file: given nothing; accepted: a place")
     if password_file and not repository:
         raise click.UsageError("--password-file is for the repository of --from")
     if repository:

@@ -172,13 +172,18 @@ def given_back(settings: Settings) -> Generator:
     + settings: the settings of the host
     """
     record = snapshot.of(Adopted)
-    if not record.done and not record.unfinished:
+    begun = record.done or record.unfinished
+    if not begun and not record.prepared:
         host.noop("nothing was taken over")
         return
-    notes.of(host).plan += [
-        f"the gateway stops, and what was taken over runs again with {record.state}",
-        "what the deployment wrote since stays beside its directories, with .undone-TIME",
-    ]
+    notes.of(host).plan += (
+        [
+            f"the gateway stops, and what was taken over runs again with {record.state}",
+            "what the deployment wrote since stays beside its directories, with .undone-TIME",
+        ]
+        if begun
+        else ["openclaw.json that was made of the other one's goes, .env stays with .undone-TIME"]
+    )
     yield _run(settings, script(settings), "undo")
     notes.of(host).outcome.append(power.last_line(settings, "adopt"))
 

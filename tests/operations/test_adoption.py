@@ -35,6 +35,7 @@ docker() {{
     stop) echo stopped >{fake}/theirs ;;
     start) [ ! -e {fake}/unstartable ] && echo running >{fake}/theirs ;;
     run) cat {fake}/counts ;;
+    inspect) [ ! -e {fake}/gone ] ;;
     *) : ;;
   esac
 }}
@@ -177,6 +178,32 @@ def test_it_comes_back_exactly(one: Host) -> None:
     assert one.run(one.script(), "undo")[0] == 0
 
 
+def test_what_is_gone_cannot_come_back_and_stops_nothing(one: Host) -> None:
+    one.adopt()
+    one.set("gone", "")
+    code, said = one.run(one.script(), "undo")
+    assert code == 1 and "not there any more, in /srv/theirs" in said
+    assert one.taken() and (one.project / "adopted/done").exists()
+
+
+def test_what_was_only_prepared_is_put_away(one: Host) -> None:
+    """Some variables are a channel's: a gateway of its own would speak there beside the other."""
+    (one.project / "run/adopt.prepared").write_text("")
+    code, said = one.run(one.script(), "undo")
+    assert code == 0, said
+    assert one.as_before() and not (one.project / "run/adopt.prepared").exists()
+    assert not (one.project / ".env").exists()
+    (aside,) = one.project.glob(".env.undone-*")
+    assert TOKEN in aside.read_text()
+
+
+def test_a_workspace_that_has_vanished_is_not_done_without(one: Host) -> None:
+    (one.state / "workspace").rename(one.state / "elsewhere")
+    one.before = one.theirs()
+    code, said = one.adopt()
+    assert code == 1 and "cannot be copied" in said and one.as_before()
+
+
 @pytest.mark.parametrize(
     ("name", "text", "why"),
     [
@@ -198,6 +225,7 @@ def test_what_fails_leaves_the_other_one_running_as_before(
     assert code == 1 and "runs as before" in said
     assert re.search(why, said), said
     assert one.as_before()
+    assert not (one.project / ".env").exists(), "a channel may be in it"
 
 
 def test_a_gateway_that_runs_uses_its_state() -> None:
@@ -299,6 +327,16 @@ def test_a_unit_does_not_start_until_it_is_given_back(
     asked = (tmp_path / "asked").read_text().splitlines()
     start, stop = "start openclaw.service", "stop openclaw.service"
     assert asked == ["daemon-reload", stop, "daemon-reload", start]
+
+
+def test_without_systemd_a_unit_is_left_alone(tmp_path: Path) -> None:
+    made = templates.render("lifecycle/theirs.sh.j2", socket="/nowhere", answer_seconds=0)
+    script = made.replace("/run/systemd/system", f"{tmp_path}/absent") + (
+        "\nsystemctl() { exit 1; }\nsource_kind=system source_name=openclaw.service\n"
+        "manager daemon-reload && manager stop openclaw.service"
+    )
+    done = subprocess.run(["sh", "-eu"], input=script, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 # What is found
@@ -434,6 +472,35 @@ def test_a_unit_of_the_system_is_its_users() -> None:
 )
 def test_what_a_user_says_in_another_form_is_left_out(line: str) -> None:
     assert finding.services(line) == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounts are root's")
+def test_what_a_container_has_open_is_in_use(tmp_path: Path) -> None:
+    """It has the state at another place, or what the state is in: its files have other names."""
+    state, inside = tmp_path / "home of anna/.openclaw", tmp_path / "inside"
+    state.mkdir(parents=True)
+    inside.mkdir()
+    (state / "db").write_text("")
+    place = {"number": 0, "state": str(state), "uid": "-", "parts": [], "variables": ()}
+    script = templates.render("lifecycle/states.sh.j2", places=[place], limit=1 << 20, roots=["/"])
+
+    def used() -> str:
+        said = subprocess.run(["sh"], input=script, capture_output=True, text=True, timeout=60)
+        ((found,), _) = finding.known([finding.directory(str(state))], said.stdout)
+        return found.used
+
+    assert used() == ""
+    for mounted, file in ((state, inside / "db"), (state.parent, inside / ".openclaw/db")):
+        command = 'mount --bind "$1" "$2" && exec 3<"$3" && echo there && exec cat'
+        container = subprocess.Popen(
+            ["unshare", "-m", "sh", "-c", command, "sh", mounted, inside, file],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        with container:
+            assert container.stdout and container.stdout.readline() == b"there\n"
+            assert used() == str(container.pid)
+            container.communicate(b"")
 
 
 def test_the_question_reads_what_a_host_has(tmp_path: Path) -> None:
@@ -611,6 +678,13 @@ def test_what_is_prepared_is_written_whole(monkeypatch: pytest.MonkeyPatch, tmp_
     assert (project / ".env").stat().st_mode & 0o777 == 0o600
 
 
+def test_what_was_only_prepared_can_be_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(adoption.power, "last_line", lambda settings, job: "")
+    (undo,) = commands(adoption.given_back, {"adopted": "prepared"}, settings=Settings())
+    assert undo.endswith("adopt.sh undo")
+    assert commands(adoption.given_back, {"adopted": ""}, settings=Settings()) == []
+
+
 def test_a_whole_script_is_one_that_a_shell_reads(monkeypatch: pytest.MonkeyPatch) -> None:
     """As the operations yield it: what activates, and what takes over."""
     monkeypatch.setattr(adoption, "_chosen", lambda settings: (theirs(), []))
@@ -644,9 +718,10 @@ def test_what_another_run_left_unfinished_stops_an_up() -> None:
     assert activation.adoption_interrupted not in preflight.registered(
         activation.adoption_interrupted
     )
-    with at(Settings(), gateway="unfinished adopting"):
-        (problem,) = activation.adoption_interrupted(Settings())
-    assert "./claw adopt" in problem.fix
+    for left in ("adopting", "adopt.prepared"):
+        with at(Settings(), gateway=f"unfinished {left}"):
+            (problem,) = activation.adoption_interrupted(Settings())
+        assert "./claw adopt" in problem.fix
 
 
 def test_what_a_record_says() -> None:

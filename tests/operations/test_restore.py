@@ -155,6 +155,16 @@ def test_killed_at_any_step_it_is_one_of_both(tmp_path: Path) -> None:
         assert one.holds() == {"new"}
 
 
+def test_a_token_that_cannot_be_kept_whole_is_not_replaced(tmp_path: Path) -> None:
+    """A disk that is full: of the copy of `.env` there is a part."""
+    one = Restored(tmp_path)
+    kept = (one.project / ".env").read_text()
+    one._program("cp", '#!/bin/sh\nfor to; do :; done\n: >"$to"\nexit 1\n')
+    code, said = one.run(one.script(), "restore")
+    assert code == 1, said
+    assert (one.project / ".env").read_text() == kept and one.holds() == {"old"}
+
+
 def test_links_of_an_archive_lead_nowhere_else(tmp_path: Path) -> None:
     """An agent's own files are in it; what they say is done as him, in his own directory."""
     one = Restored(tmp_path)

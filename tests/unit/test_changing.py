@@ -170,5 +170,14 @@ def test_a_bare_host_is_provisioned_first_with_backups_in_the_repository(
             main.cli.main(["restore", "root@new", "--from", "/srv/b"], standalone_mode=False)
 
 
+@pytest.mark.parametrize("given", [("--from", ""), ("--from", "/b", "--password-file", "")])
+def test_an_empty_place_is_no_restore_from_elsewhere(
+    run: Callable[..., SimpleNamespace], given: tuple[str, ...]
+) -> None:
+    """As an unset variable of the shell gives it."""
+    with pytest.raises(click.UsageError, match="given nothing"):
+        run("restore", "root@new", *given, "-y")
+
+
 def left(code: int) -> None:
     raise Left(code)
