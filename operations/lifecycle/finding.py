@@ -92,7 +92,7 @@ def services(answer: str) -> list[Installation]:
             and matches(r"\.[A-Za-z0-9_.@-]{1,80}", rest[0])
         ):
             states.append((uid, home, rest[0]))
-        elif word == "passwd" and len(rest) == 3:
+        elif word == "passwd" and len(rest) == 3 and matches(patterns.NUMBER, rest[1]):
             accounts[rest[0]] = int(rest[1]), rest[2]
     there = list(projects(inspected["containers"], inspected["images"]))
     for home, uid, name, text in units:

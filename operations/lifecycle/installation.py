@@ -172,18 +172,21 @@ def unit(
     accounts: Mapping[str, tuple[int, str]],
     running: bool,
 ) -> Installation:
-    kind = "user" if home else "system"
     """Return what a unit's text means; `home` and `uid`: of the user whose unit it is, if one's."""
+    kind = "user" if home else "system"
+    specifiers = {"%%": "%", "%h": home or "/root"}  # systemd.unit(5)
     variables: dict[str, str] = {}
     variable_files: list[str] = []
     words: list[str] = []
     user = "root"
     for line in re.sub(r"\\\n", " ", text).split("\n"):
         key, _, value = line.strip().partition("=")
+        if key in ("Environment", "EnvironmentFile"):
+            value = re.sub("%[%h]", lambda found: specifiers[found[0]], value)
         if key == "Environment":
-            variables |= _variables(_words(value.replace("%%", "%")))
+            variables |= _variables(_words(value))
         elif key == "EnvironmentFile":
-            variable_files.append(value.strip().lstrip("-").replace("%h", home))
+            variable_files.append(value.strip().lstrip("-"))
         elif key == "ExecStart" and value.strip():
             words = _words(value)
         elif key == "User":

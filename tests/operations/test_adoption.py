@@ -449,6 +449,14 @@ def test_the_unit_of_a_user_is_found() -> None:
     assert (second.kind, second.state) == ("directory", "/home/anna/.openclaw-work")
 
 
+def test_a_units_words_for_a_home_are_that_home() -> None:
+    text = UNIT.replace("HOME=/home/anna", "HOME=%h").replace("a b%%c", "a b%%h")
+    found = unit("/home/anna", 1001, "openclaw-gateway.service", text, {}, True)
+    assert found.state == "/home/anna/.openclaw"
+    assert found.variables["OPENAI_API_KEY"] == "a b%h"
+    assert found.variable_files == ("/home/anna/.openclaw/gateway.systemd.env",)
+
+
 def test_a_unit_of_the_system_is_its_users() -> None:
     text = UNIT.replace("[Service]", "[Service]\nUser=openclaw").replace("/home/anna", "/opt/home")
     (found,) = finding.services(
@@ -466,6 +474,7 @@ def test_a_unit_of_the_system_is_its_users() -> None:
         "unit openclaw-gateway.service YQ==",  # of no home
         "home 1001 " + encoded("/home/$(x)") + "\nunit openclaw-gateway.service YQ==",
         "home x " + encoded("/home/anna") + "\nstate .openclaw",
+        "passwd a b /c",
         "containers nonsense\nimages\nstate\nactive\npasswd\nhome",
         "containers " + encoded([[], 3, None]),
     ],

@@ -165,13 +165,14 @@ def test_what_is_said_is_what_is_done(host: Deployed, monkeypatch: pytest.Monkey
 
 
 def test_what_openclaw_knows_stays_without_a_word(host: Deployed, monkeypatch) -> None:
-    kept = ".env.before-restore-20261129T130004Z"  # what a restore replaced
-    (host.opt / kept).write_text("")
+    kept = [".env.before-restore-20261129T130004Z", ".env.replaced", ".env.undone-20261129T130004Z"]
+    for name in kept:  # what a restore, or the way back from an adoption, put aside
+        (host.opt / name).write_text("")
     said = host.run("remove", monkeypatch)
     assert "stop -t 330" in host.done(), "a turn is finished"
     for name in ("containers", "images", "table", "network-claw-claw", "volume-claw-rehearsal"):
         assert not host.has(name), name
-    assert sorted(path.name for path in host.opt.iterdir()) == [".env", kept, "settings.json"]
+    assert sorted(path.name for path in host.opt.iterdir()) == [".env", *kept, "settings.json"]
     for one in ("config", "workspace", "auth"):
         assert (host.lib / one / "mine").read_text() == "what OpenClaw knows\n"
     stays = "\n".join(said.stays)
