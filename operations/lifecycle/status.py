@@ -34,6 +34,7 @@ DRIFT = {
     "candidate": Problem("a swap of the gateway was interrupted", "./claw up finishes it"),
     "rotating": Problem("a rotation was interrupted", "./claw rotate finishes it"),
     "restoring": Problem("a restore was interrupted", "./claw up puts back what was there"),
+    "adopting": Problem("an adoption was interrupted", "./claw adopt undoes or finishes it"),
     "label": Problem(
         "the gateway was not started from the files that are there", "./claw up starts it anew"
     ),

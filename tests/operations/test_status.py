@@ -104,6 +104,11 @@ class Deployed(Gateway):
         return status.parse(settings, done.stdout)
 
 
+def adopting(project: Path) -> None:
+    (project / "adopted").mkdir()
+    (project / "adopted/adopting").touch()
+
+
 def whats(found: Status) -> list[str]:
     return [one.what for one in found.attention if "reboot" not in one.what]
 
@@ -136,6 +141,7 @@ def test_only_what_waits_is_said_of_a_host_as_it_should_be(one: Deployed, monkey
         (lambda one: one.set("inspected", f"{1 << 30} 512\n"), "limits"),
         (lambda one: one.rules.write_text("others\n"), "firewall's table"),
         (lambda one: (one.project / "candidate").mkdir(), "a swap of the gateway was interrupted"),
+        (lambda one: adopting(one.project), "an adoption was interrupted"),
         (lambda one: one.note("last", "now failed no room"), "the last backup failed: no room"),
         (lambda one: one.note("made", "2020-01-01T00:00:00Z x"), "the newest backup is "),
         (lambda one: one.note("drill-failed", "now failed why"), "the last drill failed: why"),
