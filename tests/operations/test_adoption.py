@@ -178,6 +178,22 @@ def test_it_comes_back_exactly(one: Host) -> None:
     assert one.run(one.script(), "undo")[0] == 0
 
 
+def test_what_a_gateway_wrote_that_ran_after_an_interruption_stays(one: Host) -> None:
+    """The host went down while the gateway was looked at, and the engine started that again."""
+    one.adopt()
+    (one.project / "adopted/done").rename(one.project / "adopted/adopting")
+    (one.project / "adopted/adopting").write_text("starting\n")
+    for path in (one.config, one.workspace, one.auth):
+        path.with_name(f"{path.name}.replaced").mkdir()
+    (one.config / "written-since").write_text("")
+    code, said = one.run(one.script(), "recover")
+    assert code == 0, said
+    assert one.as_before(), said
+    (aside,) = one.config.parent.glob("config.undone-*")
+    assert (aside / "written-since").exists() and str(aside) in said
+    assert one.adopt()[0] == 0 and one.taken()
+
+
 def test_what_is_gone_cannot_come_back_and_stops_nothing(one: Host) -> None:
     one.adopt()
     one.set("gone", "")
