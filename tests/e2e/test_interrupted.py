@@ -51,7 +51,7 @@ CUTS: dict[str, tuple[str, dict[str, Any], str]] = {
         {},
         "test -e /etc/docker/daemon.json",
     ),
-    "an image is being built": ("true", APT, "pgrep -f 'apt-ge[t] .*install.* jq'"),
+    "an image is being built": ("true", APT, "pgrep -f '^apt-ge[t] .*install.* jq'"),
     "openclaw.json is being merged": (
         "true",
         {"openclaw": {"session": {"dmScope": "main"}}},
@@ -93,7 +93,7 @@ def test_ctrl_c_exits_130_and_leaves_nothing_running(interrupted: Deployment):
     result = run.finish(180)
     assert result.returncode == 130, result.output
     assert "Interrupted" in result.output
-    assert not holds(interrupted, "pgrep -f 'apt-ge[t] .*install.* bc'")
+    assert not holds(interrupted, "pgrep -f '^apt-ge[t] .*install.* bc'")
     assert interrupted.container()["Id"] == was
     assert interrupted.http() == 200
     finish(interrupted)
@@ -160,7 +160,7 @@ def begun(run: Process, operation: str) -> None:
 
 
 def started_build(deployment: Deployment, run: Process, package: str) -> None:
-    condition = f"pgrep -f 'apt-ge[t] .*install.* {package}'"  # [t]: not the shell that asks
+    condition = f"pgrep -f '^apt-ge[t] .*install.* {package}'"  # not a script that has this
     await_on_host(deployment, run, condition)
     assert run.popen.poll() is None, f"it ended first:\n{run.output()[-3000:]}"
 
