@@ -244,7 +244,6 @@ def run(settings: Settings, mode: str) -> StringCommand:
 
 def script(settings: Settings) -> str:
     """Return the script that swaps the gateway on the host."""
-    limit = settings.gateway.memory if EngineWay(settings).limits else ""
     return templates.render(
         "compose/activate.sh.j2",
         job="activate",
@@ -273,7 +272,7 @@ def script(settings: Settings) -> str:
         auth=settings.auth_directory,
         state_inside=settings.state_in_gateway,
         ready_seconds=settings.gateway.ready_timeout,
-        **state_copy.variables("rehearsal", False, settings.name, settings.gateway.port, limit)
+        **state_copy.variables("rehearsal", False, settings, EngineWay(settings).limits)
         | {"counts": state_copy.counts_across_releases()},
     )
 

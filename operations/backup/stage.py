@@ -265,7 +265,6 @@ def _script(settings: Settings) -> str:
         "weekly": backup.keep_weekly,
         "monthly": backup.keep_monthly,
     }
-    limit = settings.gateway.memory if EngineWay(settings).limits else ""
     return templates.render(
         "backup/backup.sh.j2",
         docker=form.shell(settings),
@@ -279,5 +278,5 @@ def _script(settings: Settings) -> str:
         auth=settings.auth_directory,
         state_inside=settings.state_in_gateway,
         ready_seconds=settings.gateway.ready_timeout,
-        **state_copy.variables("drill", True, settings.name, settings.gateway.port, limit),
+        **state_copy.variables("drill", True, settings, EngineWay(settings).limits),
     )

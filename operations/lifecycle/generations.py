@@ -34,7 +34,8 @@ _NUMBER, _BYTES = "[1-9][0-9]{0,8}", "[0-9]{1,15}"
 @dataclass(frozen=True)
 class Generation:
     """What can be gone back to: its number, OpenClaw's release, until when it ran, bytes on disk,
-    what took its place (`image`, names of files), and what is missing of it by now; '': nothing."""
+    what took its place (`image`, names of files), what is missing of it by now ('': nothing), and
+    whether its image is another one than that which runs, so that it comes with its state."""
 
     number: int
     release: str
@@ -42,6 +43,7 @@ class Generation:
     bytes: int
     changed: tuple[str, ...]
     missing: str = ""
+    with_state: bool = False
 
 
 _chosen: WeakKeyDictionary[State, int] = WeakKeyDictionary()
@@ -71,7 +73,7 @@ def parse(text: str) -> list[Generation]:
     """Return what the script says; raises MismatchError if it is not of its form."""
     found = []
     for line in text.splitlines():
-        number, release, until, size, changed, missing, *_ = [*line.split("|"), *[""] * 6]
+        number, release, until, size, changed, missing, another, *_ = [*line.split("|"), *[""] * 7]
         found.append(
             Generation(
                 int(patterns.matched(_NUMBER, number, "the number of a generation")),
@@ -80,6 +82,7 @@ def parse(text: str) -> list[Generation]:
                 int(patterns.matched(_BYTES, size or "0", "the size of a generation")),
                 tuple(printable(word)[:60] for word in changed.split()),
                 missing if missing in ("image", "state") else "",
+                another == "another",
             )
         )
     return sorted(found, key=lambda one: one.number, reverse=True)
@@ -99,7 +102,7 @@ def problems(settings: Settings) -> Iterable[Problem]:
     elif chosen.missing:
         yield Problem(f"the {chosen.missing} of generation {wanted} is gone", "choose another one")
     else:
-        notes.of(host).plan += _plan(settings, chosen)
+        notes.of(host).plan += planned(settings, chosen)
 
 
 @operation
@@ -128,12 +131,14 @@ def go_back(settings: Settings) -> None:
     gone_back(name="Go back to an earlier generation", settings=settings)
 
 
-def _plan(settings: Settings, one: Generation) -> Iterable[str]:
+def planned(settings: Settings, one: Generation) -> Iterable[str]:
+    """Say what going back to a generation does."""
     running = printable(activation.running().version) or "unknown"
     yield f"generation {one.number}, release {one.release}, which ran until {one.until}"
     yield f"in place of release {running}; since then changed: {', '.join(one.changed)}"
-    if "image" in one.changed or one.release != running:
-        yield "state and openclaw.json are those of then: what was written since is set aside"
+    kept = "the state stays; openclaw.json is that"
+    state = "state and openclaw.json are those" if one.with_state else kept
+    yield f"{state} of then: what was written since is set aside"
     yield "workspaces stay as they are, and the token is the one of now"
     yield "what runs now becomes a generation of its own, to go back to"
     yield power.DRAINED

@@ -13,7 +13,7 @@ as_owner() (
   user=${owner%% *} group=${owner#* }
   # timeout is root's: nobody else can stop it. Nothing of ours, such as a lock, is open in the command.
   exec env -i PATH="$PATH" LC_ALL=C timeout -k 5 "$seconds" \
-    setpriv --reuid "$user" --regid "${group% *}" --clear-groups --no-new-privs -- "$@" 9>&-
+    setpriv --reuid "$user" --regid "${group% *}" --clear-groups --no-new-privs -- "$@" 7>&- 9>&-
 )
 
 # read_foreign DIRECTORY NAME BYTES: writes a file in a directory of somebody else's in base64. What is no regular file

@@ -282,8 +282,8 @@ def test_a_killed_run_does_not_stop_the_swap(gateway: Deployment) -> None:
     marker = f"cat /opt/{gateway.name}/candidate/phase 2>/dev/null"
     until(lambda: gateway.sh(marker, None).strip() == "swapped", 300, "the swap")
     run.kill()
-    result = f"cat /opt/{gateway.name}/run/activate.result 2>/dev/null"
-    until(lambda: gateway.sh(result, None).strip() == "exit 0", 600, "the end of the swap")
+    last = f"tail -n 1 /opt/{gateway.name}/run/activate.log"
+    until(lambda: gateway.sh(last).strip() == "the gateway is ready", 600, "the end of the swap")
     assert gateway.http() == 200
     was = running(gateway)
     assert SWAP not in up(gateway, settings=settings)

@@ -17,6 +17,7 @@ from operations.base import templates
 from operations.base.quoting import Script
 from operations.gateway import state_copy
 from toolkit import secret_names
+from toolkit.settings import Settings
 
 FUNCTIONS = r"""
 fake={fake}
@@ -26,6 +27,7 @@ bounded() {{ shift 2; "$@"; }}
 has_docker() {{ true; }}
 docker() {{
   if [ "$1" = tag ]; then
+    echo "docker $*" >>$fake/tags
     case $3 in *:local) echo "$2" >$fake/local ;; esac
     return
   fi
@@ -189,7 +191,7 @@ class Gateway:
             "memory_bytes": 1,
             "spare_bytes": 1,
             "state_inside": "/home/node/.openclaw",
-            **state_copy.variables("rehearsal", False, "openclaw", 1, "3g"),
+            **state_copy.variables("rehearsal", False, Settings(), True),
             "auth": str(self.rollback.parent / "auth"),
             "ready_seconds": 5,
         }

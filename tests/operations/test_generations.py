@@ -4,15 +4,20 @@ a few files, cut at any of its steps, and what a host says of it."""
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from operations.base import templates
+from operations.base.quoting import Script
 from operations.lifecycle import generations
 from tests.operations.fake_upgrade import COMPOSE, NEW, OLD, UID, Deployed
+from tests.operations.hosts import at
 from toolkit import patterns
+from toolkit.settings import Settings
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="gives files away")
 THIRD = f"sha256:{'c' * 64}"
@@ -43,9 +48,9 @@ class Upgraded(Deployed):
     def numbers(self) -> list[str]:
         return sorted(path.name for path in self.generations.iterdir())
 
-    def go_back(self, number: int, kill_at: int | None = None) -> tuple[int, str]:
+    def go_back(self, number: int, kill_at: int | None = None, **more: Any) -> tuple[int, str]:
         (self.project / "run/go-back-to").write_text(f"{number}\n")
-        return self.run(self.activation(), "rollback", kill_at)
+        return self.run(self.activation(**more), "rollback", kill_at)
 
     def whole(self) -> tuple[object, ...]:
         """What runs, the tag, the label of the files, and which state is in place."""
@@ -183,6 +188,82 @@ def test_an_upgrade_that_is_cut_keeps_one_generation(number: int, tmp_path: Path
     assert (kept / "1/state/openclaw.json").read_text() == "state"
 
 
+def test_cut_between_two_names_what_ran_before_is_still_the_way_back(one: Upgraded) -> None:
+    good = one.project / "last-good"
+    shutil.copytree(good, one.project / "candidate")
+    (one.project / "candidate/phase").write_text("swapped\n")
+    good.rename(one.project / "last-good.old")
+    one.set("broken", "OPENCLAW_GATEWAY_TOKEN\n")
+    one.run(one.activation(), "recover")
+    assert (good / "image").read_text() == f"{NEW}\n"
+
+
+@pytest.mark.parametrize("content", ["", "0\n", "../..\n"])
+def test_a_number_that_a_power_cut_emptied_takes_no_generation_away(
+    content: str, one: Upgraded
+) -> None:
+    (one.project / "last-good/generation").write_text(content)
+    (one.project / "last-good/state-saved").touch()
+    (one.rollback / "state").mkdir()
+    assert one.run(one.activation(), "recover")[0] == 0
+    candidate = one.project / "candidate"
+    shutil.copytree(one.project / "last-good", candidate)
+    (candidate / "phase").write_text("swapped\n")
+    (candidate / "generation").write_text(content)
+    (candidate / "docker-compose.yml").write_text(COMPOSE.format("other"))
+    assert one.run(one.activation(), "recover")[0] == 0
+    assert one.numbers() == ["1", "2"]
+    assert (one.generations / "1/state/openclaw.json").read_text() == "state"
+
+
+def test_what_was_written_and_has_not_run_yet_is_kept(one: Upgraded) -> None:
+    (one.project / "docker-compose.yml").write_text("by hand")
+    code, said = one.go_back(1)
+    assert code == 0 and "docker-compose.yml.before-rollback" in said
+    assert (one.project / "docker-compose.yml.before-rollback").read_text() == "by hand"
+    assert one.whole() == BEFORE
+
+
+def test_the_token_stays_that_of_now(one: Upgraded) -> None:
+    for directory in (one.project, one.project / "last-good"):
+        (directory / ".env").write_text("A=2\nOPENCLAW_GATEWAY_TOKEN=the-new-one\n")
+    (one.generations / "1/.env").write_text("OPENCLAW_GATEWAY_TOKEN=old\nA=1\n")
+    assert one.go_back(1)[0] == 0
+    assert one.whole() == BEFORE
+    there = one.project / ".env"
+    assert there.read_text() == "OPENCLAW_GATEWAY_TOKEN=the-new-one\nA=1\n"
+    assert there.stat().st_mode & 0o777 == 0o600
+
+
+def test_what_is_refused_before_the_stop_leaves_the_files_of_what_runs(one: Upgraded) -> None:
+    (one.config / "secret").mkdir(mode=0o000)
+    os.chown(one.config / "secret", UID, UID)
+    code, said = one.go_back(1)
+    assert code == 1 and "nothing was stopped" in said
+    assert one.whole() == AFTER and not one.says("done")
+    assert not (one.project / "run/going-back-to").exists()
+
+
+def test_the_state_of_another_user_is_given_before_it_is_put_back(one: Upgraded) -> None:
+    mine = UID + 1
+    subprocess.run(["chown", "-R", f"{mine}:{mine}", one.generations / "1/state"], check=True)
+    (one.generations / "1/state/openclaw.json").chmod(0o600)
+    own = "gateway_to_own() { :; }\ngateway_makes_volume() { false; }\n"
+    own += f"gateway_own() {{ chown -R {mine}:{mine} {one.config}; }}\n"
+    code, said = one.go_back(1, ownership=Script(own))
+    assert code == 0, said
+    assert one.whole() == BEFORE
+
+
+def test_what_is_dropped_loses_its_tag_and_no_copy_of_the_state_stays(one: Upgraded) -> None:
+    assert one.go_back(1)[0] == 0
+    assert not (one.rollback / "failed").exists()
+    (one.project / "docker-compose.yml").write_text(COMPOSE.format("other"))
+    assert one.run(one.activation(keep_generations=1), "activate")[0] == 0
+    # Its image is not removed with the tag: what it was built on would stay for ever.
+    assert f"docker tag {OLD} openclaw:generation-1" in one.says("tags").splitlines()[-2:]
+
+
 # What a host says, and the operation
 
 
@@ -199,7 +280,7 @@ def test_what_can_be_gone_back_to_is_listed(one: Upgraded) -> None:
 
     (found,) = listed()
     assert (found.number, found.release, found.missing) == (1, "2026.9.6", "")
-    assert found.bytes > 0 and "image" in found.changed
+    assert found.bytes > 0 and "image" in found.changed and found.with_state
     subprocess.run(["rm", "-r", one.generations / "1/state"], check=True)
     assert listed()[0].missing == "state"
 
@@ -215,3 +296,13 @@ def test_what_is_no_generation_is_refused(line: str) -> None:
 def test_what_a_host_says_is_shown_as_text() -> None:
     (found,) = generations.parse("1|\x1b[31m|2026-11-29T12:00:00Z||\x1b[31mimage|anything")
     assert found.release == "unknown" and "\x1b" not in found.changed[0] and found.missing == ""
+
+
+@pytest.mark.parametrize("another", [True, False])
+def test_the_plan_says_whether_the_state_goes_back(another: bool) -> None:
+    word = "another" if another else ""
+    (found,) = generations.parse(f"1|2026.9.6|2026-11-29T12:00:00Z|1|docker-compose.yml||{word}")
+    with at(Settings(), gateway="version 2026.9.6\n"):
+        plan = "\n".join(generations.planned(Settings(), found))
+    assert ("the state stays" in plan) is not another
+    assert "what was written since is set aside" in plan

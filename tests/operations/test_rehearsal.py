@@ -52,8 +52,8 @@ def test_what_fails_in_a_rehearsal_stops_nothing(
     if name == "ended":
         one.set("unready")
     one.set(name, content)
-    (one.config / ".openclaw.json.before").write_text("state")
     (one.config / "openclaw.json").write_text("for the new one")
+    (one.config / ".openclaw.json.before").write_text("state")
     os.chown(one.config / ".openclaw.json.before", UID, UID)
     code, said = one.run(one.activation(), "activate")
     assert code == 1 and expected in said, said
@@ -61,7 +61,22 @@ def test_what_fails_in_a_rehearsal_stops_nothing(
     assert "the-hidden-value" not in said
     assert one.untouched() and not one.left()
     assert (one.config / "openclaw.json").read_text() == "state"
+    assert not (one.config / "openclaw.json.set-aside").exists(), "nobody wrote but us"
     assert "new" in (one.project / "failed/docker-compose.yml").read_text()
+
+
+def test_what_the_user_wrote_while_it_was_rehearsed_is_kept(one: Deployed) -> None:
+    for name, text in (("openclaw.json", "for the new one"), (".openclaw.json.before", "state")):
+        (one.config / name).write_text(text)
+        os.chown(one.config / name, UID, UID)
+    write = f"touch {one.fake}/volume; echo by hand >{one.config}/openclaw.json"
+    one.set("engine", one.says("engine").replace("touch $fake/volume", write))
+    one.set("ended")
+    one.set("unready")
+    code, said = one.run(one.activation(), "activate")
+    assert code == 1 and "openclaw.json.set-aside" in said
+    assert (one.config / "openclaw.json").read_text() == "state"
+    assert (one.config / "openclaw.json.set-aside").read_text() == "by hand\n"
 
 
 def test_left_out_on_purpose(one: Deployed) -> None:
