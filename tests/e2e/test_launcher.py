@@ -248,7 +248,7 @@ def test_the_venv_package_waits_for_whoever_else_installs(bare: Path, tmp_path: 
     if os.geteuid():
         pytest.skip("root's apt is played")
     (bare / "templates" / "packages").mkdir(parents=True)
-    shutil.copy(ROOT / "templates" / "packages" / "locks.sh", bare / "templates" / "packages")
+    shutil.copy(ROOT / "templates" / "packages" / "manager.sh", bare / "templates" / "packages")
     programs = tmp_path / "bin"
     programs.mkdir()
     there = tmp_path / "installed"
