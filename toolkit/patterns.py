@@ -61,8 +61,12 @@ def matches(pattern: str, value: object) -> bool:
 
 
 def numbers(version: str) -> list[int]:
-    """Return the numbers of a release, by which a later one is known."""
-    return [int(part) for part in re.findall(r"\d{1,9}", version)]
+    """Return the numbers of a release, by which a later one is known: 2026.9.6-beta.1 is before
+    2026.9.6, and 2026.9.6-1, a correction, after it.
+    """
+    release, _, more = version.partition("-")
+    first, rest = ([int(part) for part in re.findall(r"\d{1,9}", text)] for text in (release, more))
+    return [*first, -1 if more[:1].isalpha() else 0, *rest]
 
 
 def of_json(kind: type[T], text: str, what: str) -> T:

@@ -50,6 +50,7 @@ def test_a_later_release_that_nothing_contradicts_comes(tmp_path: Path) -> None:
     assert told(tmp_path, "2026.8.2", named) == {}
     assert told(tmp_path, "2026.8.2", named, release="2026.9.7") == {}
     assert told(tmp_path, "") == {}, "a host without a gateway"
+    assert told(tmp_path, "2026.9.6-beta.1", release="2026.9.6") == {}
 
 
 def test_a_release_below_the_running_one_is_refused_with_the_way_that_works(tmp_path: Path) -> None:
@@ -57,6 +58,8 @@ def test_a_release_below_the_running_one_is_refused_with_the_way_that_works(tmp_
     assert only[0].startswith("2026.9.6 is below 2026.10.1, which runs here")
     assert only[1].startswith("./claw rollback")
     assert told(tmp_path, "2026.10.1", asked=False) == {}, "`up` has its own word for that"
+    (what, *_) = told(tmp_path, "2026.9.6", release="2026.9.6-beta.1")
+    assert what.startswith("2026.9.6-beta.1 is below 2026.9.6")
 
 
 def test_an_inventory_that_names_another_release_would_take_it_back(tmp_path: Path) -> None:
