@@ -216,6 +216,15 @@ def test_a_number_that_a_power_cut_emptied_takes_no_generation_away(
     assert (one.generations / "1/state/openclaw.json").read_text() == "state"
 
 
+def test_what_is_published_elsewhere_than_what_is_closed_does_not_come_back(one: Upgraded) -> None:
+    with (one.generations / "1/docker-compose.yml").open("a") as file:
+        file.write('    ports: ["0.0.0.0:1:1"]\n')
+    code, said = one.go_back(1)
+    assert code == 1 and 'published as ["0.0.0.0:1:1"]' in said and "gateway.port" in said
+    assert one.whole() == AFTER and not one.says("done")
+    assert not (one.project / "run/going-back-to").exists()
+
+
 def test_what_was_written_and_has_not_run_yet_is_kept(one: Upgraded) -> None:
     (one.project / "docker-compose.yml").write_text("by hand")
     code, said = one.go_back(1)
