@@ -167,11 +167,12 @@ def test_a_rotation_that_is_killed_leaves_one_token_and_is_finished(
 ) -> None:
     old = gateway.token()
     run = gateway.start("rotate", "-y")
+    log = "/opt/openclaw/run/activate.log"
     watch = (
-        f"until [ -e /opt/openclaw/{step} ] || [ -e /opt/openclaw/run/activate.result ]; do"
+        f"until [ -e /opt/openclaw/{step} ] || grep -qsx 'the gateway is ready' {log}; do"
         " sleep 0.01; done; pkill -KILL -f '/opt/openclaw/run/activate.s[h] rotate'"
     )
-    gateway.sh(f"rm -f /opt/openclaw/run/activate.result; {watch}", expect=None)
+    gateway.sh(f": >{log}; {watch}", expect=None)
     run.kill()
     until(lambda: gateway.http() == 200 or True, 5, "whatever there is")
     gateway.claw("rotate", "-y")
