@@ -244,6 +244,8 @@ def run(settings: Settings, mode: str) -> StringCommand:
 
 def script(settings: Settings) -> str:
     """Return the script that swaps the gateway on the host."""
+    gateway = settings.gateway
+    memory = gateway.memory if EngineWay(settings).limits else ""
     return templates.render(
         "compose/activate.sh.j2",
         job="activate",
@@ -272,7 +274,9 @@ def script(settings: Settings) -> str:
         auth=settings.auth_directory,
         state_inside=settings.state_in_gateway,
         ready_seconds=settings.gateway.ready_timeout,
-        **state_copy.variables("rehearsal", False, settings, EngineWay(settings).limits)
+        **state_copy.variables(
+            "rehearsal", False, settings.name, gateway.port, memory, gateway.pids_limit
+        )
         | {"counts": state_copy.counts_across_releases()},
     )
 

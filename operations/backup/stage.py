@@ -259,7 +259,8 @@ def _units(settings: Settings, kind: str) -> list[str]:
 
 
 def _script(settings: Settings) -> str:
-    backup = settings.backup
+    backup, gateway = settings.backup, settings.gateway
+    memory = gateway.memory if EngineWay(settings).limits else ""
     keep = {
         "daily": backup.keep_daily,
         "weekly": backup.keep_weekly,
@@ -278,5 +279,7 @@ def _script(settings: Settings) -> str:
         auth=settings.auth_directory,
         state_inside=settings.state_in_gateway,
         ready_seconds=settings.gateway.ready_timeout,
-        **state_copy.variables("drill", True, settings, EngineWay(settings).limits),
+        **state_copy.variables(
+            "drill", True, settings.name, gateway.port, memory, gateway.pids_limit
+        ),
     )

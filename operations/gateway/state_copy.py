@@ -7,7 +7,6 @@ from typing import Any
 
 from operations.base import templates
 from operations.images import gateway as images
-from toolkit.settings import Settings
 from toolkit.settings.contradictions.mounts import AUTH
 
 _READY = "fetch('http://127.0.0.1:%s/readyz').then(r=>process.exit(r.ok?0:1),()=>process.exit(1))"
@@ -25,12 +24,16 @@ def counts_across_releases() -> str:
     return changed.replace("/no such table/", "/no such (table|column)/")
 
 
-def variables(kind: str, workspace: bool, settings: Settings, limited: bool) -> dict[str, Any]:
+def variables(
+    kind: str, workspace: bool, name: str, port: int, memory: str, pids: int
+) -> dict[str, Any]:
     """Return what those templates are rendered with, beside what is the deployment's.
 
     + kind: what the gateway that is thrown away is called
     + workspace: whether the agents' workspaces are copied with the state
-    + limited: whether the engine holds containers to their limits
+    + name, port: of the deployment
+    + memory: its limit; '' where the engine holds no limits
+    + pids: the limit of processes
     """
     return {
         "kind_of_copy": kind,
@@ -38,9 +41,9 @@ def variables(kind: str, workspace: bool, settings: Settings, limited: bool) -> 
         "inside": templates.render("backup/inside.sh", workspace=workspace),
         "restored": templates.render("backup/restored.sh"),
         "counts": _COUNTS.read_text(encoding="utf-8"),
-        "image": images.tag(settings.name),
-        "ready": _READY % settings.gateway.port,
-        "port": settings.gateway.port,
-        "memory": settings.gateway.memory if limited else "",
-        "pids": settings.gateway.pids_limit,
+        "image": images.tag(name),
+        "ready": _READY % port,
+        "port": port,
+        "memory": memory,
+        "pids": pids,
     }

@@ -17,7 +17,6 @@ from operations.base import templates
 from operations.base.quoting import Script
 from operations.gateway import state_copy
 from toolkit import secret_names
-from toolkit.settings import Settings
 
 FUNCTIONS = r"""
 fake={fake}
@@ -192,7 +191,7 @@ class Gateway:
             "memory_bytes": 1,
             "spare_bytes": 1,
             "state_inside": "/home/node/.openclaw",
-            **state_copy.variables("rehearsal", False, Settings(), True),
+            **state_copy.variables("rehearsal", False, "openclaw", 1, "3g", 9),
             "auth": str(self.rollback.parent / "auth"),
             "ready_seconds": 5,
         }
