@@ -38,7 +38,6 @@ ids() {{ cat; }}
 room() {{ echo 1000000; }}
 gateway_status() {{ cat $fake/status 2>/dev/null; }}
 gateway_runs() {{ [ "$(gateway_status)" = running ]; }}
-gateway_halved() {{ false; }}
 gateway_health() {{ :; }}
 gateway_restarts() {{ echo 0; }}
 gateway_exit_code() {{ cat $fake/code 2>/dev/null || echo 0; }}
