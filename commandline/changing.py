@@ -29,6 +29,7 @@ from commandline.screen.given import Given
 from commandline.screen.live_display import LiveDisplay
 from commandline.screen.reports import Report
 from commandline.targets import ROOT
+from operations import activation
 from toolkit import terminal
 
 DEPLOYS = ROOT / "deploys"
@@ -85,6 +86,7 @@ def run(
     prepare: Callable[[State], None] = lambda state: None,
     confirmed: Callable[[RunResult], bool] | None = None,
     nobody: str = "-y",
+    no_rehearsal: bool = False,
     **rollout: Any,
 ) -> NoReturn:
     """Plan what a deploy file does, ask, do it, print what came of it, and exit.
@@ -95,13 +97,21 @@ def run(
         prepare: called once the inventory is loaded, before anything is planned.
         confirmed: asks instead of the usual question; not asked with `-y`.
         nobody: what says so where nobody can be asked.
+        no_rehearsal: what `rehearsal_option` takes.
         rollout: what `rollout_options` takes.
     """
     console = ERRORS if as_json else terminal.Screen(soft_wrap=True)
     typed = (*flags(yes, dry, diff, wait_lock, rollout), *more_flags)
+    if no_rehearsal:
+        typed = (*typed, "--no-rehearsal")
     given = Given(target, assignments, limit, exclude, typed, verb)
     report = Report(console, ERRORS, given)
     ask = not yes and terminal.can_ask()
+
+    def prepared(state: State) -> None:
+        prepare(state)
+        if no_rehearsal:
+            activation.leave_out_rehearsal(state)
 
     def confirm(result: RunResult) -> bool:
         if not as_json:
@@ -118,7 +128,7 @@ def run(
             target, overrides(assignments), limit, exclude, verbose, diff, ask, rollout, given
         )
         file = (deploy or DEPLOYS / f"{verb}.py").resolve()
-        runner = Runner(file, options, display, dry, confirm, wait_lock, timeline, prepare)
+        runner = Runner(file, options, display, dry, confirm, wait_lock, timeline, prepared)
         result = runner.run()
     report.given = given.about(result.hosts)
     if as_json:

@@ -28,13 +28,14 @@ from operations.configuration import stage as configuration
 from operations.engine_access import EngineWay
 from operations.gateway import form, host_secrets, secrets, service, state_copy
 from operations.images import stage as images
-from toolkit import secret_names
 from toolkit.settings import Settings
 from toolkit.settings.types import memory_bytes
 
 LABEL = "openclaw-pyinfra.project"
 INPUTS_CHANGED = "its compose inputs changed"
 INTERRUPTED = "an earlier run was interrupted"
+RUN_INTERRUPTED = Problem(INTERRUPTED, "./claw up finishes it")
+SWAP_INTERRUPTED = Problem("a swap of the gateway was interrupted", "./claw up finishes it")
 CANDIDATE, ROTATING, RESTORING, ADOPTING = "candidate", "rotating", "restoring", "adopting"
 PREPARED = "adopt.prepared"
 REHEARSING, GOING_BACK = "rehearsing", "going-back-to"
@@ -249,31 +250,23 @@ def script(settings: Settings) -> str:
     return templates.render(
         "compose/activate.sh.j2",
         job="activate",
-        **form.of(settings).TEMPLATE,
+        ownership=form.ownership(settings),
+        **form.script_variables(settings),
         inputs_variable=service.INPUTS_VARIABLE,
         token=secrets.TOKEN,
-        url=form.url(settings),
-        ownership=form.ownership(settings),
-        docker=form.shell(settings),
         uid=form.of(settings).uid(settings),
         directories=form.of(settings).writable(settings),
-        name=settings.name,
-        project=settings.project_directory,
         config=settings.config_directory,
         rollback=f"/var/lib/{settings.name}/rollback",
-        timeout=settings.gateway.ready_timeout,
-        secret_parts=secret_names.LOGGED,
-        secrets=sorted(settings.credentials),
         reload_seconds=RELOAD_SECONDS,
         state_seconds=STATE_SECONDS,
         generations=generations_directory(settings.name),
         keep_generations=settings.upgrade.keep_generations,
-        backups=f"/var/lib/{settings.name}/backup",
-        memory_bytes=min(REHEARSAL_MEMORY, memory_bytes(settings.gateway.memory)),
+        backups=state_copy.backups(settings.name),
+        memory_bytes=min(REHEARSAL_MEMORY, memory_bytes(gateway.memory)),
         spare_bytes=REHEARSAL_SPARE,
         auth=settings.auth_directory,
         state_inside=settings.state_in_gateway,
-        ready_seconds=settings.gateway.ready_timeout,
         **state_copy.variables(
             "rehearsal", False, settings.name, gateway.port, memory, gateway.pids_limit
         )

@@ -37,6 +37,11 @@ def earlier(release: str, than: str) -> bool:
     return patterns.numbers(release) < patterns.numbers(than)
 
 
+def newest_known() -> str:
+    """Return the newest release that the locks of this run know; '' where they know none."""
+    return max(lockfile.read().releases, key=patterns.numbers, default="")
+
+
 @preflight.check
 def problems(settings: Settings) -> Iterable[Problem]:
     wanted, there = settings.gateway.version, activation.running().version
@@ -76,16 +81,12 @@ def _of_upgrade(settings: Settings, before: str) -> Iterable[Problem]:
             f'gateway: {{version: "{wanted}"}} in the inventory (./claw init makes one) keeps it',
             stops=False,
         )
-    if given is None and earlier(wanted, newest := _newest_in_lock()):
+    if given is None and earlier(wanted, newest := newest_known()):
         yield Problem(
             f"{wanted} is the toolkit's own; {lockfile.location()} knows {newest}, too",
             f"name it to have that one: ./claw upgrade TARGET {newest}",
             stops=False,
         )
-
-
-def _newest_in_lock() -> str:
-    return max(lockfile.read().releases, key=patterns.numbers)
 
 
 def _breaking(settings: Settings, before: str, wanted: str) -> Iterable[Problem]:

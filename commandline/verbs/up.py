@@ -9,7 +9,6 @@ import click
 
 from commandline import changing, targets
 from commandline.options import examples
-from operations import activation
 
 DEPLOY = targets.ROOT / "deploy.py"
 
@@ -29,7 +28,7 @@ DEPLOY = targets.ROOT / "deploy.py"
 )
 @changing.rehearsal_option
 @click.option("--deploy", default=str(DEPLOY), hidden=True)
-def up(target: str | None, deploy: str, no_rehearsal: bool, **options: Any) -> None:
+def up(target: str | None, deploy: str, **options: Any) -> None:
     """Provision hosts: engine, images, gateway. Run it again and it changes nothing.
 
     Shows what would change and asks before it does; without a terminal it changes nothing unless -y
@@ -40,11 +39,4 @@ def up(target: str | None, deploy: str, no_rehearsal: bool, **options: Any) -> N
     130 interrupted.
     """
     flags = () if deploy == str(DEPLOY) else ("--deploy", deploy)
-    changing.run(
-        "up",
-        target,
-        deploy=Path(deploy),
-        more_flags=(*flags, *(("--no-rehearsal",) if no_rehearsal else ())),
-        prepare=activation.leave_out_rehearsal if no_rehearsal else lambda state: None,
-        **options,
-    )
+    changing.run("up", target, deploy=Path(deploy), more_flags=flags, **options)

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import click
-from pyinfra.api.state import State
 
 from commandline import changing
 from commandline.options import examples
 from commandline.verbs.up import DEPLOY
-from operations import activation
 from operations import upgrade as upgrading
 from toolkit import patterns
 
@@ -28,7 +25,6 @@ def upgrade(
     target: str | None,
     release: str | None,
     assignments: tuple[str, ...],
-    no_rehearsal: bool,
     **options: Any,
 ) -> None:
     """Bring RELEASE of OpenClaw, or the one that the inventory names.
@@ -42,26 +38,12 @@ def upgrade(
     Exit codes: 0 done or nothing to do, 1 failed, 2 changes pending (--dry),
     130 interrupted.
     """
-    if target and release is None and re.fullmatch(patterns.VERSION, target):
+    if release is None and patterns.matches(patterns.VERSION, target):
         target, release = None, target
     if release is not None:
-        if not re.fullmatch(patterns.VERSION, release):
+        if not patterns.matches(patterns.VERSION, release):
             raise click.BadParameter(
                 "accepted: a release of OpenClaw, such as 2026.9.6", param_hint="RELEASE"
             )
         assignments = (*assignments, f"gateway.version={release}")
-
-    def prepare(state: State) -> None:
-        upgrading.choose(state)
-        if no_rehearsal:
-            activation.leave_out_rehearsal(state)
-
-    changing.run(
-        "upgrade",
-        target,
-        assignments,
-        deploy=DEPLOY,
-        prepare=prepare,
-        more_flags=("--no-rehearsal",) if no_rehearsal else (),
-        **options,
-    )
+    changing.run("upgrade", target, assignments, deploy=DEPLOY, prepare=upgrading.choose, **options)

@@ -101,5 +101,5 @@ def _snapshot(one: object) -> Snapshot:
         printable(str(given.get("hostname", "")))[:100],
         patterns.matched(_TIME, given.get("time"), "the time of a backup"),
         release if patterns.matches(patterns.VERSION, release) else "unknown",
-        int(patterns.matched("[0-9]{1,15}", size, "the size of a backup")),
+        int(patterns.matched(patterns.BYTES, size, "the size of a backup")),
     )

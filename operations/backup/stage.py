@@ -84,7 +84,7 @@ def directory(settings: Settings) -> str:
 
 def work(settings: Settings) -> str:
     """Return the directory of root's in which the script on the host works."""
-    return f"/var/lib/{settings.name}/backup"
+    return state_copy.backups(settings.name)
 
 
 def program(settings: Settings) -> str:
@@ -278,7 +278,7 @@ def _script(settings: Settings) -> str:
         keep=keep,
         auth=settings.auth_directory,
         state_inside=settings.state_in_gateway,
-        ready_seconds=settings.gateway.ready_timeout,
+        timeout=gateway.ready_timeout,
         **state_copy.variables(
             "drill", True, settings.name, gateway.port, memory, gateway.pids_limit
         ),

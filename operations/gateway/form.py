@@ -29,6 +29,7 @@ from operations.base.quoting import Script, joined
 from operations.engine_access import EngineWay
 from operations.gateway import container, service
 from operations.gateway.confinement import Places
+from toolkit import secret_names
 from toolkit.settings import Settings
 
 
@@ -111,6 +112,22 @@ def shell(settings: Settings) -> Script:
     above its gateway.
     """
     return joined(engine_access.environment(settings), of(settings).functions(settings))
+
+
+def script_variables(settings: Settings) -> dict[str, Any]:
+    """Return what every script is rendered with that stops or starts the gateway
+    (`templates/compose/{detached,ready}.sh.j2`).
+    """
+    return {
+        **of(settings).TEMPLATE,
+        "name": settings.name,
+        "project": settings.project_directory,
+        "url": url(settings),
+        "timeout": settings.gateway.ready_timeout,
+        "secret_parts": secret_names.LOGGED,
+        "secrets": sorted(settings.credentials),
+        "docker": shell(settings),
+    }
 
 
 def ownership(settings: Settings) -> Script:

@@ -13,6 +13,13 @@ _READY = "fetch('http://127.0.0.1:%s/readyz').then(r=>process.exit(r.ok?0:1),()=
 _COUNTS = templates.DIRECTORY / "backup" / "counts.mjs"
 
 
+def backups(name: str) -> str:
+    """Return the directory of root's in which a deployment's backups are made; its `lock` is held
+    by whoever has OpenClaw make an archive.
+    """
+    return f"/var/lib/{name}/backup"
+
+
 def counts_across_releases() -> str:
     """Return what counts a state, for one that another release has taken over.
 

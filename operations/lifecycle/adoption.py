@@ -29,7 +29,7 @@ from operations.gateway import conflicts, existing_state, form, host_secrets
 from operations.images import gateway as images
 from operations.lifecycle import finding, power, taking_over
 from operations.lifecycle.installation import Installation
-from toolkit import patterns, secret_names
+from toolkit import patterns
 from toolkit.patterns import shown
 from toolkit.settings import Settings
 from toolkit.settings.contradictions.mounts import inside
@@ -218,10 +218,7 @@ def script(settings: Settings, one: Installation | None = None) -> str:
     return templates.render(
         "lifecycle/adopt.sh.j2",
         job="adopt",
-        docker=form.shell(settings),
-        **form.of(settings).TEMPLATE,
-        name=settings.name,
-        project=settings.project_directory,
+        **form.script_variables(settings),
         config=config,
         workspace=workspace,
         auth=settings.auth_directory,
@@ -229,8 +226,6 @@ def script(settings: Settings, one: Installation | None = None) -> str:
         image=images.tag(settings.name),
         uid=EngineWay(settings).uid,
         socket=settings.engine.socket,
-        url=form.url(settings),
-        timeout=settings.gateway.ready_timeout,
         seconds=COPY_SECONDS,
         answer_seconds=ANSWER_SECONDS,
         limit=finding.LIMIT,
@@ -241,8 +236,6 @@ def script(settings: Settings, one: Installation | None = None) -> str:
         state_inside=settings.state_in_gateway,
         counts=_program("backup/counts.mjs"),
         relocate=_program("lifecycle/relocate.mjs"),
-        secret_parts=secret_names.LOGGED,
-        secrets=sorted(settings.credentials),
     )
 
 

@@ -28,7 +28,7 @@ from toolkit import patterns
 from toolkit.settings import Settings
 
 LIST_SECONDS = 120
-_NUMBER, _BYTES = "[1-9][0-9]{0,8}", "[0-9]{1,15}"
+_NUMBER = "[1-9][0-9]{0,8}"
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def parse(text: str) -> list[Generation]:
                 int(patterns.matched(_NUMBER, number, "the number of a generation")),
                 release if patterns.matches(patterns.VERSION, release) else "unknown",
                 patterns.matched(patterns.TIME, until, "the time of a generation"),
-                int(patterns.matched(_BYTES, size or "0", "the size of a generation")),
+                int(patterns.matched(patterns.BYTES, size or "0", "the size of a generation")),
                 tuple(printable(word)[:60] for word in changed.split()),
                 missing if missing in ("image", "state") else "",
                 another == "another",
@@ -92,7 +92,7 @@ def problems(settings: Settings) -> Iterable[Problem]:
     """Say why the chosen generation cannot be gone back to."""
     yield from power.problems(settings)
     if activation.running().unfinished:
-        yield Problem("an earlier run was interrupted", "./claw up finishes it")
+        yield activation.RUN_INTERRUPTED
         return
     wanted, there = _chosen.get(host.state, 0), ask(host, settings)
     chosen = next((one for one in there if one.number == wanted), None)

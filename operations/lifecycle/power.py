@@ -21,7 +21,6 @@ from operations.base.answers import printable
 from operations.base.operation import operation
 from operations.base.preflight import Problem
 from operations.gateway import form
-from toolkit import secret_names
 from toolkit.settings import Settings
 
 DRAINED = "a turn that is running is finished first, for up to 315 s"
@@ -43,7 +42,7 @@ def start_problems(settings: Settings) -> Iterable[Problem]:
     """Say why the gateway cannot be started as it is."""
     yield from problems(settings)
     if activation.CANDIDATE in activation.running().unfinished:
-        yield Problem("a swap of the gateway was interrupted", "./claw up finishes it")
+        yield activation.SWAP_INTERRUPTED
 
 
 @operation
@@ -108,13 +107,7 @@ def script(settings: Settings) -> str:
     return templates.render(
         "lifecycle/power.sh.j2",
         job="power",
-        docker=form.shell(settings),
-        **form.of(settings).TEMPLATE,
-        project=settings.project_directory,
-        url=form.url(settings),
-        timeout=settings.gateway.ready_timeout,
-        secret_parts=secret_names.LOGGED,
-        secrets=sorted(settings.credentials),
+        **form.script_variables(settings),
     )
 
 

@@ -18,7 +18,7 @@ from pyinfra import host
 from pyinfra.api.deploy import deploy
 from pyinfra.api.state import State
 
-from operations import activation
+from operations import activation, upgrade
 from operations.backup import listing, stage
 from operations.base import files, notes, snapshot, templates
 from operations.base.answers import printable
@@ -26,7 +26,7 @@ from operations.base.operation import operation
 from operations.base.preflight import Problem
 from operations.gateway import form
 from operations.lifecycle import power
-from toolkit import patterns, secret_names
+from toolkit import patterns
 from toolkit.settings import Settings
 
 COMMAND_SECONDS = 6 * 3600
@@ -75,7 +75,7 @@ class Manifest:
     @property
     def newer(self) -> bool:
         """Whether it is of a later release than that which runs here."""
-        return patterns.numbers(self.release) > patterns.numbers(self.running)
+        return upgrade.earlier(self.running, self.release)
 
 
 _chosen: WeakKeyDictionary[State, str] = WeakKeyDictionary()
@@ -104,7 +104,7 @@ def problems(settings: Settings) -> Iterable[Problem]:
         yield Problem("there is no gateway to restore into", "./claw up makes it")
         return
     if activation.CANDIDATE in there.unfinished:
-        yield Problem("a swap of the gateway was interrupted", "./claw up finishes it")
+        yield activation.SWAP_INTERRUPTED
         return
     shown = snapshot.run_quietly(
         host, f"sh {quote(stage.program(settings))} show {quote(chosen())}", listing.LIST_SECONDS
@@ -159,11 +159,8 @@ def script(settings: Settings, snapshot_id: str) -> str:
     return templates.render(
         "lifecycle/restore.sh.j2",
         job="restore",
-        docker=form.shell(settings),
-        **form.of(settings).TEMPLATE,
-        name=settings.name,
+        **form.script_variables(settings),
         id=snapshot_id,
-        project=settings.project_directory,
         config=settings.config_directory,
         workspace=settings.workspace_directory,
         auth=settings.auth_directory,
@@ -173,10 +170,6 @@ def script(settings: Settings, snapshot_id: str) -> str:
         # archive root, "payload", "posix", and the path itself
         depth=3 + len(state.strip("/").split("/")),
         workspace_depth=3 + len(workspace.strip("/").split("/")),
-        url=form.url(settings),
-        timeout=settings.gateway.ready_timeout,
-        secret_parts=secret_names.LOGGED,
-        secrets=sorted(settings.credentials),
     )
 
 
@@ -195,7 +188,7 @@ def _plan(settings: Settings, manifest: Manifest) -> Iterable[str]:
 
 
 def _number(said: dict[str, str], key: str) -> int:
-    return int(patterns.matched("[0-9]{1,15}", said.get(key, "0"), key))
+    return int(patterns.matched(patterns.BYTES, said.get(key, "0"), key))
 
 
 def _counts(found: object) -> dict[str, int | None]:

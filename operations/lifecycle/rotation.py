@@ -64,7 +64,7 @@ def problems(settings: Settings) -> Iterable[Problem]:
     if there.status != "running":
         yield Problem(f"the gateway is {there.status}", "./claw start starts it")
     if there.unfinished:
-        yield Problem("an earlier run was interrupted", "./claw up finishes it")
+        yield activation.RUN_INTERRUPTED
     elif there.image != there.wanted_image:
         yield Problem("another image waits to be run", "./claw up does that")
     content = host_secrets.read(settings)

@@ -14,14 +14,14 @@ from datetime import datetime, timezone
 
 from pyinfra.api.host import Host
 
-from operations import activation, record
+from operations import activation, record, upgrade
 from operations.backup import stage as backup
 from operations.base import snapshot, templates
 from operations.base.answers import printable
 from operations.base.preflight import Problem
 from operations.gateway import form, network
 from operations.system import UPDATE_SPACE
-from toolkit import lockfile, patterns
+from toolkit import patterns
 from toolkit.settings import Settings, settings_for
 from toolkit.settings.types import memory_bytes
 
@@ -31,7 +31,7 @@ OLDEST = {"hourly": 3 * HOUR, "daily": 2 * DAY, "weekly": 9 * DAY, "monthly": 35
 LISTS_DAYS = 14
 """From this age on apt's lists do not tell what waits."""
 DRIFT = {
-    "candidate": Problem("a swap of the gateway was interrupted", "./claw up finishes it"),
+    "candidate": activation.SWAP_INTERRUPTED,
     "rotating": Problem("a rotation was interrupted", "./claw rotate finishes it"),
     "restoring": Problem("a restore was interrupted", "./claw up puts back what was there"),
     "adopting": Problem("an adoption was interrupted", "./claw adopt undoes or finishes it"),
@@ -163,10 +163,10 @@ def parse(settings: Settings, answer: str) -> Status:
 
 def newer(running: str | None) -> str | None:
     """Return the newest release that the locks know, if it is later than the running one."""
-    known = max(lockfile.read().releases, key=patterns.numbers, default=None)
-    if not known or not running or not patterns.matches(patterns.VERSION, running):
+    if not running or not patterns.matches(patterns.VERSION, running):
         return None
-    return known if patterns.numbers(known) > patterns.numbers(running) else None
+    known = upgrade.newest_known()
+    return known if upgrade.earlier(running, known) else None
 
 
 def published(ports: Mapping[str, list[dict[str, str]] | None]) -> tuple[str, ...]:
@@ -294,7 +294,7 @@ def _ago(now: int, moment: str | None) -> int | None:
 
 
 def _number(text: str | None) -> int | None:
-    return int(text) if text and patterns.matches("[0-9]{1,15}", text) else None
+    return int(text) if text and patterns.matches(patterns.BYTES, text) else None
 
 
 def _given(value: str | None) -> str | None:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
+from operations import upgrade
 from operations.base.answers import printable
 from operations.base.preflight import Problem
 from operations.configuration import stage as configuration
@@ -232,7 +233,7 @@ def _release_problems(
     settings: Settings, one: Installation, there: Mapping[str, Any]
 ) -> Iterable[Problem]:
     theirs = release(one, there)
-    if patterns.numbers(theirs) > patterns.numbers(settings.gateway.version):
+    if upgrade.earlier(settings.gateway.version, theirs):
         yield Problem(
             f"it is of release {theirs}, later than {settings.gateway.version}, which cannot read"
             " its state",

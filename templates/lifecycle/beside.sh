@@ -1,4 +1,5 @@
 # Directories whose parents are root's change places by their names. A name is free, or its directory is there whole.
+directories() { for directory in "$config" "$workspace" "$auth"; do "$1" "$directory" || return 1; done; }
 make_room() { rm -rf "$1.restored" && mkdir "$1.restored" && chmod --reference="$1" "$1.restored" && chown --reference="$1" "$1.restored"; }
 forget() { rm -rf "$1.restored"; }
 swap_in() { mv -T "$1" "$1.replaced" && mv -T "$1.restored" "$1"; }

@@ -58,23 +58,14 @@ def gateway(lab_host: MakeHost, deployment: MakeDeployment, password: Path) -> I
     one = deployment(host, openclaw=SCRIPTED, gateway={"ready_timeout": 900}, backup=backup)
     one.claw("up")
     turn(one)
-    one.claw(
-        "cli",
-        "--",
-        "cron",
-        "add",
-        "--name",
-        "one",
-        "--cron",
-        "0 5 * * *",
-        "--message",
-        "hi",
-        "--agent",
-        "main",
-        "--session",
-        "isolated",
-    )
+    automate(one, "one", hour=5)
     yield one
+
+
+def automate(one: Deployment, name: str, hour: int) -> None:
+    """Have OpenClaw run something by itself once a day."""
+    words = f"cron add --name {name} --message hi --agent main --session isolated --cron"
+    one.claw("cli", "--", *words.split(), f"0 {hour} * * *")
 
 
 def turn(one: Deployment) -> None:
@@ -164,22 +155,7 @@ def test_what_cannot_be_done_changes_nothing(
 def test_the_same_host(gateway: Deployment) -> None:
     token = gateway.token()
     gateway.in_gateway("echo mine >~/.openclaw/workspace/later")
-    gateway.claw(
-        "cli",
-        "--",
-        "cron",
-        "add",
-        "--name",
-        "two",
-        "--cron",
-        "0 6 * * *",
-        "--message",
-        "hi",
-        "--agent",
-        "main",
-        "--session",
-        "isolated",
-    )
+    automate(gateway, "two", hour=6)
     counted, now = shown(gateway)
     assert now["cron_jobs"] == counted["cron_jobs"] + 1
     dry = gateway.claw("restore", "--dry", expect=2).output

@@ -192,7 +192,6 @@ class Gateway:
             "state_inside": "/home/node/.openclaw",
             **state_copy.variables("rehearsal", False, "openclaw", 1, "3g", 9),
             "auth": str(self.rollback.parent / "auth"),
-            "ready_seconds": 5,
         }
         return templates.render("compose/activate.sh.j2", **(given | more))
 

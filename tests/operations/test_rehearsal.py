@@ -55,7 +55,7 @@ def test_what_fails_in_a_rehearsal_stops_nothing(
     (one.config / "openclaw.json").write_text("for the new one")
     (one.config / ".openclaw.json.before").write_text("state")
     os.chown(one.config / ".openclaw.json.before", UID, UID)
-    code, said = one.run(one.activation(), "activate")
+    code, said = one.run(one.activation(timeout=5), "activate")
     assert code == 1 and expected in said, said
     assert "Nothing was stopped: the old gateway serves as before" in said
     assert "the-hidden-value" not in said
