@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -87,7 +88,31 @@ def test_a_users_process_is_not_waited_for_as_a_command_of_a_killed_run(user: Us
     assert user.processes[0].poll() is None
 
 
-def test_a_run_of_an_earlier_release_and_one_of_this_see_each_other(user: User) -> None:
+def test_a_users_process_has_no_other_ended_by_its_name(user: User) -> None:
+    """A line break in a process's name is not the end of what is said of that process."""
+    other = subprocess.Popen(["sleep", "600"])
+    user.processes.append(other)
+    name = f"open C, q(>/proc/self/comm); print C qq(x\\n{other.pid} y); close C"
+    named = f"$| = 1; {name}; print qq(\\n); sleep"
+    user.run("env", f"{deploy_lock.VARIABLE}=of-a-run", "perl", "-e", named)
+    theirs = user.processes[-1]
+    subprocess.run(["sh", "-c", deploy_lock.script("-", "stop", "of-a-run")], check=True)
+    assert theirs.wait(10) == -signal.SIGINT
+    assert other.poll() is None
+
+
+@pytest.mark.parametrize("name", ["claw", "cl\naw) Z 1"])
+def test_a_run_of_an_earlier_release_and_one_of_this_see_each_other(user: User, name: str) -> None:
+    own = Path("/proc/self/comm")
+    before = own.read_text().removesuffix("\n")
+    own.write_text(name)
+    try:
+        _see_each_other(user)
+    finally:
+        own.write_text(before)
+
+
+def _see_each_other(user: User) -> None:
     holder = f"{os.getpid()} {_started(os.getpid())}"
     held = f"id=earlier\nowner=an earlier release\nsince=1\nprocess={holder}\n"
     user.earlier.write_text(held)

@@ -82,7 +82,7 @@ def test_a_directory_that_somebody_else_made_is_not_used(tmp_path: Path, kind: s
 def test_it_is_the_connections_process_that_counts(tmp_path: Path) -> None:
     """That of this very process here, which is a Python as `./claw` on this machine is."""
     own = Path("/proc/self/comm")
-    name = own.read_text()
+    name = own.read_text().removesuffix("\n")  # which the kernel adds
     own.write_text("python3")  # a pytest that was started by its own name has that
     try:
         helper = install(tmp_path)
