@@ -29,6 +29,8 @@ T = TypeVar("T")
 OF_A_HOST = (PyinfraError, OSError, EOFError, SSHException, DotenvError, UnreadableFile)
 SILENT_SECONDS = 2.0
 """A verb that takes longer says what it waits for."""
+at_interruption: list[Callable[[], object]] = []
+"""What is done when somebody presses Ctrl-C, in this order; then the verb ends."""
 
 
 class VerbError(PyinfraError):
@@ -170,4 +172,6 @@ def _asked(session: Session, question: Callable[[Host], Any], what: str) -> Answ
 
 def _interrupted(display: Display) -> None:
     display.__exit__()
+    for one in at_interruption:
+        one()
     leave(INTERRUPTED)

@@ -24,7 +24,7 @@ INSTEAD = {
     **dict.fromkeys(("config", "show", "validate"), "./claw settings{}"),
     **dict.fromkeys(("hosts", "list"), "./claw inventory{}"),
     **dict.fromkeys(("exec", "run", "openclaw"), "./claw cli{} -- ARGS"),
-    **dict.fromkeys(("dashboard", "open", "link"), "./claw cli{} -- dashboard --json"),
+    **dict.fromkeys(("dashboard", "link", "browser", "ui", "tunnel"), "./claw open{}"),
     "devices": "./claw cli{} -- devices list",
     **dict.fromkeys(("setup", "wizard", "model"), "./claw onboard{}"),
     **dict.fromkeys(("key", "keys", "known-hosts"), "./claw trust{}"),

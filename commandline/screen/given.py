@@ -13,9 +13,9 @@ from toolkit import secret_names
 from toolkit.settings.sources.function_inventory import REFERENCE
 
 _VERBS = (
-    *("backup", "cli", "doctor", "drill", "init", "logs", "onboard", "remove", "restart"),
-    *("rollback", "rotate", "sandboxes", "start", "stop", "token", "trust", "up", "upgrade"),
-    "verify",
+    *("backup", "cli", "doctor", "drill", "init", "logs", "onboard", "open", "remove"),
+    *("restart", "rollback", "rotate", "sandboxes", "start", "stop", "token", "trust", "up"),
+    *("upgrade", "verify"),
 )
 _COMMAND = re.compile(rf"\./claw ({'|'.join(_VERBS)})\b")
 

@@ -135,7 +135,7 @@ def test_the_readme_is_short_and_names_every_page() -> None:
         ("reboot root@h", "./claw restart root@h"),
         ("uninstall f.yml", "./claw remove f.yml"),
         ("plan f.yml --limit a", "./claw up f.yml --limit a --dry --diff"),
-        ("dashboard root@h", "./claw cli root@h -- dashboard --json"),
+        ("dashboard root@h", "./claw open root@h"),
         ("statsu", "Did you mean 'status'?"),
         ("verfy", "Did you mean 'verify'?"),
         ("frobnicate", "All verbs: ./claw --help"),
