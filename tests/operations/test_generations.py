@@ -198,6 +198,20 @@ def test_cut_between_two_names_what_ran_before_is_still_the_way_back(one: Upgrad
     assert (good / "image").read_text() == f"{NEW}\n"
 
 
+def test_what_was_ready_once_does_not_go_back_later(one: Upgraded) -> None:
+    """A run was killed between ready and kept; days later the gateway is in trouble."""
+    candidate = one.project / "candidate"
+    shutil.copytree(one.project / "last-good", candidate)
+    (candidate / "phase").write_text("ready\n")
+    (candidate / "docker-compose.yml").write_text(COMPOSE.format("other"))
+    one.write("of these days")
+    one.set("broken", "OPENCLAW_GATEWAY_TOKEN\n")
+    assert one.run(one.activation(), "recover")[0] == 0
+    assert (one.config / "later").read_text() == "of these days"
+    assert not one.says("done") and not candidate.exists()
+    assert "other" in (one.project / "last-good/docker-compose.yml").read_text()
+
+
 @pytest.mark.parametrize("content", ["", "0\n", "../..\n"])
 def test_a_number_that_a_power_cut_emptied_takes_no_generation_away(
     content: str, one: Upgraded
