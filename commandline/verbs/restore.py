@@ -90,7 +90,7 @@ def restore(
 
 def _provisioned(target: str | None, assignments: tuple[str, ...], options: dict[str, Any]) -> int:
     """Run `up` as a process of its own; return its exit code."""
-    words = [str(ROOT / "claw"), "up", *([target] if target else [])]
+    words = [str(ROOT / "claw"), "up", "--existing-repository", *([target] if target else [])]
     for flag, values in {
         "--set": assignments,
         "--limit": options["limit"],

@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import click
+from pyinfra.api.state import State
 
 from commandline import changing, targets
 from commandline.options import examples
+from operations.backup import stage
 
 DEPLOY = targets.ROOT / "deploy.py"
 
@@ -28,7 +30,8 @@ DEPLOY = targets.ROOT / "deploy.py"
 )
 @changing.rehearsal_option
 @click.option("--deploy", default=str(DEPLOY), hidden=True)
-def up(target: str | None, deploy: str, **options: Any) -> None:
+@click.option("--existing-repository", is_flag=True, hidden=True)  # of `restore --from`
+def up(target: str | None, deploy: str, existing_repository: bool, **options: Any) -> None:
     """Provision hosts: engine, images, gateway. Run it again and it changes nothing.
 
     Shows what would change and asks before it does; without a terminal it changes nothing unless -y
@@ -39,4 +42,9 @@ def up(target: str | None, deploy: str, **options: Any) -> None:
     130 interrupted.
     """
     flags = () if deploy == str(DEPLOY) else ("--deploy", deploy)
-    changing.run("up", target, deploy=Path(deploy), more_flags=flags, **options)
+
+    def prepare(state: State) -> None:
+        if existing_repository:
+            stage.make_no_repository(state)
+
+    changing.run("up", target, deploy=Path(deploy), more_flags=flags, prepare=prepare, **options)

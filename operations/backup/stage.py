@@ -13,10 +13,12 @@ from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 from shlex import quote
 from urllib.parse import quote as url_quote
+from weakref import WeakSet
 
 from pyinfra import host
 from pyinfra.api import StringCommand
 from pyinfra.api.deploy import deploy
+from pyinfra.api.state import State
 
 from operations import packages
 from operations.backup import cron
@@ -184,6 +186,14 @@ def problems(settings: Settings) -> Iterable[preflight.Problem]:
             )
 
 
+_existing: WeakSet[State] = WeakSet()
+
+
+def make_no_repository(state: State) -> None:
+    """Have a run fail where there is no repository, instead of making one."""
+    _existing.add(state)
+
+
 @operation
 def configured(settings: Settings) -> Generator:
     """Have the host make backups by itself, or no more.
@@ -229,6 +239,7 @@ def configured(settings: Settings) -> Generator:
         directory=directory(settings),
         secret=secret.content,
         script=plan[0].content,
+        open="open" if host.state in _existing else "prepare",
         files=[secret, *plan],
         systemd=there.systemd,
         timers=timers(settings),

@@ -80,6 +80,12 @@ def test_backups_and_their_drill(one: Deployment, tmp_path: Path) -> None:
     refused = one.claw("up", expect=1).output
     assert "the repository refuses backup.password" in refused and "another one" not in refused
 
+    # What is restored from a place where there is nothing makes no repository there.
+    (tmp_path / "password").write_text("correct horse\n")
+    place = ("--existing-repository", "--set", f"backup.repository={repository}-typo")
+    assert "there is no repository" in one.claw("up", *place, expect=1).output
+    assert not (tmp_path / f"{repository.name}-typo").exists()
+
     # Taken out of the settings, all of it goes but the repository.
     del one.settings["backup"]
     assert "Backups" in one.claw("up", "--dry", expect=2).output

@@ -160,7 +160,7 @@ def test_a_bare_host_is_provisioned_first_with_backups_in_the_repository(
     password = ("--password-file", "/p")
     seen = run("restore", "root@new", "--from", "/srv/b", *password, "-y", "--limit", "a")
     sets = ("--set", "backup.repository=/srv/b", "--set", 'backup.password={"file": "/p"}')
-    assert called == [["up", "root@new", *sets, "--limit", "a", "-y"]]
+    assert called == [["up", "--existing-repository", "root@new", *sets, "--limit", "a", "-y"]]
     assert seen.verb == "restore"
     run("restore", "root@new", "-y")
     assert len(called) == 1, "without --from nothing is provisioned"
