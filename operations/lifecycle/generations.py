@@ -118,7 +118,7 @@ def gone_back(settings: Settings) -> Generator:
     )
     yield activation.run(settings, "rollback")
     notes.of(host).outcome += activation.said(
-        settings.project_directory, ("generation ", "downtime: ")
+        settings.project_directory, ("generation ", "downtime: ", "What runs ")
     )
     notes.of(host).outcome.append(
         "./claw up goes by the inventory again: name the release there (gateway.version) to stay"
@@ -133,7 +133,8 @@ def go_back(settings: Settings) -> None:
 
 def planned(settings: Settings, one: Generation) -> Iterable[str]:
     """Say what going back to a generation does."""
-    running = printable(activation.running().version) or "unknown"
+    there = activation.running()
+    running = printable(there.version) or "unknown"
     yield f"generation {one.number}, release {one.release}, which ran until {one.until}"
     yield f"in place of release {running}; since then changed: {', '.join(one.changed)}"
     kept = "the state stays; openclaw.json is that"
@@ -142,3 +143,5 @@ def planned(settings: Settings, one: Generation) -> Iterable[str]:
     yield "workspaces stay as they are, and the token is the one of now"
     yield "what runs now becomes a generation of its own, to go back to"
     yield power.DRAINED
+    if there.stopped:
+        yield f"the gateway was stopped on purpose, {there.stopped}; this starts it"

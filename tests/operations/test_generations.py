@@ -239,6 +239,15 @@ def test_what_is_published_elsewhere_than_what_is_closed_does_not_come_back(one:
     assert not (one.project / "run/going-back-to").exists()
 
 
+def test_what_runs_already_is_not_put_in_place_again(one: Upgraded) -> None:
+    assert one.go_back(1)[0] == 0
+    one.write("since")
+    code, said = one.go_back(1)
+    assert code == 0 and "What runs is what generation 1 holds" in said
+    assert (one.config / "openclaw.json").read_text() == "since"
+    assert one.numbers() == ["1", "2"]
+
+
 def test_what_was_written_and_has_not_run_yet_is_kept(one: Upgraded) -> None:
     (one.project / "docker-compose.yml").write_text("by hand")
     code, said = one.go_back(1)
