@@ -22,7 +22,9 @@ from pathlib import Path
 import pytest
 
 from lab import engine as lab_engine
-from tests import side_by_side
+from tests import side_by_side, spawning
+
+spawning.by_vfork()
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDERS = ("unit", "operations", "e2e")  # cheap before dear

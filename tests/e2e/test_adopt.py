@@ -4,7 +4,6 @@ set-up, a host installation with a user's unit, and a state under its old name; 
 from __future__ import annotations
 
 import json
-import re
 import shlex
 from collections.abc import Iterator
 from typing import Any
@@ -74,11 +73,12 @@ class Theirs:
         return self.one.sh(f"{self.shell} {shlex.quote(command)}", expect)
 
     def fill(self) -> None:
-        """A turn, a second agent, an automation, a skill."""
+        """A second agent, a turn of each, an automation, a skill."""
         self.run(f"node -e {shlex.quote(_MODEL % MODEL_PORT)} </dev/null >/dev/null 2>&1 &")
-        turn = "openclaw agent --agent main --session-key agent:main:theirs --message hi --json"
-        assert "hello" in self.run(turn)
         self.run(f"openclaw agents add second --workspace {self.state}/second --non-interactive")
+        for name in ("main", "second"):
+            turn = f"openclaw agent --agent {name} --session-key agent:{name}:theirs --message hi"
+            assert "hello" in self.run(f"{turn} --json")
         daily = "--name daily --cron '0 9 * * *' --session isolated --message hi"
         self.run(f"openclaw cron add {daily}")
         self.run(f"mkdir -p {self.state}/skills/mine && echo hi >{self.state}/skills/mine/SKILL.md")
@@ -159,7 +159,7 @@ def test_a_plan_says_what_is_there_and_changes_nothing(claw: Deployment, docker:
     assert "give the deployment another name" in words(refused)
     bare: dict[str, Any] = {"gateway": {"allowed_origins": []}}
     assert "https://claw.example" in claw.claw("adopt", "--dry", settings=bare, expect=1).output
-    assert re.search(r"adopt \S+ takes it over", words(claw.claw("up", "--dry", expect=1).output))
+    assert "./claw adopt takes it over" in words(claw.claw("up", "--dry", expect=1).output)
     assert ready(claw)
 
 

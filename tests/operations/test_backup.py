@@ -411,6 +411,7 @@ def test_a_repository_that_cannot_be_opened_leaves_what_was_there(
         directory=str(tmp_path),
         secret="new\n",
         script=tried,
+        open="prepare",
         files=[files.File(str(secret), "new\n", mode="600"), files.File(str(program), tried)],
         systemd=False,
         timers=[],
