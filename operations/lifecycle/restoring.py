@@ -110,6 +110,14 @@ def problems(settings: Settings) -> Iterable[Problem]:
         host, f"sh {quote(stage.program(settings))} show {quote(chosen())}", listing.LIST_SECONDS
     )
     manifest = host.connector_data[_CHOSEN] = Manifest.parse(shown)
+    for other in host.state.inventory:
+        theirs = other.connector_data.get(_CHOSEN)
+        if other.name != host.name and theirs and theirs.id == manifest.id:
+            yield Problem(
+                f"backup {manifest.id} is what {other.name} gets in this run, too: two gateways"
+                " would answer to the same token, devices and channels",
+                "one host at a time (--limit), each with its own (--backup)",
+            )
     if manifest.deployment != settings.name:
         yield Problem(
             f"backup {manifest.id} is of the deployment {manifest.deployment}, not {settings.name}",

@@ -29,7 +29,9 @@ class FakeHost:
         self.snapshots = snapshots
         self.commands_run = 0
         self.connector_data: dict[str, Any] = {"openclaw_sudo": False}
-        self.state = SimpleNamespace(is_executing=executing, config=SimpleNamespace(DIFF=False))
+        self.state = SimpleNamespace(
+            is_executing=executing, config=SimpleNamespace(DIFF=False), inventory=[]
+        )
         self.noops: list[str] = []
         self.data = SimpleNamespace()
         self.connector = None

@@ -16,7 +16,7 @@ from operations.backup import stage
 from operations.base import templates
 from operations.lifecycle import restoring
 from tests.operations.fake_gateway import Gateway
-from tests.operations.hosts import at
+from tests.operations.hosts import FakeHost, at
 from toolkit import patterns, secret_names
 from toolkit.settings import Settings
 
@@ -231,6 +231,22 @@ def test_what_cannot_be_restored_is_said_before_anything_is_touched(
         found = [one.what for one in restoring.problems(settings)]
     assert len(found) == (0 if said is None else 1), found
     assert said is None or said in found[0]
+
+
+def test_two_hosts_do_not_become_one_gateway(monkeypatch: pytest.MonkeyPatch) -> None:
+    backup = {"repository": "/srv/backups", "password": {"env": "BACKUP_PASSWORD"}}
+    settings = Settings.model_validate({"backup": backup})
+    text = shown(release="2026.8.2")
+    monkeypatch.setattr(restoring.snapshot, "run_quietly", lambda *_: text)
+    monkeypatch.setattr(restoring.files, "differs", lambda _: False)
+    monkeypatch.setattr(restoring, "chosen", lambda: restoring.LATEST)
+    first = FakeHost()
+    first.name = "first"
+    first.connector_data["openclaw_backup"] = restoring.Manifest.parse(text)
+    with at(settings, gateway="status running\n") as second:
+        second.state.inventory += [first, second]
+        (found,) = restoring.problems(settings)
+    assert "is what first gets in this run, too" in found.what and found.stops
 
 
 MADE = """
