@@ -64,6 +64,9 @@ gateway_resume() {{ :; }}
 gateway_prune() {{ :; }}
 gateway_exec() {{
   case "$*" in
+    *input-type=module*)
+      [ -e $fake/lossy ] && cmp -s $fake/image $fake/lossy && set -- afterwards || set -- held
+      cat $fake/$1 ;;
     *node*)
       given=$(sed -n 's/.*Buffer.from("\([^"]*\)".*/\1/p' | base64 -d)
       case $(grep ^OPENCLAW_GATEWAY_TOKEN= $fake/env) in

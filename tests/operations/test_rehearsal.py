@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.operations.fake_upgrade import UID, Deployed
+from tests.operations.fake_upgrade import NEW, UID, Deployed
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="gives files away")
 
@@ -32,6 +32,25 @@ def test_the_new_image_is_tried_while_the_old_gateway_serves(one: Deployed) -> N
     one.set("asked")
     assert one.run(one.activation(), "activate")[0] == 0
     assert "backup" not in one.says("asked")
+
+
+@pytest.mark.parametrize(
+    ("afterwards", "expected"),
+    [
+        ('{"agents":1,"sessions":2,"cron_jobs":null}\n', "holds less than the old one: sessions 3"),
+        ("broken\n", "what the new gateway holds cannot be counted"),
+    ],
+)
+def test_a_real_state_that_comes_to_less_goes_back(
+    afterwards: str, expected: str, one: Deployed
+) -> None:
+    """As after `--no-rehearsal`, or when the real one fares otherwise than the copy."""
+    one.set("afterwards", afterwards)
+    one.set("lossy", f"{NEW}\n")
+    code, said = one.run(one.activation(), "unrehearsed")
+    assert code == 1 and expected in said, said
+    assert "holds less; the last good one is running again" in said
+    assert not one.swapped() and (one.config / "openclaw.json").read_text() == "state"
 
 
 @pytest.mark.parametrize(
