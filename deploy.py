@@ -11,6 +11,7 @@ from operations.base import preflight, snapshot
 from operations.configuration import stage as configuration
 from operations.engine import stage as engine
 from operations.gateway import compose, conflicts, directories, network, secrets, service
+from operations.hardening import stage as hardening
 from operations.images import stage as images
 from operations.images.sandbox import stage as sandbox_images
 from operations.sandbox import running, workspaces
@@ -34,6 +35,7 @@ compose.configure(settings=settings)
 service.configure(settings=settings)
 configuration.merge(settings=settings)
 network.close(settings=settings)
+hardening.harden(settings=settings)
 activation.activate(settings=settings)
 running.recreate(settings=settings)
 backup.configure(settings=settings)

@@ -232,6 +232,13 @@ def begin_commands_by(channel: Any, function: Callable[[str], None]) -> None:
     channel.exec_command = function
 
 
+def authenticated_by(transport: Any) -> str:
+    """Return the method by which a paramiko transport was authenticated last."""
+    if not hasattr(transport.auth_handler, "auth_method"):
+        raise Gone(["paramiko.auth_handler:AuthHandler.auth_method"])
+    return str(transport.auth_handler.auth_method)
+
+
 def ended(channel: Any, seconds: float) -> bool:
     """Wait for the exit status of a command on a paramiko channel; return whether it has come."""
     if not hasattr(channel, "status_event"):

@@ -19,12 +19,19 @@ WAITING = ("Connect", "Check", "Lock")
 STAGES = (
     *("Packages", "Engine", "Engine configuration", "Conflicts", "Recovery", "Directories"),
     *("Sandbox workspaces", "Security profiles", "Secrets", "Images", "Sandbox images"),
-    *("Compose project", "Gateway service", "Gateway configuration", "Network", "Activation"),
+    *(
+        "Compose project",
+        "Gateway service",
+        "Gateway configuration",
+        "Network",
+        "Host",
+        "Activation",
+    ),
     *("Sandboxes", "Backups", "Record", "Superseded images", "Superseded sandbox images"),
     "Verification",
 )
 """Of deploy.py: each has its own colour, the same in every run."""
-HUES = 11
+HUES = 13
 TICKS = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200)
 MOST_TICKS = 10
 

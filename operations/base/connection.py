@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 from weakref import WeakSet
 
+from pyinfra.api.exceptions import ConnectError
 from pyinfra.api.host import Host
 
 from toolkit import greenlets, pyinfra_internals
@@ -41,6 +44,37 @@ def login_user(host: Host) -> str | None:
     """Return the user that a connection over SSH was authenticated as; None as for `transport`."""
     found = transport(host)
     return found.get_username() if found else None
+
+
+def by_key(host: Host) -> bool:
+    """Return whether a connection over SSH was authenticated by a key; False without SSH."""
+    found = transport(host)
+    return bool(found) and pyinfra_internals.authenticated_by(found) == "publickey"
+
+
+@contextmanager
+def anew(host: Host, seconds: float) -> Iterator[None]:
+    """Have a host asked over another connection, made now; without SSH over that which there is.
+
+    What was open before says nothing of who may still connect: a firewall lets it go on.
+
+    Raises:
+        PyinfraError: it cannot be connected in that time.
+    """
+    if pyinfra_internals.client(host) is None:
+        yield
+        return
+    before = host.connector
+    made = type(before)(host.state, host)
+    host.connector = made
+    try:
+        with greenlets.Timeout(seconds, ConnectError("no answer")):
+            made.connect()
+        yield
+    finally:
+        if client := pyinfra_internals.client(host):
+            client.close()
+        host.connector = before
 
 
 def forwards(host: Host, port: int) -> bool:

@@ -28,11 +28,11 @@ from operations.base.quoting import Script
 from operations.engine import uplink
 from operations.engine_access import EngineWay
 from operations.gateway import bridges, browser_network, form
+from operations.nftables import RULES, Table
 from toolkit.settings import Settings
 from toolkit.settings.egress import METADATA, PRIVATE, parse_destination
 from toolkit.settings.sandbox import names
 
-RULES = "/etc/openclaw-pyinfra"
 _INTERFACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,14}")
 
 
@@ -53,7 +53,6 @@ class Network:
         return templates.render(
             "network/probe.sh.j2",
             apply=applied(settings),
-            timer=f"{settings.name}-closed.timer",
             docker=engine_access.environment(settings) if asked else None,
             networks=asked,
         )
@@ -143,15 +142,7 @@ def neighbour(settings: Settings) -> Script:
 
 def units(settings: Settings) -> list[files.File]:
     """Return the systemd units that set the rules at boot, and again when they are gone."""
-    where = f"/etc/systemd/system/{settings.name}-closed"
-    variables = {"deployment": settings.name, "apply": applied(settings)}
-    return [
-        files.File(f"{where}.service", templates.render("network/closed.service.j2", **variables)),
-        files.File(
-            f"{where}.timer",
-            templates.render("network/timer.service.j2", deployment=settings.name),
-        ),
-    ]
+    return applied(settings).units
 
 
 @uplink.networks
@@ -210,7 +201,6 @@ def closed(settings: Settings) -> Generator:
         files=wanted,
         systemd=there.systemd,
         directory=RULES,
-        unit=f"{settings.name}-closed",
         apply=applied(settings),
         old=[
             *filter(
@@ -278,10 +268,12 @@ def _families(addresses: Iterable[str]) -> list[tuple[str, list[str]]]:
     ]
 
 
-def applied(settings: Settings) -> dict[str, str]:
-    """What sets the rules; `state` is the digest of the table as they made it, and of them."""
-    return {
-        "table": table(settings),
-        "rules": f"{RULES}/{settings.name}.nft",
-        "state": f"/run/{table(settings)}.rules",
-    }
+def applied(settings: Settings) -> Table:
+    """Return the deployment's table."""
+    return Table(
+        name=table(settings),
+        rules=f"{RULES}/{settings.name}.nft",
+        unit=f"{settings.name}-closed",
+        about=f"Who reaches the OpenClaw deployment {settings.name}, and what it reaches",
+        kept=f"Keep the rules of the OpenClaw deployment {settings.name}",
+    )

@@ -24,6 +24,7 @@ from operations.base.preflight import Problem
 from operations.engine import apt_sources, rootless
 from operations.engine_access import EngineWay
 from operations.gateway import form, network
+from operations.hardening import stage as hardening
 from operations.security import apparmor
 from toolkit.settings import Settings
 
@@ -147,6 +148,7 @@ def script(settings: Settings) -> str:
         table=network.table(settings),
         rules=f"{network.RULES}/{settings.name}.nft",
         apparmor=apparmor.path(settings),
+        host_parts=hardening.parts(),
         sources=list(apt_sources.BORROWED_FILES),
         docker_sources=[apt_sources.SOURCE, apt_sources.KEY],
         repository=settings.backup.repository,

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from operations.gateway import bridges, network
+from operations.hardening import firewall
 from tests.e2e.harness import merged, until
 from tests.operations.hosts import at
 from toolkit.settings import Settings
@@ -132,6 +133,13 @@ class World:
     def published(self, address: str) -> None:
         self.run("host", "nft delete table ip engine 2>/dev/null || :")
         self.run("host", "nft -f -", input=ENGINE.format(published=address))
+
+    def close(self, allow: list[Any], ssh: int = 22, uplink: str = "") -> None:
+        """Set the rules of the host itself."""
+        wanted = settings(host={"firewall": {"enabled": True, "allow": allow}})
+        said = f"ssh {ssh}" + (f"\nuplink {uplink}" if uplink else "")
+        with at(wanted, firewall=said):
+            self.run("host", "nft -f -", input=firewall.rules(wanted).content)
 
     def open(self) -> None:
         self.run("host", "nft delete table inet openclaw-openclaw 2>/dev/null || :")
@@ -313,3 +321,46 @@ def test_what_a_rootless_engine_reaches_goes_by_its_user(world: World) -> None:
         assert world.reached_by("daemon", everything) == expected | {"127.0.0.1,8099"}
         assert world.reached_by("games", everything) == everything, "others are left alone"
     world.open()
+
+
+def test_a_closed_host_is_reached_where_it_is_wanted_alone(world: World) -> None:
+    """Its own ports and those of anybody's containers, over both families; nothing of it from
+    inside."""
+    own = {"192.0.2.1,8099", "2001:db8:2::1,8099"}
+    published, direct = {"192.0.2.1,5432"}, {"172.31.9.2,5432", "fd31:9::2,5432"}
+    world.open()
+    everything = own | published | direct
+    assert world.reached("neighbour", everything) == everything, "without the rules"
+    try:
+        for allow, expected in (
+            ([], set()),
+            ([8099], own),
+            ([5432], published),
+            (["5432/udp"], set()),
+        ):
+            world.close(allow)
+            assert world.reached("neighbour", everything) == expected, allow
+        outward = INTERNET | PRIVATE | {"172.31.9.1,8099", "192.0.2.1,8099"}
+        assert world.reached("other", outward) == outward
+        assert world.reached("host", everything) == own | direct
+        world.close([], ssh=8099)
+        assert world.reached("neighbour", everything) == own
+    finally:
+        world.run("host", "nft delete table inet openclaw_host")
+
+
+def test_a_host_whose_network_is_on_a_bridge_is_closed_there_too(world: World) -> None:
+    own = {"192.0.2.1,8099"}
+    world.run(
+        "host",
+        "ip link add uplink type bridge; ip link set uplink up; ip addr flush dev neighbour;"
+        "ip link set neighbour master uplink; ip addr add 192.0.2.1/24 dev uplink",
+    )
+    try:
+        until(lambda: world.reached("neighbour", own) == own, 30, "the bridge forwards")
+        world.close([])
+        assert world.reached("neighbour", own) == own, "a bridge is taken for the host's inside"
+        world.close([], uplink="uplink")
+        assert world.reached("neighbour", own) == set()
+    finally:
+        world.run("host", "nft delete table inet openclaw_host")

@@ -92,7 +92,7 @@ class Deployed(Gateway):
         monkeypatch.setattr(status.form, "shell", lambda _: Script(functions))
         monkeypatch.setattr(backup, "program", lambda _: f"{self.project}/backup.sh")
         monkeypatch.setattr(backup, "work", lambda _: str(self.notes))
-        places = {"table": "x", "rules": str(self.rules), "state": str(self.state)}
+        places = {"name": "x", "rules": str(self.rules), "state": str(self.state)}
         monkeypatch.setattr(network, "applied", lambda _: places)
         script = status.script(settings)
         environment = {**os.environ, "PATH": f"{self.programs}:{os.environ['PATH']}"}

@@ -15,8 +15,8 @@ FLOORS = ("toolkit", "operations", "commandline")
 ROOMS = (
     ("base",),
     ("distributions",),
-    ("container_user", "engine_access", "packages", "project", "system"),
-    ("engine", "security"),
+    ("container_user", "engine_access", "nftables", "packages", "project", "system"),
+    ("engine", "hardening", "security"),
     ("images",),
     ("gateway",),
     ("configuration",),

@@ -13,6 +13,7 @@ from pydantic import Field
 
 from toolkit.settings.backup import Backup
 from toolkit.settings.egress import Egress
+from toolkit.settings.host import HostSettings
 from toolkit.settings.sandbox.model import Sandbox
 from toolkit.settings.section import Section
 from toolkit.settings.types import (
@@ -223,6 +224,7 @@ class Settings(Section):
     egress: Egress = Egress()
     backup: Backup = Backup()
     upgrade: Upgrade = Upgrade()
+    host: HostSettings = HostSettings()
 
     @property
     def project_directory(self) -> str:
