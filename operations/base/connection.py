@@ -28,6 +28,7 @@ ALONE_SECONDS = 10
 """How long it may where none is, any more (`MaxSessions 0`)."""
 FORWARD_SECONDS = 10
 """How long a server may take to say whether it forwards a port."""
+AGAIN_SECONDS = 2
 _PREPARED = "openclaw_prepared"
 
 
@@ -56,7 +57,8 @@ def by_key(host: Host) -> bool:
 def anew(host: Host, seconds: float) -> Iterator[None]:
     """Have a host asked over another connection, made now; without SSH over that which there is.
 
-    What was open before says nothing of who may still connect: a firewall lets it go on.
+    What was open before says nothing of who may still connect: a firewall lets it go on. It is
+    tried again as long as there is time: an sshd that reads its configuration is away for a moment.
 
     Raises:
         PyinfraError: it cannot be connected in that time.
@@ -69,12 +71,22 @@ def anew(host: Host, seconds: float) -> Iterator[None]:
     host.connector = made
     try:
         with greenlets.Timeout(seconds, ConnectError("no answer")):
-            made.connect()
+            _connected(made, time.monotonic() + seconds - AGAIN_SECONDS)
         yield
     finally:
         if client := pyinfra_internals.client(host):
             client.close()
         host.connector = before
+
+
+def _connected(connector: Any, end: float) -> None:
+    while True:
+        try:
+            return connector.connect()
+        except ConnectError:
+            if time.monotonic() > end:
+                raise
+            greenlets.sleep(AGAIN_SECONDS)
 
 
 def forwards(host: Host, port: int) -> bool:

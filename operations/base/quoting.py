@@ -172,6 +172,7 @@ _LINES: dict[str, Callable[[str], Iterable[str]]] = {
     "apparmor": _apparmor,
     "sources": _sources,
     "nft": lambda line: VERIFYING,
+    "conf": lambda line: VERIFYING,
 }
 
 

@@ -212,6 +212,7 @@ def gone() -> str:
         "hardening/firewall_gone.sh.j2",
         apply=TABLE,
         record=RECORD,
+        directory=RECORD.rpartition("/")[0],
         units=[file.path for file in TABLE.units],
     )
 

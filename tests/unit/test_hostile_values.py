@@ -283,6 +283,7 @@ READERS: dict[str, Callable[[str], Any]] = {
     "apparmor": profile,
     "html": page,
     "nft": str.split,  # of verified values alone
+    "conf": str.split,
 }
 ONE_LINE = ("Dockerfile", "sources", "apparmor")
 """Languages in which a line break is refused."""

@@ -95,7 +95,7 @@ class HostSwap(Section):
     enabled: Boolean = False
     """Make a swap file on a host that has less memory than `below`, and no swap."""
     size: Memory = "2g"
-    """Size of the file."""
+    """Size of the file, in whole MiB."""
     below: Memory = "4g"
     """Memory from which on a host gets none."""
 
