@@ -19,6 +19,7 @@ from pyinfra.api import StringCommand
 
 from operations import packages
 from operations.base import files, notes, preflight, snapshot, templates
+from operations.base.answers import printable
 from operations.base.operation import operation
 from operations.base.preflight import Problem
 from operations.hardening import trial
@@ -35,6 +36,15 @@ TABLE = Table(
 )
 RECORD = f"{RULES}/host/allowed"
 """What the toolkit has allowed in the host's own firewall: `ufw 443/tcp`."""
+OPEN = {
+    ("ufw", "rules"): ("lets in what no rule names", "run ufw default deny incoming"),
+    ("ufw", "ipv6"): ("does nothing for IPv6", "set IPV6=yes in /etc/default/ufw, run ufw reload"),
+    ("firewalld", "rules"): (
+        "lets in what no rule names",
+        "run firewall-cmd --set-default-zone=public",
+    ),
+}
+"""Why the host's own firewall closes nothing, and what mends it."""
 _INTERFACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,14}")
 _PORT = re.compile(r"[0-9]{1,5}/(tcp|udp)")
 
@@ -79,6 +89,7 @@ class Firewall:
             word, _, rest = line.partition(" ")
             said.setdefault(word, []).append(rest)
         managers = [one for one in said.get("manager", []) if one in ("ufw", "firewalld")]
+        managers.append("")
         ours = [one.partition(" ")[2] for one in said.get("ours", [])]
         return cls(
             there="there" in said,
@@ -88,8 +99,8 @@ class Firewall:
             owner=(said.get("owner") or [""])[0],
             ssh=_ports(said.get("ssh", [])),
             uplinks=tuple(one for one in said.get("uplink", []) if _INTERFACE.fullmatch(one)),
-            manager=managers[0] if managers else "",
-            open=tuple(said.get("open", [])),
+            manager=managers[0],
+            open=tuple(one for one in said.get("open", []) if (managers[0], one) in OPEN),
             has=tuple(one for one in said.get("has", []) if _PORT.fullmatch(one)),
             ours=tuple(one for one in ours if _PORT.fullmatch(one)),
             listening=_ports(said.get("listens", [])),
@@ -137,12 +148,12 @@ def problems(settings: Settings) -> Iterable[Problem]:
     if there.owner and there.owner != settings.name:
         yield Problem(
             "host.firewall: the host's rules are those of another deployment on it"
-            f" ({there.owner:.40}), and one host has one",
+            f" ({printable(there.owner)}), and one host has one",
             "name its ports there (host.firewall.allow), and set host.firewall.enabled to false"
             " here",
         )
-    for line in there.open:
-        what, _, fix = line.partition("|")
+    for one in there.open:
+        what, fix = OPEN[there.manager, one]
         yield Problem(
             f"host.firewall: {there.manager} is active and {what}, so the host would not be closed",
             f"{fix}; or disable {there.manager}, and the toolkit's own rules close the host",

@@ -20,6 +20,7 @@ from operations.base import snapshot, templates
 from operations.base.answers import printable
 from operations.base.preflight import Problem
 from operations.gateway import form, network
+from operations.hardening import firewall
 from operations.system import UPDATE_SPACE
 from toolkit import patterns
 from toolkit.settings import Settings, settings_for
@@ -45,6 +46,10 @@ DRIFT = {
     ),
     "rules": Problem(
         "the firewall's table is gone, or not what was set", "./claw up sets it again"
+    ),
+    "host-rules": Problem(
+        "host.firewall: the host's own table is gone, or not what was set",
+        "./claw up sets it again",
     ),
 }
 """What is not as the last deploy left it, by the word that the host says."""
@@ -109,6 +114,7 @@ def script(settings: Settings) -> str:
         state=f"/var/lib/{settings.name}",
         url=form.url(settings),
         rules=network.applied(settings),
+        host_rules=firewall.TABLE if settings.host.firewall.enabled else None,
         record=record.path(settings),
         record_bytes=record.MAX_BYTES,
         backup=backup.program(settings),

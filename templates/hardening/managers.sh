@@ -3,15 +3,14 @@ manager_active() {
   if LC_ALL=C ufw status 2>/dev/null </dev/null | grep -q '^Status: active'; then echo ufw
   elif firewall-cmd --state >/dev/null 2>&1 </dev/null; then echo firewalld; fi
 }
-# Why it closes nothing, and what would mend that, if so.
+# What of it closes nothing: what no rule names (`rules`), or IPv6.
 manager_open() {
   case $manager in
     ufw)
-      grep -Eqs '^DEFAULT_INPUT_POLICY="?ACCEPT' /etc/default/ufw && echo 'open lets in what no rule names|ufw default deny incoming'
-      grep -Eqs '^IPV6="?no' /etc/default/ufw && echo 'open does nothing for IPv6|IPV6=yes in /etc/default/ufw, then ufw reload' ;;
+      grep -Eqs '^DEFAULT_INPUT_POLICY="?ACCEPT' /etc/default/ufw && echo 'open rules'
+      grep -Eqs '^IPV6="?no' /etc/default/ufw && echo 'open ipv6' ;;
     firewalld)
-      [ "$(firewall-cmd --permanent --zone="$(firewall-cmd --get-default-zone)" --get-target)" != ACCEPT ] ||
-        echo 'open lets in what no rule names|firewall-cmd --set-default-zone=public' ;;
+      [ "$(firewall-cmd --permanent --zone="$(firewall-cmd --get-default-zone)" --get-target)" != ACCEPT ] || echo 'open rules' ;;
   esac
 }
 # manager_has PORT/PROTOCOL, and to open and to close one.

@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from pyinfra.api.exceptions import PyinfraError
 
-from operations.base import connection, snapshot
+from operations.base import connection, snapshot, templates
 from operations.base.files import digest
 from operations.hardening import firewall
 from operations.hardening.trial import Trial
@@ -85,7 +85,7 @@ def test_no_word_of_a_host_gets_into_the_rules(said: str) -> None:
 
 
 def test_what_closes_nothing_is_found_before() -> None:
-    said = f"{SSH}\nmanager ufw\nopen does nothing for IPv6|IPV6=yes in /etc/default/ufw"
+    said = f"{SSH}\nmanager ufw\nopen ipv6\nopen x; rm -rf /"
     (problem,) = judged(firewall.problems, settings(), {"firewall": said})
     assert problem.stops and "IPv6" in problem.what and "IPV6=yes" in problem.fix
     assert judged(firewall.problems, Settings(), {"firewall": said}) == []
@@ -95,6 +95,74 @@ def test_one_deployment_of_a_host_has_its_rules() -> None:
     (problem,) = judged(firewall.problems, settings(), {"firewall": SSH + "\nowner other"})
     assert problem.stops and "other" in problem.what
     assert judged(firewall.problems, settings(), {"firewall": SSH + "\nowner openclaw"}) == []
+
+
+# What a host says
+
+
+def probed(path: Path, **environment: str) -> list[str]:
+    """What the probe says, below a process that has this environment, as sudo leaves it."""
+    script = firewall.Firewall.script(opened(443))
+    bare = ["env", "-i", f"PATH={path}:{os.environ['PATH']}", "sh", "-c", 'sh -c "$1"; true', "sh"]
+    argv = ["env", "-i", *(f"{key}={value}" for key, value in environment.items()), "sh", "-c"]
+    argv += ['"$@"; true', "sh", *bare, script]
+    return subprocess.run(argv, stdout=subprocess.PIPE, text=True, check=True).stdout.splitlines()
+
+
+def program(directory: Path, name: str, text: str) -> None:
+    (directory / name).write_text(f"#!/bin/sh\n{text}\n")
+    (directory / name).chmod(0o755)
+
+
+def test_the_port_is_that_of_the_session_as_the_host_sees_it(tmp_path: Path) -> None:
+    program(tmp_path, "sshd", "echo port 22; echo port 2222")
+    said = probed(tmp_path, SSH_CONNECTION="198.51.100.7 50022 192.0.2.1 2222")
+    assert [line for line in said if line.startswith("ssh ")] == ["ssh 2222"]
+    odd = probed(tmp_path, SSH_CONNECTION="198.51.100.7 50022 192.0.2.1 22;x")
+    assert "ssh 22;x" not in odd
+
+
+def test_an_active_ufw_says_what_it_lets_in(tmp_path: Path) -> None:
+    program(
+        tmp_path,
+        "ufw",
+        "case $1 in status) echo Status: active ;; *) echo ufw allow 443/tcp ;; esac",
+    )
+    said = probed(tmp_path, SSH_CONNECTION="198.51.100.7 50022 192.0.2.1 22")
+    assert {"manager ufw", "has 443/tcp"} < set(said)
+
+
+def test_firewalld_that_lets_everything_in_is_named(tmp_path: Path) -> None:
+    target = "case $* in *get-target*) echo ACCEPT ;; *query-port*) exit 1 ;; esac"
+    program(tmp_path, "firewall-cmd", target)
+    said = probed(tmp_path, SSH_CONNECTION="198.51.100.7 50022 192.0.2.1 22")
+    assert "manager firewalld" in said and "has 443/tcp" not in said
+    assert "open rules" in said
+
+
+@pytest.mark.parametrize("manager", ["ufw", "firewalld"])
+def test_what_is_open_in_the_hosts_own_firewall_is_told_and_taken_back(
+    tmp_path: Path, manager: str
+) -> None:
+    """What somebody else has allowed there stays."""
+    log, record = tmp_path / "log", tmp_path / "allowed"
+    has = "ufw allow 80/tcp" if manager == "ufw" else "-q --permanent --query-port=80/tcp"
+    program(tmp_path, "ufw", f'[ "$1" = show ] && echo "{has}" || echo "ufw $*" >>{log}')
+    query = f'case "$*" in *query*) [ "$*" = "{has}" ] ;; *) echo "$*" >>{log} ;; esac'
+    program(tmp_path, "firewall-cmd", query)
+    functions = templates.DIRECTORY / "hardening/managers.sh"
+    for ports in ("80/tcp 443/tcp", "80/tcp"):
+        script = f"""PATH={tmp_path}:$PATH; . {functions}
+manager_forget {record} {ports}
+manager={manager}
+for port in {ports}; do
+  manager_has $port || {{ manager_allow $port && echo "$manager $port" >>{record}; }}
+done"""
+        subprocess.run(["sh", "-ec", script], check=True)
+    said = log.read_text()
+    assert "443/tcp" in said and "80/tcp" not in said.replace("443/tcp", "")
+    gone = {"ufw": "ufw delete allow 443/tcp", "firewalld": "--remove-port=443/tcp"}
+    assert gone[manager] in said and not record.exists()
 
 
 # When it is set
@@ -193,19 +261,18 @@ class Namespace:
     def table(self) -> str:
         return self.run("nft -s list table inet openclaw_host").stdout
 
-    def until_one_clock_goes(self) -> None:
-        """The one of 60 seconds, which began last."""
+    def clocks(self) -> int:
+        """How many of `sleep SECONDS`, then `back`, are going."""
         script = f"{self.directory}/etc/trial-firewall/script"
-        end = time.monotonic() + 30
-        while subprocess.run(["pgrep", "-fc", script], stdout=subprocess.PIPE).stdout != b"1\n":
-            assert time.monotonic() < end, "the first clock still goes"
-            time.sleep(0.05)
+        done = subprocess.run(["pgrep", "-fc", script], stdout=subprocess.PIPE, text=True)
+        return int(done.stdout)
 
-    def until(self, what: str, wanted: bool) -> None:
-        end = time.monotonic() + 30
-        while (what in self.table()) is not wanted:
-            assert time.monotonic() < end, self.table()
-            time.sleep(0.05)
+
+def until(condition: Callable[[], object]) -> None:
+    end = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)
 
 
 @pytest.fixture
@@ -225,8 +292,8 @@ def namespace(tmp_path: Path) -> Iterator[Namespace]:
 @needs_nft
 def test_what_nobody_confirms_is_taken_back_by_the_host_alone(namespace: Namespace) -> None:
     namespace.try_it(opened(443), seconds=1)
-    namespace.until("table", False)
-    assert not (namespace.directory / "etc/trial-firewall").exists()
+    until(lambda: "table" not in namespace.table())
+    until(lambda: not (namespace.directory / "etc/trial-firewall").exists())
     assert not (namespace.directory / "etc/host/firewall.nft").exists()
 
 
@@ -246,8 +313,8 @@ def test_what_was_confirmed_before_comes_back(namespace: Namespace) -> None:
     script = namespace.try_it(opened(443))
     assert namespace.run(f"{script} keep").returncode == 0
     namespace.try_it(opened(8443), seconds=1)
-    namespace.until("dport 8443", False)
-    namespace.until("dport 443", True)
+    until(lambda: "dport 8443" not in namespace.table())
+    until(lambda: "dport 443" in namespace.table())
 
 
 @needs_nft
@@ -256,7 +323,7 @@ def test_a_run_that_was_killed_is_taken_back_by_the_next_one(namespace: Namespac
     namespace.try_it(opened(443), seconds=1)
     script = namespace.try_it(opened(8443))
     assert "dport 443" not in namespace.table()
-    namespace.until_one_clock_goes()
+    until(lambda: namespace.clocks() == 1)  # that of 60 seconds
     assert "dport 8443" in namespace.table()
     assert namespace.run(f"{script} keep").returncode == 0
 
@@ -264,7 +331,7 @@ def test_a_run_that_was_killed_is_taken_back_by_the_next_one(namespace: Namespac
 @needs_nft
 def test_a_word_that_comes_too_late_is_refused(namespace: Namespace) -> None:
     script = namespace.try_it(opened(443), seconds=1)
-    namespace.until("table", False)
+    until(lambda: "table" not in namespace.table())
     assert namespace.run(f"{script} keep").returncode != 0
     assert namespace.table() == ""
 

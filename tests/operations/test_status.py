@@ -156,6 +156,15 @@ def test_what_is_not_as_it_was_left_is_said(change, said, one: Deployed, monkeyp
     assert said is None or said in new[0]
 
 
+def test_a_host_that_is_to_be_closed_and_is_not_is_said(one: Deployed, monkeypatch) -> None:
+    closed = {"firewall": {"enabled": True}}
+    assert any(
+        "host.firewall: the host's own" in what
+        for what in whats(one.look(monkeypatch, host=closed))
+    )
+    assert not any("host's own" in what for what in whats(one.look(monkeypatch)))
+
+
 def test_settings_that_wait_are_named(one: Deployed, monkeypatch) -> None:
     found = one.look(monkeypatch, gateway={"memory": "4g"})
     assert "settings that wait: gateway.memory" in whats(found)
