@@ -28,7 +28,8 @@ ALONE_SECONDS = 10
 """How long it may where none is, any more (`MaxSessions 0`)."""
 FORWARD_SECONDS = 10
 """How long a server may take to say whether it forwards a port."""
-AGAIN_SECONDS = 2
+CONNECT_TRIES, AGAIN_SECONDS = 3, 2
+"""Fewer than after which a host shuts out who is refused (fail2ban)."""
 _PREPARED = "openclaw_prepared"
 
 
@@ -58,7 +59,7 @@ def anew(host: Host, seconds: float) -> Iterator[None]:
     """Have a host asked over another connection, made now; without SSH over that which there is.
 
     What was open before says nothing of who may still connect: a firewall lets it go on. It is
-    tried again as long as there is time: an sshd that reads its configuration is away for a moment.
+    tried more than once: an sshd that reads its configuration is away for a moment.
 
     Raises:
         PyinfraError: it cannot be connected in that time.
@@ -69,22 +70,27 @@ def anew(host: Host, seconds: float) -> Iterator[None]:
     before = host.connector
     made = type(before)(host.state, host)
     host.connector = made
+    timer = greenlets.Timeout(seconds)
     try:
-        with greenlets.Timeout(seconds, ConnectError("no answer")):
-            _connected(made, time.monotonic() + seconds - AGAIN_SECONDS)
+        with timer:
+            _connect(made)
         yield
+    except greenlets.Timeout as late:
+        if late is not timer:
+            raise
+        raise ConnectError(f"no answer within {seconds:.0f} s") from None
     finally:
         if client := pyinfra_internals.client(host):
             client.close()
         host.connector = before
 
 
-def _connected(connector: Any, end: float) -> None:
-    while True:
+def _connect(connector: Any) -> None:
+    for left in range(CONNECT_TRIES, 0, -1):
         try:
             return connector.connect()
         except ConnectError:
-            if time.monotonic() > end:
+            if left == 1:
                 raise
             greenlets.sleep(AGAIN_SECONDS)
 

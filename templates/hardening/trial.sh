@@ -9,12 +9,12 @@ systemd() { [ -d /run/systemd/system ]; }
 # Whoever comes first, the confirmation or the end of the time, is alone.
 alone() {
   exec 9>"/run/$unit.lock"
-  flock -w 30 9 || { echo "somebody else holds /run/$unit.lock" >&2; exit 1; }
+  flock -w 20 9 || { echo "somebody else holds /run/$unit.lock" >&2; return 1; }
 }
 pending() { [ "$(cat "$trial/id" 2>/dev/null)" = "$1" ]; }
 over() {
   rm -rf "$trial"
-  if systemd; then systemctl stop "$unit-time.timer" 2>/dev/null; fi
+  if systemd; then systemctl stop "$unit-*.timer"; fi
   [ -e "/etc/systemd/system/$unit.service" ] || return 0
   systemctl disable --quiet "$unit.service"
   rm -f "/etc/systemd/system/$unit.service"
@@ -26,7 +26,7 @@ at_boot() {
   cat >"/etc/systemd/system/$unit.service" <<END
 [Unit]
 Description=Take back what nobody has confirmed
-Before=ssh.service sshd.service ssh.socket
+Before=ssh.service sshd.service
 [Service]
 Type=oneshot
 ExecStart=/bin/sh $trial/script back
@@ -38,7 +38,7 @@ END
 # The clock is the host's, and goes on whatever becomes of the run, its connection and its processes.
 clock() {
   if systemd; then
-    at_boot && systemd-run --quiet --collect --unit="$unit-time" --on-active="$seconds" \
+    at_boot && systemd-run --quiet --collect --unit="$unit-$id" --on-active="$seconds" \
       --timer-property=AccuracySec=1s /bin/sh "$trial/script" back "$id"
   else
     env -i PATH="$PATH" setsid sh -c 'sleep "$1"; exec sh "$2" back "$3"' sh "$seconds" "$trial/script" "$id" \
@@ -48,7 +48,7 @@ clock() {
 
 case $1 in
   try)
-    alone
+    alone || exit 1
     # Of a run that was killed.
     [ ! -e "$trial/script" ] || sh "$trial/script" undo || exit 1
     over
@@ -58,11 +58,11 @@ case $1 in
     over
     exit 1 ;;
   keep)
-    alone
+    alone || exit 1
     pending "$id" || { echo "the host has taken it back" >&2; exit 1; }
     sh "$trial/script" kept && over ;;
   back)
-    alone
+    alone || : # whoever hangs there, it is time
     pending "${2-$(cat "$trial/id")}" || exit 0
     undo && over ;;
   undo) undo ;;

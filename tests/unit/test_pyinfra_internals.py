@@ -136,6 +136,10 @@ def test_one_that_is_gone_is_named_where_it_is_used(
     [
         ("paramiko.channel:Channel.status_event", lambda: pyinfra_internals.ended(object(), 0)),
         (
+            "paramiko.auth_handler:AuthHandler.auth_method",
+            lambda: pyinfra_internals.authenticated_by(SimpleNamespace(auth_handler=None)),
+        ),
+        (
             "paramiko.client:SSHClient._host_keys_filename",
             lambda: pyinfra_internals.known_hosts_file(object(), None),
         ),
