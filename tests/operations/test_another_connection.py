@@ -53,8 +53,8 @@ def test_it_is_another_one_and_is_closed_again(host: Host) -> None:
     with connection.anew(host, 5):
         made: Any = host.connector
         assert made.client is not before.client
-    assert host.connector is before
     assert made.client.closed and not before.client.closed
+    assert host.connector is before
 
 
 def test_a_server_that_is_away_for_a_moment_is_asked_again(host: Host) -> None:
