@@ -178,7 +178,7 @@ def closed(settings: Settings) -> Generator:
     if not settings.host.firewall.enabled:
         if there.owner in ("", settings.name) and (there.there or files.found(TABLE.rules)):
             yield StringCommand("sh -s", _stdin=[gone()])
-            notes.of(host).outcome.append("host.firewall: the toolkit's rules are gone")
+            notes.of(host).outcome.append("firewall: the toolkit's rules are gone")
         else:
             host.noop("host.firewall is off")
         return
@@ -214,7 +214,7 @@ def closed(settings: Settings) -> Generator:
         manager=there.manager,
         allowed=ports,
     )
-    notes.of(host).outcome.append(f"host.firewall: closed but for {open_ports}")
+    notes.of(host).outcome.append(f"firewall: closed but for {open_ports}")
 
 
 def gone() -> str:

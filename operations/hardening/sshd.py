@@ -98,7 +98,7 @@ def configured(settings: Settings) -> Generator:
     if not settings.host.sshd.enabled:
         if files.found(PATH):
             yield StringCommand("sh -s", _stdin=[gone()])
-            notes.of(host).outcome.append("host.sshd: as it was before")
+            notes.of(host).outcome.append("sshd: as it was before")
         else:
             host.noop("host.sshd is off")
         return
@@ -109,7 +109,7 @@ def configured(settings: Settings) -> Generator:
     files.show_difference(wanted)
     yield from trial.tried("sshd", "host.sshd", configuration=wanted)
     said = [line for line in wanted.content.splitlines() if not line.startswith("#")]
-    notes.of(host).outcome.append(f"host.sshd: {', '.join(said)}")
+    notes.of(host).outcome.append(f"sshd: {', '.join(said)}")
 
 
 def gone() -> str:

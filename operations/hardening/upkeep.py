@@ -116,7 +116,8 @@ def guessers_shut_out(settings: Settings) -> Generator:
     yield from _one_file(
         settings.host.fail2ban.enabled,
         files.File(JAIL, content),
-        "host.fail2ban",
+        "fail2ban",
+        "who guesses sshd's passwords is shut out",
         then="fail2ban",
         active="fail2ban" in snapshot.of(Upkeep).active,
     )
@@ -132,8 +133,12 @@ def upgrades_installed(settings: Settings) -> Generator:
     content = templates.render(
         "hardening/upgrades.conf.j2", deployment=settings.name, reboot=upgrades.reboot
     )
+    reboot = f"at {upgrades.reboot} if one needs it" if upgrades.reboot else "never"
     yield from _one_file(
-        upgrades.enabled, files.File(UPGRADES, content), "host.unattended_upgrades"
+        upgrades.enabled,
+        files.File(UPGRADES, content),
+        "updates",
+        f"of security, by themselves; reboot {reboot}",
     )
 
 
@@ -147,7 +152,7 @@ def swapping(settings: Settings) -> Generator:
     if not wanted.enabled:
         if files.found(SWAP_UNIT):
             yield StringCommand("sh -s", _stdin=[swap_gone()])
-            notes.of(host).outcome.append("host.swap: the swap file is gone")
+            notes.of(host).outcome.append("swap: the swap file is gone")
         else:
             host.noop("host.swap is off")
         return
@@ -164,7 +169,7 @@ def swapping(settings: Settings) -> Generator:
         "hardening/swap.sh.j2", file=SWAP_FILE, size=_swap_size(settings), files=[unit]
     )
     yield StringCommand("sh -s", _stdin=[script])
-    notes.of(host).outcome.append(f"host.swap: {wanted.size} in {SWAP_FILE}")
+    notes.of(host).outcome.append(f"swap: {wanted.size} in {SWAP_FILE}")
 
 
 @operation
@@ -186,7 +191,7 @@ def clock_set(settings: Settings) -> Generator:
         if TIMESYNCD not in there:
             yield packages.install_command([TIMESYNCD])
         yield StringCommand(f"systemctl enable --quiet --now {TIMESYNCD}.service")
-        notes.of(host).outcome.append(f"host.time: the clock is set by {TIMESYNCD}")
+        notes.of(host).outcome.append(f"clock: set by {TIMESYNCD}")
 
 
 def swap_gone() -> str:
@@ -200,23 +205,23 @@ def gone(path: str, service: str = "") -> str:
 
 
 def _one_file(
-    wanted: bool, file: files.File, key: str, then: str = "", active: bool = True
+    wanted: bool, file: files.File, what: str, said: str, then: str = "", active: bool = True
 ) -> Generator:
     if not wanted:
         if files.found(file.path):
             yield StringCommand("sh -s", _stdin=[gone(file.path, then)])
-            notes.of(host).outcome.append(f"{key}: as it was before")
+            notes.of(host).outcome.append(f"{what}: as it was before")
         else:
-            host.noop(f"{key} is off")
+            host.noop(f"{what}: not asked for")
     elif active and not files.differs(file):
-        host.noop(f"{key} is as it should be")
+        host.noop(f"{what}: as it should be")
     else:
         files.show_difference(file)
         yield StringCommand(
             "sh -s",
             _stdin=[templates.render("hardening/file.sh.j2", files=[file], service=then)],
         )
-        notes.of(host).outcome.append(f"{key}: {file.path}")
+        notes.of(host).outcome.append(f"{what}: {said}")
 
 
 def _swap_size(settings: Settings) -> int:

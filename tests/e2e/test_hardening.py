@@ -110,7 +110,7 @@ def test_a_reboot_in_between_is_nobodys_word(job: Job) -> None:
 
 def test_the_whole_preset(job: Job) -> None:
     done = job.up(preset="vps")
-    for said in ("host.firewall: closed but", "host.sshd: PasswordAuthentication no", "fail2ban"):
+    for said in ("closed but for 22/tcp (SSH)", "PasswordAuthentication no", "reboot at 04:30"):
         assert said in done.output
     assert "nothing to change" in job.up(preset="vps").output
     assert job.gets_in()
