@@ -1,15 +1,16 @@
-"""What is done to a gateway that is there, in seconds: stop, start, restart, backup, drill, restore
-and rotate on a lab host, beside the gateway's own stop and start in the same run.
+"""What is done to a gateway that is there, in seconds: an upgrade, stop, start, restart, backup,
+drill, restore and rotate on a lab host, beside the gateway's own stop and start in the same run.
 
-Each is done in turn, round after round; the medians are printed. How long the gateway is away is
-measured on the host: from the first request of its readiness that fails to the first that succeeds
-again.
+The upgrade is done once; the others in turn, round after round, and the medians are printed. How
+long the gateway is away is measured on the host: from the first request of its readiness that fails
+to the first that succeeds again.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import re
 import signal
 import statistics
 import subprocess
@@ -30,6 +31,7 @@ from lab.engine import Engine
 from tests.e2e.harness import claw
 
 PORT = 18789
+EARLIER = "2026.8.2"
 READY = (
     f"[ \"$(curl -s -o /dev/null -m 2 -w '%{{http_code}}' http://127.0.0.1:{PORT}/readyz)\" = 200 ]"
 )
@@ -61,8 +63,8 @@ class Bench:
         self.took: dict[str, list[float]] = defaultdict(list)
         self.away: dict[str, list[float]] = defaultdict(list)
 
-    def claw(self, verb: str, *words: str) -> None:
-        claw(verb, str(self.inventory), *words, env=self.state)
+    def claw(self, verb: str, *words: str) -> str:
+        return claw(verb, str(self.inventory), *words, env=self.state).output
 
     def measure(self, what: str, done: Callable[[], object]) -> None:
         with self._watched() as away:
@@ -94,6 +96,18 @@ class Bench:
         back = [float(at) for word, at in moments if word == "200"]
         if gone and back and back[-1] > gone[0]:
             away.append(back[-1] - gone[0])
+
+
+def upgraded(bench: Bench) -> None:
+    """From an earlier release; the build of the new one is in the seconds of the whole."""
+    bench.claw("up", "--set", f"gateway.version={EARLIER}")
+    said: list[str] = []
+    what = f"`./claw upgrade` from {EARLIER}, with the build"
+    bench.measure(what, lambda: said.append(bench.claw("upgrade", "-y")))
+    for seconds in re.findall(r"on a copy of the state in (\d+) s", said[0])[:1]:
+        bench.took["of that, the rehearsal"].append(float(seconds))
+    for seconds in re.findall(r"downtime: ([\d.]+) s", said[0])[:1]:
+        bench.took["of that, the downtime that the summary names"].append(float(seconds))
 
 
 def rounds(bench: Bench, number: int) -> None:
@@ -150,7 +164,7 @@ def main() -> int:
     try:
         with tempfile.TemporaryDirectory() as directory:
             bench = Bench(lab.up(name, options.suite, os.getpid()), Path(directory))
-            bench.claw("up")
+            upgraded(bench)
             rounds(bench, options.rounds)
     except KeyboardInterrupt:
         print("bench: stopped; what was measured:", file=sys.stderr)
