@@ -173,7 +173,8 @@ def test_a_backup_holds_the_state_and_what_openclaws_archive_does_not(deployed: 
     assert (deployed.work / "last").read_text().split()[1:] == ["ok", "0123abcd"]
     assert (deployed.work / "made").read_text().split()[1:] == ["0123abcd"]
     forget = deployed.log.read_text().splitlines()[-1].split()
-    assert forget[0] == "forget" and "--keep-last" in forget and "--prune" in forget
+    assert forget[0] == "forget"
+    assert {"--keep-last", "--keep-within", "--prune"} <= set(forget)
     assert "unseen" not in done.stdout + done.stderr + deployed.log.read_text()
 
 

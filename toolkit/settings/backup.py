@@ -80,4 +80,5 @@ class Backup(Section):
     keep_weekly: Kept = 4
     """Weeks of which the last backup is kept."""
     keep_monthly: Kept = 6
-    """Months of which the last backup is kept. The newest is kept whatever these say."""
+    """Months of which the last backup is kept. The newest, and those of the last two days, are kept
+    whatever these say."""
