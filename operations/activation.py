@@ -28,11 +28,12 @@ from operations.configuration import stage as configuration
 from operations.engine_access import EngineWay
 from operations.gateway import form, host_secrets, secrets, service, state_copy
 from operations.images import stage as images
+from toolkit import patterns
 from toolkit.settings import Settings
 from toolkit.settings.types import memory_bytes
 
 LABEL = "openclaw-pyinfra.project"
-INPUTS_CHANGED = "its compose inputs changed"
+INPUTS_CHANGED, IMAGE_CHANGED = "its compose inputs changed", "its image changed"
 INTERRUPTED = "an earlier run was interrupted"
 RUN_INTERRUPTED = Problem(INTERRUPTED, "./claw up finishes it")
 SWAP_INTERRUPTED = Problem("a swap of the gateway was interrupted", "./claw up finishes it")
@@ -165,7 +166,7 @@ def reasons(
     if there.status and there.label != wanted_label:
         found.append(INPUTS_CHANGED)
     if there.status and (image_changes or there.image != there.wanted_image):
-        found.append("its image changed")
+        found.append(IMAGE_CHANGED)
     if there.unfinished:
         found.append(INTERRUPTED)
     if configuration_changes:
@@ -189,9 +190,32 @@ def activated(settings: Settings) -> Generator:
     if not found:
         host.noop("the gateway runs what it should")
         return
+    before = running().image if IMAGE_CHANGED in found else ""
     yield run(settings, "unrehearsed" if host.state in _unrehearsed else "activate")
     notes.of(host).changed += found
+    notes.of(host).replaced = before
     notes.of(host).outcome += said(settings.project_directory, ("rehearsal: ", "downtime: "))
+
+
+def back_to(settings: Settings, number: int) -> Generator:
+    """Yield the commands that make a generation what runs."""
+    directory = quote(f"{settings.project_directory}/run")
+    yield StringCommand(
+        f"umask 077 && mkdir -p {directory} && echo {number} >{directory}/go-back-to"
+    )
+    yield run(settings, "rollback")
+
+
+def replaced(settings: Settings) -> int:
+    """Return the generation of which this run has replaced the image; 0 if there is none."""
+    image, there = notes.of(host).replaced, quote(generations_directory(settings.name))
+    if not image:
+        return 0
+    newest = "ls -1 | grep -x '[1-9][0-9]*' | sort -n | tail -n 1"
+    script = f'cd {there} && number=$({newest}) && echo "$number $(cat "$number/image")"'
+    said = snapshot.read_quietly(host, f"sh -c {quote(f'{script} || :')}").split()
+    number, kept = said if len(said) == 2 else ("", "")
+    return int(number) if kept == image and patterns.matches("[1-9][0-9]{0,8}", number) else 0
 
 
 @operation

@@ -118,6 +118,8 @@ def verified(settings: Settings) -> Generator:
     """Look at the running gateway and keep the results; fails if what must be closed is not.
 
     + settings: the settings of the host
+
+    Where a new image has opened the gateway to strangers, what ran before is back.
     """
     if not host.state.is_executing:
         host.noop("verified after the run")
@@ -128,6 +130,11 @@ def verified(settings: Settings) -> Generator:
     checks = look(settings, ask=bool(changed), judges=judges, prove=False)
     notes.of(host).checks = checks
     if wrong := [f"{check.label}: {check.detail}" for check in checks if fatal(check)]:
+        of_gateway = any(check.name in FATAL and fatal(check) for check in checks)
+        number = activation.replaced(settings) if of_gateway else 0
+        if number:
+            yield from activation.back_to(settings, number)
+            wrong.append("image and state of before are back")
         said = "\n".join(wrong)
         yield StringCommand(f"echo {quote(said)} >&2; exit 1")
     host.noop("the gateway was looked at")

@@ -36,7 +36,8 @@ class Notes:
 
     `begun`: an operation has begun. `settings`: those that differ from the last deploy. `form`: in
     which the gateway reaches its engine, and why; `warnings`: of what that lets it do. `changed`:
-    why what the gateway runs or reads was changed. `checks`: what the verification saw; `proved`:
+    why what the gateway runs or reads was changed; `replaced`: the image that ran before, where
+    another one took its place. `checks`: what the verification saw; `proved`:
     the proof of the sandboxes that is on record. `forwards`: whether sshd forwards to the gateway.
     `plan`: what the plan says beside the names of operations; `outcome`: what they say they did.
     `forgotten`: the log of the deployment went with it.
@@ -47,6 +48,7 @@ class Notes:
     form: str | None = None
     warnings: tuple[str, ...] = ()
     changed: list[str] = field(default_factory=list)
+    replaced: str = ""
     stale: list[StaleSandbox] = field(default_factory=list)
     checks: list[Check] = field(default_factory=list)
     proved: Check | None = None

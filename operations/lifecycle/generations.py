@@ -12,7 +12,6 @@ from shlex import quote
 from weakref import WeakKeyDictionary
 
 from pyinfra import host
-from pyinfra.api import StringCommand
 from pyinfra.api.deploy import deploy
 from pyinfra.api.host import Host
 from pyinfra.api.state import State
@@ -111,12 +110,7 @@ def gone_back(settings: Settings) -> Generator:
 
     + settings: the settings of the host
     """
-    directory = quote(f"{settings.project_directory}/run")
-    number = _chosen.get(host.state, 0)
-    yield StringCommand(
-        f"umask 077 && mkdir -p {directory} && echo {number} >{directory}/go-back-to"
-    )
-    yield activation.run(settings, "rollback")
+    yield from activation.back_to(settings, _chosen.get(host.state, 0))
     notes.of(host).outcome += activation.said(
         settings.project_directory, ("generation ", "downtime: ", "What runs ")
     )

@@ -348,6 +348,29 @@ def test_a_gateway_open_to_strangers_fails_the_run(host_with, monkeypatch) -> No
     }
 
 
+@pytest.mark.parametrize(
+    ("said", "back"),
+    [("7 sha256:of-before", True), ("7 sha256:another", False), ("", False), ("x y z", False)],
+)
+def test_an_image_that_opens_it_goes_and_the_one_of_before_is_back(
+    said: str, back: bool, host_with, monkeypatch
+) -> None:
+    def read(host: Any, command: str, *_: Any) -> str:
+        return said if "generations" in command else "token failed a stranger is let in\n"
+
+    host: Any = FakeHost(host_with(owned()))
+    notes.of(host).changed = [activation.IMAGE_CHANGED]
+    notes.of(host).replaced = "sha256:of-before"
+    monkeypatch.setattr(snapshot, "settings_for", lambda _: settings())
+    monkeypatch.setattr(snapshot, "read_quietly", read)
+    with ctx_host.use(host):
+        *before, last = verification.verified._inner(settings=settings())
+    assert "a stranger is let in" in last.get_raw_value() and "exit 1" in last.get_raw_value()
+    assert ("image and state of before are back" in last.get_raw_value()) == back
+    assert ["echo 7 >" in one.get_raw_value() for one in before][:1] == ([True] if back else [])
+    assert ["rollback" in one.get_raw_value() for one in before][1:] == ([True] if back else [])
+
+
 def test_an_unchanged_gateway_is_not_asked_again(host_with, monkeypatch) -> None:
     answers = host_with(owned())
     monkeypatch.setattr(snapshot, "read_quietly", lambda *_: pytest.fail("asked again"))
