@@ -47,6 +47,8 @@ class Answer:
 
 Answers = dict[str, Answer]
 """By the names of the hosts, in the inventory's order."""
+Question = Callable[[Host], Any]
+More = Callable[[Answers], "tuple[str, Question, str] | None"]
 
 
 def run(
@@ -140,20 +142,27 @@ def opened(
     return session
 
 
-def ask(session: Session, question: Callable[[Host], Any], what: str) -> Answers:
+def ask(session: Session, question: Question, what: str, more: More | None = None) -> Answers:
     """Connect to the hosts of an opened session and ask all at once.
 
-    `what` is shown while they are waited for.
+    `what` is shown while they are waited for. `more` makes of their answers the name of one host,
+    another question to that, and what is shown meanwhile: then its answer alone is returned.
     """
     with session.display:
-        return _asked(session, question, what)
+        with session.display.phase("Connecting"):
+            session.connect()
+        found = {name: Answer(error=reason) for name, reason in session.unreachable.items()}
+        found |= _asked(session, session.active, question, what)
+        answers = {host.name: found[host.name] for host in session.hosts}
+        if more and (further := more(answers)):
+            name, question, what = further
+            hosts = [host for host in session.active if host.name == name]
+            answers = _asked(session, hosts, question, what)
+        session.close()
+    return answers
 
 
-def _asked(session: Session, question: Callable[[Host], Any], what: str) -> Answers:
-    with session.display.phase("Connecting"):
-        session.connect()
-    answers = {name: Answer(error=reason) for name, reason in session.unreachable.items()}
-
+def _asked(session: Session, hosts: list[Host], question: Question, what: str) -> Answers:
     def one(host: Host) -> Answer:
         try:
             return Answer(question(host))
@@ -164,10 +173,8 @@ def _asked(session: Session, question: Callable[[Host], Any], what: str) -> Answ
             return Answer(error=explain(error))
 
     with session.display.phase(what):
-        found = session.on_each(session.active, one)
-    answers |= {host.name: answer for host, answer in found.items()}
-    session.close()
-    return {host.name: answers[host.name] for host in session.hosts}
+        found = session.on_each(hosts, one)
+    return {host.name: answer for host, answer in found.items()}
 
 
 def _interrupted(display: Display) -> None:

@@ -25,7 +25,7 @@ INSTEAD = {
     **dict.fromkeys(("hosts", "list"), "./claw inventory{}"),
     **dict.fromkeys(("exec", "run", "openclaw"), "./claw cli{} -- ARGS"),
     **dict.fromkeys(("dashboard", "link", "browser", "ui", "tunnel"), "./claw open{}"),
-    "devices": "./claw cli{} -- devices list",
+    "approve": "./claw devices approve{}",
     **dict.fromkeys(("setup", "wizard", "model"), "./claw onboard{}"),
     **dict.fromkeys(("key", "keys", "known-hosts"), "./claw trust{}"),
     "help": "./claw --help",

@@ -13,9 +13,9 @@ from toolkit import secret_names
 from toolkit.settings.sources.function_inventory import REFERENCE
 
 _VERBS = (
-    *("backup", "cli", "doctor", "drill", "init", "logs", "onboard", "open", "remove"),
-    *("restart", "rollback", "rotate", "sandboxes", "start", "stop", "token", "trust", "up"),
-    *("upgrade", "verify"),
+    *("backup", "cli", "devices approve", "devices", "doctor", "drill", "init", "logs", "onboard"),
+    *("open", "pairing approve", "pairing", "remove", "restart", "rollback", "rotate", "sandboxes"),
+    *("start", "stop", "token", "trust", "up", "upgrade", "verify"),
 )
 _COMMAND = re.compile(rf"\./claw ({'|'.join(_VERBS)})\b")
 
@@ -41,7 +41,7 @@ class Given:
 
         A value that may be a secret is left to the user to type again.
         """
-        line = ["./claw", verb, *([] if self.target is None else [self.target])]
+        line = ["./claw", *verb.split(), *([] if self.target is None else [self.target])]
         limit, exclude = (self.limit, self.exclude) if hosts is None else ((",".join(hosts),), ())
         pairs = [_shown(pair) for pair in self.assignments]
         for option, values in (("--limit", limit), ("--exclude", exclude), ("--set", pairs)):

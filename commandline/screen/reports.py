@@ -252,6 +252,7 @@ class Report:
             self._tunnel(host, port)
         self._line(f"  Control UI  http://{form.in_url(at)}:{port}/")
         self._line(f"  Token       {command('token')}")
+        self._line(f"  Device      {command('devices approve')}   (where it says 1008)")
         self._channel(settings, command("cli", "-- channels add --channel telegram --use-env"))
         self._line(f"  Status      {command('status')}")
         self._line(f"  Model       {command('onboard')}   (OpenClaw's own wizard)")

@@ -16,6 +16,7 @@ from typing import Any, get_args
 from pyinfra import host
 from pyinfra.api.exceptions import PyinfraError
 
+from operations import devices
 from operations.base import snapshot, templates
 from operations.base.check import counting
 from operations.base.preflight import Problem
@@ -120,6 +121,7 @@ def examine(settings: Settings, deployed: Mapping[str, Any], seen: Examined) -> 
         for path in seen.profiles:
             yield Problem(f"the gateway cannot read the profile {path}", "./claw up")
         yield from _owners(settings, seen)
+    yield from devices.problems(seen.devices)
     yield from _release(seen.doctor)
 
 

@@ -36,7 +36,7 @@ class Examined:
     """What `sandbox/doctor.sh.j2` says.
 
     `groups`: those of the gateway; `client`: what its docker said. `profiles`: those that the
-    gateway cannot read. `doctor`: OpenClaw's own.
+    gateway cannot read. `doctor`, `devices`: OpenClaw's own answers.
     """
 
     engine: str = ""
@@ -50,6 +50,7 @@ class Examined:
     profiles: tuple[str, ...] = ()
     owners: tuple[Owned, ...] = ()
     doctor: str = ""
+    devices: str = ""
 
     @classmethod
     def parse(cls, answers: Mapping[str, str]) -> Examined:
@@ -72,6 +73,7 @@ class Examined:
             profiles=tuple(said.get("profiles", "").split()),
             owners=tuple(Owned(*[*one, "", ""][:3]) for one in owners),
             doctor=said.get("doctor", ""),
+            devices=said.get("devices", ""),
         )
 
 

@@ -196,7 +196,7 @@ class Deployment:
     def claw(self, verb: str, *args: str, **options: Any) -> Result:
         """`./claw VERB INVENTORY ARGS`, see `claw`; `settings=` are for this run alone."""
         self._write_inventory(options.pop("settings", {}))
-        return claw(verb, str(self.inventory), *args, **options)
+        return claw(*verb.split(), str(self.inventory), *args, **options)
 
     def start(self, verb: str, *args: str, **options: Any) -> Process:
         """As `claw`, without waiting for the end."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 from playwright.sync_api import Browser, expect
 
@@ -16,7 +14,7 @@ pytestmark = [pytest.mark.engine, pytest.mark.browser, pytest.mark.whole]
 
 
 def test_paste_the_token_be_approved_and_be_connected(deployed: Deployment, browser: Browser):
-    """With every device to be approved by hand, the browser waits for `claw cli -- devices`."""
+    """With every device to be approved by hand, the browser waits for `claw devices approve`."""
     approve_by_hand(deployed, True)
     token = deployed.claw("token").stdout.strip()
     try:
@@ -33,9 +31,9 @@ def test_paste_the_token_be_approved_and_be_connected(deployed: Deployment, brow
             page.get_by_role("button", name="Connect", exact=True).click()
             expect(page.get_by_text("Approve this browser")).to_be_visible(timeout=PATIENCE)
 
-            listed = deployed.claw("cli", "--", "devices", "list", "--json").stdout
-            (request,) = [device["requestId"] for device in json.loads(listed)["pending"]]
-            deployed.claw("cli", "--", "devices", "approve", request)
+            (host,) = deployed.claw("devices", "--json").json["hosts"].values()
+            assert [one["age_seconds"] < 300 for one in host["pending"]] == [True]
+            deployed.claw("devices approve")
             # For a screen reader too, where a new gateway's page begins with its settings.
             expect(connected).to_be_attached(timeout=PATIENCE)
 

@@ -21,7 +21,7 @@ ROOMS = (
     ("gateway",),
     ("configuration",),
     ("activation",),
-    ("backup", "sandbox"),
+    ("backup", "devices", "sandbox"),
     ("record", "upgrade", "verification"),
     ("lifecycle",),
 )
@@ -108,11 +108,15 @@ def test_every_operation_is_reached_from_a_deploy_file() -> None:
         for name, path in MODULES.items()
         if name.startswith("operations.") and path.name != "__init__.py"
     }
-    # What `./claw doctor` and `./claw status` alone ask.
-    asked = {"operations.sandbox.doctor", "operations.lifecycle.status"}
+    # What `./claw doctor`, `./claw status` and `./claw devices` alone ask.
+    asked = {
+        "operations.devices",
+        "operations.lifecycle.status",
+        "operations.sandbox.doctor",
+    }
     assert operations - reached.union(*later) == asked
     apart = {name.split(".")[1] for name in operations - reached}
-    assert apart == {"backup", "lifecycle", "sandbox"}
+    assert apart == {"backup", "devices", "lifecycle", "sandbox"}
 
 
 def test_every_deploy_file_asks_the_engine_for_what_its_facts_read() -> None:

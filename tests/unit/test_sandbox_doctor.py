@@ -45,6 +45,7 @@ FINE = {
     "profiles": "",
     "owners": "",
     "doctor": '{"findings": []}',
+    "devices": '{"pending": [], "paired": []}',
 }
 
 
@@ -201,3 +202,10 @@ def test_idle_times_come_from_openclaws_registry_and_the_hosts_clock():
     answer = f"1000\n{json.dumps(containers, indent=2)}\n{json.dumps(browsers)}\n"
     assert running.parse_idle(answer) == {"a": 10.0, "b": 600.0}
     assert running.parse_idle("1000\n") == {}
+
+
+def test_a_device_that_asks_is_told_of_with_what_lets_it_in():
+    pending = json.dumps({"pending": [{"deviceId": "ab12", "requestId": "r-1", "ts": 1}]})
+    ((what, fix),) = found({"devices": pending})
+    assert "1008: pairing required" in what and fix == "./claw devices approve"
+    assert found({"devices": "not allowed"}) == []

@@ -27,12 +27,23 @@ from commandline.screen.given import Given
 from commandline.screen.live_display import LiveDisplay
 from commandline.screen.outcome import outcome_table
 from commandline.screen.reports import Report
-from commandline.verbs import doctor, profiles, rollback, sandboxes, status, token, verify
+from commandline.verbs import (
+    devices,
+    doctor,
+    pairing,
+    profiles,
+    rollback,
+    sandboxes,
+    status,
+    token,
+    verify,
+)
 from commandline.verbs.profiles import Measured
 from operations.base import notes
 from operations.base.check import Check
 from operations.base.notes import StaleSandbox
 from operations.base.preflight import Problem
+from operations.devices import Device, Devices, Sender, Senders
 from operations.lifecycle.generations import Generation
 from operations.lifecycle.status import Backups, Status
 from operations.sandbox.running import Sandbox
@@ -118,6 +129,8 @@ CHECKS = [
     for group in (HOSTILE, "")
 ]
 SANDBOX = Sandbox(HOSTILE, HOSTILE, HOSTILE, False, HOSTILE, HOSTILE, (HOSTILE,), 1.0)
+DEVICE = Device(HOSTILE, HOSTILE, HOSTILE, HOSTILE, (HOSTILE,), (HOSTILE,), HOSTILE, 1)
+SENDER = Sender(HOSTILE, HOSTILE, HOSTILE, HOSTILE, HOSTILE, 1)
 CONTAINER = {
     "calls": {},
     "capabilities": HOSTILE,
@@ -237,6 +250,8 @@ def test_every_verb_prints_answers_and_errors_as_text(monkeypatch: pytest.Monkey
     monkeypatch.setattr(asking, "leave", lambda code: None)
     monkeypatch.setattr(asking, "opened", lambda *_, **__: None)
     values = {
+        devices.devices: Devices((DEVICE,), (DEVICE,)),
+        pairing.pairing: Senders((SENDER,), (HOSTILE,)),
         verify.verify: [Check(HOSTILE, "ok", HOSTILE)],
         doctor.doctor: [Problem(HOSTILE, HOSTILE)],
         sandboxes.sandboxes: [SANDBOX],
