@@ -13,6 +13,7 @@ from rich.table import Table
 from commandline import asking
 from commandline.options import examples, json_option, target_options
 from commandline.screen import tables
+from operations import smoke as smoke_test
 from operations import verification
 from operations.base.check import Check
 from toolkit.settings import settings_for
@@ -21,10 +22,17 @@ from toolkit.terminal import said
 _STYLES = {"ok": "green", "failed": "bold red", "unknown": "yellow"}
 
 
-@click.command(epilog=examples("./claw verify root@203.0.113.7"))
+@click.command(
+    epilog=examples("./claw verify root@203.0.113.7", "./claw verify root@203.0.113.7 --smoke")
+)
 @target_options
+@click.option(
+    "--smoke",
+    is_flag=True,
+    help="Instead: OpenClaw's smoke tests on the deployed image, in a container of their own.",
+)
 @json_option
-def verify(target: str | None, as_json: bool, **options: Any) -> None:
+def verify(target: str | None, smoke: bool, as_json: bool, **options: Any) -> None:
     """Prove what is deployed: the gateway, and an agent's turn.
 
     The gateway from outside and inside, OpenClaw's own judges, and a real turn in a sandbox.
@@ -34,7 +42,7 @@ def verify(target: str | None, as_json: bool, **options: Any) -> None:
     asking.run(
         target,
         options,
-        verified,
+        smoke_test.look if smoke else verified,
         "Verifying",
         show=asking.each(lambda name, checks: tables.screen(200).print(table(name, checks))),
         failed=_failed,

@@ -157,3 +157,14 @@ def addresses(deployed: Deployment) -> list[str]:
         for one in listed
         if one["family"] in ("inet", "inet6")
     ]
+
+
+@pytest.mark.whole
+def test_the_smoke_test_of_the_image_leaves_the_deployment_alone(deployed: Deployment):
+    before = deployed.fingerprint()
+    running = deployed.container()["State"]["StartedAt"]
+    checks = deployed.claw("verify", "--smoke", "--json").json["hosts"].popitem()[1]
+    assert checks["ok"]
+    assert {one["name"] for one in checks["checks"]} >= {"onboarding", "gateway", "turn", "QR code"}
+    assert deployed.fingerprint() == before
+    assert deployed.container()["State"]["StartedAt"] == running

@@ -22,7 +22,7 @@ ROOMS = (
     ("configuration",),
     ("activation",),
     ("backup", "devices", "sandbox"),
-    ("record", "upgrade", "verification"),
+    ("record", "smoke", "upgrade", "verification"),
     ("lifecycle",),
 )
 """Of operations/, likewise."""
@@ -108,15 +108,16 @@ def test_every_operation_is_reached_from_a_deploy_file() -> None:
         for name, path in MODULES.items()
         if name.startswith("operations.") and path.name != "__init__.py"
     }
-    # What `./claw doctor`, `./claw status` and `./claw devices` alone ask.
+    # What `./claw doctor`, `devices`, `status` and `verify --smoke` alone ask.
     asked = {
         "operations.devices",
         "operations.lifecycle.status",
         "operations.sandbox.doctor",
+        "operations.smoke",
     }
     assert operations - reached.union(*later) == asked
     apart = {name.split(".")[1] for name in operations - reached}
-    assert apart == {"backup", "devices", "lifecycle", "sandbox"}
+    assert apart == {"backup", "devices", "lifecycle", "sandbox", "smoke"}
 
 
 def test_every_deploy_file_asks_the_engine_for_what_its_facts_read() -> None:
