@@ -42,4 +42,7 @@ def test_a_device_is_let_in_by_one_word_and_out_by_its_id(deployed: Deployment):
         (there,) = [device for device in after["paired"] if device["name"] == one]
         deployed.claw("devices revoke", "--id", there["id"])
     assert "closed 1008 pairing required" in ask(deployed, "phone", "a")
+    (after,) = deployed.claw("devices", "--json").json["hosts"].values()
+    (again,) = after["pending"]
+    deployed.claw("cli", "--", "devices", "reject", again["request"])  # left as it was
     assert "nobody waits" in deployed.claw("pairing").stdout
