@@ -35,9 +35,14 @@ def job(
     name = f"harden-{request.param}"
     user = "deploy" if request.param == "trixie" else "root"
     made = Job(deployment(lab.up(name, request.param), user), tmp_path_factory.mktemp("job"))
-    made.sh(f"systemd-run --quiet python3 -m http.server {PORT}")
+    served(made)
     yield made
     lab.down(name)
+
+
+def served(job: Job) -> None:
+    """Something of the host's answers on a port, until the next boot."""
+    job.sh(f"systemctl is-active -q web || systemd-run -q --unit web python3 -m http.server {PORT}")
 
 
 def answers(job: Job) -> bool:
@@ -146,3 +151,33 @@ def test_a_removal_leaves_nothing(job: Job) -> None:
     assert "who reaches the host" in done.output and "what sshd takes" in done.output
     assert job.sh(f"{TABLE} 2>/dev/null || :") == "" and job.sh(LEFT) == ""
     assert job.sh(f"ls {' '.join(OURS)} 2>/dev/null; true") == "" and job.gets_in()
+
+
+OWN = {
+    "ufw": ("ufw allow 22/tcp && ufw --force enable", "ufw show added", "ufw --force disable"),
+    "firewalld": (
+        "systemctl start firewalld",
+        "firewall-cmd --list-ports",
+        "systemctl stop firewalld",
+    ),
+}
+
+
+@pytest.mark.parametrize("manager", OWN)
+def test_the_hosts_own_firewall_is_told_and_not_fought(job: Job, manager: str) -> None:
+    begin, listed, end = OWN[manager]
+    served(job)
+    until(lambda: answers(job), 30, "its server answers")
+    job.sh(f"DEBIAN_FRONTEND=noninteractive apt-get install -qq -y {manager} && {begin}")
+    try:
+        until(lambda: not answers(job), 30, "it closes the host")
+        done = job.up(firewall={"enabled": True, "allow": [PORT]})
+        assert f"what {manager} lets in, and {PORT}/tcp" in done.output
+        assert f"{PORT}/tcp" in job.sh(listed) and answers(job) and job.gets_in()
+        assert "chain input" not in job.sh(TABLE)
+        assert "nothing to change" in job.up(firewall={"enabled": True, "allow": [PORT]}).output
+        job.up()
+        assert f"{PORT}/tcp" not in job.sh(listed) and not answers(job)
+        assert job.sh(LEFT) == ""
+    finally:
+        job.sh(f"{end}; apt-get purge -qq -y {manager}")
