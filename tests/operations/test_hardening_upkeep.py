@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -179,6 +180,20 @@ def test_swap_is_made_where_memory_is_little_and_there_is_none() -> None:
     assert sent(upkeep.swapping, on("swap", size="3g"), files=has, upkeep=ours)
     (gone,) = sent(upkeep.swapping, Settings(), files=has, upkeep=ours)
     assert "swapoff" in gone
+
+
+@pytest.mark.skipif(not shutil.which("mkswap"), reason="needs mkswap")
+def test_a_swap_file_is_one_and_nobody_else_reads_it(tmp_path: Path) -> None:
+    program, file, unit = tmp_path / "systemctl", tmp_path / "openclaw.swap", tmp_path / "unit"
+    program.write_text(f'#!/bin/sh\necho "$*" >>{tmp_path}/said\n')
+    program.chmod(0o755)
+    script = sent(upkeep.swapping, on("swap", size="4m"))[0]
+    script = script.replace(upkeep.SWAP_UNIT, str(unit)).replace(upkeep.SWAP_FILE, str(file))
+    path = f"{tmp_path}:/usr/sbin:/sbin:{os.environ['PATH']}"
+    subprocess.run(["sh", "-s"], input=script, text=True, check=True, env={"PATH": path})
+    assert b"SWAPSPACE2" in file.read_bytes() and file.stat().st_size == 4 << 20
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert f"What={file}" in unit.read_text() and "enable" in (tmp_path / "said").read_text()
 
 
 def test_a_swap_file_that_has_no_room_is_found_before() -> None:
