@@ -124,9 +124,7 @@ def test_the_whole_preset(job: Job) -> None:
     assert "active" in job.sh("systemctl is-active fail2ban")
     until(lambda: "Journal matches" in job.sh("fail2ban-client status sshd"), 30, "its jail")
     assert "-security" in job.sh("unattended-upgrade --dry-run -d 2>&1 | grep 'Allowed origins'")
-    assert job.sh("cat /proc/swaps | wc -l; ls /openclaw.swap 2>&1").endswith(
-        "such file or directory"
-    )
+    assert job.sh("ls /openclaw.swap 2>/dev/null; true") == "", "a container has no swap of its own"
 
 
 def test_who_guesses_is_shut_out(job: Job) -> None:
