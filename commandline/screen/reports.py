@@ -250,7 +250,14 @@ class Report:
 
         if address in LOOPBACK and not local:
             self._tunnel(host, port)
-        self._line(f"  Control UI  http://{form.in_url(at)}:{port}/")
+            if notes.of(host).forwards:
+                self._line(f"  Open        {command('open')}   (the tunnel, and a browser)")
+        if settings.exposure.https.domain:
+            self._line(f"  Control UI  https://{settings.exposure.https.domain}/")
+            # Only what comes over the loopback is approved by itself.
+            self._line(f"  Approve     {command('cli', '-- devices list')}; devices approve ID")
+        else:
+            self._line(f"  Control UI  http://{form.in_url(at)}:{port}/")
         self._line(f"  Token       {command('token')}")
         self._line(f"  Device      {command('devices approve')}   (where it says 1008)")
         self._channel(settings, command("cli", "-- channels add --channel telegram --use-env"))

@@ -173,6 +173,7 @@ _LINES: dict[str, Callable[[str], Iterable[str]]] = {
     "sources": _sources,
     "nft": lambda line: VERIFYING,
     "conf": lambda line: VERIFYING,
+    "caddy": lambda line: VERIFYING,
 }
 
 

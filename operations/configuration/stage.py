@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from typing import Any
 
 from pyinfra import host, logger
@@ -21,11 +21,12 @@ from operations.base import files, preflight, snapshot, templates
 from operations.base.operation import operation
 from operations.configuration import sandbox_policy
 from operations.engine_access import EngineWay
-from operations.gateway import existing_state, form, host_secrets, includes
+from operations.gateway import existing_state, form, front, host_secrets, includes
 from operations.gateway.secrets import TOKEN
 from operations.images import stage as images
 from toolkit import merging, secret_names
 from toolkit.settings import Settings
+from toolkit.settings.exposure import Exposure
 from toolkit.settings.model import Gateway
 
 _ABSENT = object()
@@ -33,11 +34,16 @@ MERGE_SECONDS = 900
 """How long OpenClaw may take for it: what it reads can be without an end."""
 
 
-def owned(settings: Settings, there: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def owned(
+    settings: Settings,
+    there: Mapping[str, Any] | None = None,
+    proxies: Sequence[str] | None = None,
+) -> dict[str, Any]:
     """Return the part of openclaw.json that the toolkit owns; a None means: absent.
 
     + settings: the settings of the host
     + there: openclaw.json as it is, of which the sandbox policy takes what it does not want
+    + proxies: whose word for a client's address the gateway takes; None: that is not owned
 
     Beside what a gateway in a container needs, these are the settings with which OpenClaw's
     `security audit --deep` finds nothing; everything may be overridden under `openclaw`.
@@ -52,11 +58,11 @@ def owned(settings: Settings, there: Mapping[str, Any] | None = None) -> dict[st
             "token": {"source": "env", "provider": "default", "id": TOKEN},
             "rateLimit": {"maxAttempts": 10, "windowMs": 60_000, "lockoutMs": 300_000},
         },
-        "controlUi": {"allowedOrigins": allowed_origins(settings.gateway)},
+        "controlUi": {"allowedOrigins": allowed_origins(settings.gateway, settings.exposure)},
         "terminal": {"enabled": False},
     }
-    if settings.gateway.trusted_proxies:
-        gateway["trustedProxies"] = list(settings.gateway.trusted_proxies)
+    if proxies is not None:
+        gateway["trustedProxies"] = list(proxies) or None
     defaults: dict[str, Any] = {
         "gateway": gateway,
         "discovery": {"mdns": {"mode": "off"}},
@@ -72,13 +78,13 @@ def owned(settings: Settings, there: Mapping[str, Any] | None = None) -> dict[st
     return merging.merge(defaults, settings.openclaw)
 
 
-def allowed_origins(gateway: Gateway) -> list[str]:
+def allowed_origins(gateway: Gateway, exposure: Exposure) -> list[str]:
     """Return the origins that may open the Control UI, with the published port."""
     port, address = gateway.port, ipaddress.ip_address(gateway.address)
     origins = [f"http://127.0.0.1:{port}", f"http://localhost:{port}"]
     if not address.is_unspecified:
         origins.append(f"http://{form.in_url(str(address))}:{port}")
-    return list(dict.fromkeys([*origins, *gateway.allowed_origins]))
+    return list(dict.fromkeys([*origins, *gateway.allowed_origins, *exposure.origins]))
 
 
 def differences(wanted: Mapping[str, Any], there: object, path: str = "") -> Iterable[str]:
@@ -109,7 +115,11 @@ def nulls(wanted: Mapping[str, Any], there: object) -> Iterable[list[str]]:
 
 def pending(settings: Settings, there: Mapping[str, Any]) -> list[str]:
     """Return the differences of an openclaw.json to the owned keys."""
-    return list(differences(owned(settings, there), there))
+    return list(differences(owned(settings, there, _proxies(settings)), there))
+
+
+def _proxies(settings: Settings) -> Sequence[str] | None:
+    return front.trusted(settings.exposure, settings.gateway, settings.gateway_on_host)
 
 
 @preflight.check
@@ -173,7 +183,8 @@ def script(settings: Settings) -> str:
     """Return the shell script that onboards, patches and validates on the host."""
     content = host_secrets.read(settings)
     there = content.own_configuration()
-    patch = includes.outside(owned(settings, content.configuration()), there)
+    wanted = owned(settings, content.configuration(), _proxies(settings))
+    patch = includes.outside(wanted, there)
     return templates.render(
         "openclaw/merge.sh.j2",
         docker=form.shell(settings),

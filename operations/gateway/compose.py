@@ -176,6 +176,7 @@ def _render(settings: Settings, inputs: str) -> str:
         cli_directory=HOME if settings.home_volume else ARCHIVES,
         port=gateway.port,
         published=published_address(settings),
+        front=settings.front_port,
         inputs=inputs,
         networks=_networks(settings),
         groups=groups(settings),

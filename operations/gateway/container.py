@@ -78,6 +78,9 @@ def hardening(
     limited = EngineWay(settings).limits
     memory = memory_bytes(settings.gateway.memory) if limited else 0
     pids = settings.gateway.pids_limit if limited else 0
+    wanted = [(settings.gateway.address, str(settings.gateway.port))]
+    if settings.front_port:
+        wanted.append(("127.0.0.1", str(settings.front_port)))
     return {
         "user": (user, f"{EngineWay(settings).uid}:{EngineWay(settings).uid}"),
         "cap_drop": (described.get("CapDrop"), ["ALL"]),
@@ -92,7 +95,7 @@ def hardening(
         "pids_limit": (described.get("PidsLimit") or 0, pids),
         "mem_limit": (described.get("Memory"), memory),
         "memswap_limit": (described.get("MemorySwap"), memory),
-        "published": (_published(ports), [(settings.gateway.address, str(settings.gateway.port))]),
+        "published": (sorted(_published(ports)), sorted(wanted)),
     }
 
 

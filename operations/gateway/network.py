@@ -27,7 +27,7 @@ from operations.base.preflight import Problem
 from operations.base.quoting import Script
 from operations.engine import uplink
 from operations.engine_access import EngineWay
-from operations.gateway import bridges, browser_network, form
+from operations.gateway import bridges, browser_network, form, front
 from operations.nftables import RULES, Table
 from toolkit.settings import Settings
 from toolkit.settings.egress import METADATA, PRIVATE, parse_destination
@@ -120,6 +120,8 @@ def rules(settings: Settings) -> files.File:
         metadata=_families(METADATA) if egress.metadata == "deny" else [],
         private=_families(PRIVATE) if egress.private == "deny" else [],
         host=egress.host == "allow",
+        front=settings.front_port,
+        caddy=front.ADDRESS,
     )
     return files.File(f"{RULES}/{settings.name}.nft", content)
 

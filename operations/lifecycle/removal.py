@@ -23,6 +23,7 @@ from operations.base.operation import operation
 from operations.base.preflight import Problem
 from operations.engine import apt_sources, rootless
 from operations.engine_access import EngineWay
+from operations.exposure import stage as exposure
 from operations.gateway import form, network
 from operations.hardening import stage as hardening
 from operations.security import apparmor
@@ -156,4 +157,5 @@ def script(settings: Settings) -> str:
         engine=purge.engine,
         socket=settings.engine.socket,
         answer_seconds=0,
+        **exposure.removal(settings.name),
     )

@@ -224,7 +224,7 @@ def origins(settings: Settings, there: Mapping[str, Any]) -> list[str]:
     return [
         text
         for text in named
-        if text not in configuration.allowed_origins(settings.gateway)
+        if text not in configuration.allowed_origins(settings.gateway, settings.exposure)
         and urlsplit(text).hostname not in ("localhost", "127.0.0.1", "::1")
     ]
 

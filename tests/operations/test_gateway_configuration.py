@@ -105,7 +105,8 @@ def test_the_token_is_a_reference_and_the_origins_have_the_published_port() -> N
     [("192.0.2.7", "http://192.0.2.7:18789"), ("2001:db8::7", "http://[2001:db8::7]:18789")],
 )
 def test_the_published_address_is_an_origin(address: str, origin: str) -> None:
-    assert origin in configuration.allowed_origins(settings(gateway={"address": address}).gateway)
+    given = settings(gateway={"address": address})
+    assert origin in configuration.allowed_origins(given.gateway, given.exposure)
 
 
 def test_the_settings_win_over_the_toolkits_own_choices() -> None:

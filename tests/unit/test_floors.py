@@ -21,7 +21,7 @@ ROOMS = (
     ("gateway",),
     ("configuration",),
     ("activation",),
-    ("backup", "devices", "sandbox"),
+    ("backup", "devices", "exposure", "sandbox"),
     ("record", "smoke", "upgrade", "verification"),
     ("lifecycle",),
 )

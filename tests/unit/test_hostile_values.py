@@ -282,8 +282,7 @@ READERS: dict[str, Callable[[str], Any]] = {
     "sources": sources,
     "apparmor": profile,
     "html": page,
-    "nft": str.split,  # of verified values alone
-    "conf": str.split,
+    **dict.fromkeys(("caddy", "conf", "nft"), str.split),  # of verified values alone
 }
 ONE_LINE = ("Dockerfile", "sources", "apparmor")
 """Languages in which a line break is refused."""

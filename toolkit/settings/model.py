@@ -13,12 +13,14 @@ from pydantic import Field
 
 from toolkit.settings.backup import Backup
 from toolkit.settings.egress import Egress
+from toolkit.settings.exposure import Exposure
 from toolkit.settings.host import HostSettings
 from toolkit.settings.sandbox.model import Sandbox
 from toolkit.settings.section import Section
 from toolkit.settings.types import (
     NOT_A_BOOLEAN,
     AbsolutePath,
+    Accepts,
     AptPackage,
     AuthChoice,
     Boolean,
@@ -222,6 +224,7 @@ class Settings(Section):
     onboarding: Onboarding = Onboarding()
     sandbox: Sandbox = Sandbox()
     egress: Egress = Egress()
+    exposure: Annotated[Exposure, Accepts("`tunnel`, or a mapping with the key https")] = Exposure()
     backup: Backup = Backup()
     upgrade: Upgrade = Upgrade()
     host: HostSettings = HostSettings()
@@ -256,6 +259,14 @@ class Settings(Section):
     def gateway_on_host(self) -> bool:
         """Whether the gateway is a service of the host; else it is a container."""
         return self.sandbox.socket == "host"
+
+    @property
+    def front_port(self) -> int | None:
+        """The port of the host's loopback by which Caddy reaches a gateway in a container, and
+        nobody else: OpenClaw derives no port of its own from there."""
+        if self.exposure.profile == "tunnel" or self.gateway_on_host:
+            return None
+        return self.gateway.port + 10
 
     @property
     def mounts_more(self) -> bool:

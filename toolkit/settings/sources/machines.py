@@ -81,6 +81,17 @@ def _clashes(one: Settings, other: Settings) -> Iterator[tuple[str, str]]:
         return  # the directories follow from it
     if one.gateway.port == other.gateway.port and _meet(one.gateway.address, other.gateway.address):
         yield "gateway.port", f"given {one.gateway.port}; accepted: another than that of"
+    if {one.gateway.port, one.front_port} & {other.front_port} - {None} or (
+        one.front_port == other.gateway.port
+    ):
+        yield (
+            "gateway.port",
+            f"given {one.gateway.port}; with exposure.https it takes the tenth port after it, too;"
+            " accepted: one apart from that of",
+        )
+    if one.exposure.https.domain and one.exposure.https.domain == other.exposure.https.domain:
+        given = f"given {one.exposure.https.domain}"
+        yield "exposure.https.domain", f"{given}; accepted: another than that of"
     for name in DIRECTORIES:
         path = getattr(one, f"{name}_directory")
         for other_name in DIRECTORIES:

@@ -1,0 +1,57 @@
+"""What stands in front of the gateway, and by which address the gateway knows it.
+
+OpenClaw takes the address of a client from `X-Forwarded-For` only where the connection comes from
+`gateway.trustedProxies`. It refuses what is forwarded by anybody else, and what comes from there
+and is not forwarded (docs: gateway/security/network-exposure, `proxy_attribution_required`). An
+engine connects to a container from one address, whoever asks for a published port. So Caddy has a
+port of its own, whose connections the deployment's rules give another address, and a tunnel and
+the toolkit's own looks at the gateway go on as they were.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from shlex import quote
+
+from operations.base import snapshot
+from toolkit.settings import Settings
+from toolkit.settings.exposure import Exposure
+from toolkit.settings.model import Gateway
+
+ADDRESS = "192.0.2.1"
+"""By which a gateway in a container knows Caddy; nobody on a network has it (RFC 5737)."""
+SITES = "/etc/caddy/openclaw-pyinfra"
+"""The directory of the sites of this toolkit, one for each deployment."""
+
+
+@snapshot.fact("front")
+@dataclass(frozen=True)
+class Front:
+    """What a host says: whether Caddy has a site of the deployment."""
+
+    site: bool = False
+
+    @staticmethod
+    def script(settings: Settings) -> str:
+        return f"[ ! -e {quote(site_path(settings.name))} ] || echo site"
+
+    @classmethod
+    def parse(cls, lines: list[str]) -> Front:
+        return cls("site" in lines)
+
+
+def site_path(name: str) -> str:
+    return f"{SITES}/{name}.caddy"
+
+
+def trusted(exposure: Exposure, gateway: Gateway, on_host: bool) -> tuple[str, ...] | None:
+    """Return whom the gateway is to believe the address of a client; nobody, where that is nobody
+    any more; None where openclaw.json may say what it likes.
+
+    + on_host: whether the gateway is a service of the host, and so meets Caddy on its own loopback
+    """
+    if exposure.profile == "https":
+        return ("127.0.0.1" if on_host else ADDRESS,)
+    if gateway.trusted_proxies:
+        return gateway.trusted_proxies
+    return () if snapshot.of(Front).site else None

@@ -1,0 +1,99 @@
+"""The settings of how people reach the Control UI (docs/exposure.md)."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import AfterValidator, model_validator
+
+from toolkit.settings.section import Section
+from toolkit.settings.types import AbsolutePath, Accepts, IpAddress
+
+if TYPE_CHECKING:
+    from pydantic import GetJsonSchemaHandler
+    from pydantic.json_schema import JsonSchemaValue
+    from pydantic_core import CoreSchema
+
+Profile = Literal["tunnel", "https"]
+TUNNEL = "tunnel"
+_LABEL = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+
+
+def _domain(value: str) -> str:
+    name = value.lower()
+    if not re.fullmatch(rf"({_LABEL}\.)+[a-z]({_LABEL})?", name) or len(name) > 253:
+        raise ValueError("not the name of a host")
+    return name
+
+
+def _email(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,63}@[A-Za-z0-9.-]{1,253}", value):
+        raise ValueError("not an address of e-mail")
+    return value
+
+
+def _directory(value: str) -> str:
+    if not re.fullmatch(r"https://[A-Za-z0-9._~:/@=,+!\[\]-]+", value):
+        raise ValueError("not the https address of a directory")
+    return value
+
+
+Domain = Annotated[
+    str,
+    AfterValidator(_domain),
+    Accepts("the full name of a host, such as `claw.example.org` (xn--... for others than ASCII)"),
+]
+Email = Annotated[str, AfterValidator(_email), Accepts("an address such as `me@example.org`")]
+
+
+AcmeDirectory = Annotated[
+    str,
+    AfterValidator(_directory),
+    Accepts("the address of an ACME server's directory, `https://...`"),
+]
+
+
+class Https(Section):
+    """Caddy in front of the gateway on the host, for everybody by https."""
+
+    domain: Domain | None = None
+    """The name by which the host is reached; its addresses are in the DNS. None: no https."""
+    email: Email | None = None
+    """Whom the certificate authority tells of trouble with a certificate; none: nobody."""
+    addresses: tuple[IpAddress, ...] = ()
+    """Public addresses that lead to the host and are on none of its interfaces (a floating
+    address, a router that translates)."""
+    acme_ca: AcmeDirectory | None = None
+    """Directory of another ACME server; none: the public ones that Caddy knows."""
+    acme_ca_root: AbsolutePath | None = None
+    """File on the control machine with the certificate (PEM) of the authority that this server's
+    own certificate is of; none: one that the host trusts."""
+
+
+class Exposure(Section):
+    """How people reach the Control UI: `tunnel`, or a mapping with one of the keys
+    (docs/exposure.md). It sets published address, origins, trusted proxies and the summary's words
+    together."""
+
+    https: Https = Https()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _word(cls, value: Any) -> Any:
+        return {} if value == TUNNEL else value
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return {"anyOf": [{"const": TUNNEL}, handler(schema)]}
+
+    @property
+    def profile(self) -> Profile:
+        return "https" if self.https.domain else "tunnel"
+
+    @property
+    def origins(self) -> list[str]:
+        """The origins under which browsers open the Control UI, beside those of the loopback."""
+        return [f"https://{self.https.domain}"] if self.https.domain else []
