@@ -10,6 +10,7 @@ from operations.backup import stage as backup
 from operations.base import preflight, snapshot
 from operations.configuration import stage as configuration
 from operations.engine import stage as engine
+from operations.exposure import stage as exposure
 from operations.gateway import compose, conflicts, directories, network, secrets, service
 from operations.images import stage as images
 from operations.images.sandbox import stage as sandbox_images
@@ -45,3 +46,4 @@ record.keep(settings=settings)
 images.prune(settings=settings)
 sandbox_images.prune(settings=settings)
 verification.verify(settings=settings)
+exposure.expose(settings=settings)
