@@ -18,8 +18,8 @@ from toolkit.settings import Settings
 from toolkit.settings.exposure import Exposure
 from toolkit.settings.model import Gateway
 
-ADDRESS = "192.0.2.1"
-"""By which a gateway in a container knows Caddy; nobody on a network has it (RFC 5737)."""
+ADDRESS = "192.0.0.8"
+"""By which a gateway in a container knows Caddy; nobody on a network has it (RFC 7600)."""
 SITES = "/etc/caddy/openclaw-pyinfra"
 """The directory of the sites of this toolkit, one for each deployment."""
 

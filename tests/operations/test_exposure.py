@@ -12,7 +12,7 @@ from commandline.screen.given import Given
 from commandline.screen.reports import Report
 from operations.configuration import stage as configuration
 from operations.exposure import caddy, stage
-from operations.gateway import front, network
+from operations.gateway import compose, container, front, network
 from tests.operations.hosts import FakeHost, at, commands, judged
 from toolkit.settings import Settings
 from toolkit.settings.contradictions import general
@@ -238,3 +238,18 @@ def test_the_summary_says_where_the_control_ui_is() -> None:
     assert f"Control UI  https://{DOMAIN}/\n" in out.getvalue()
     assert "./claw cli 203.0.113.7 -- devices list" in out.getvalue()
     assert "./claw open 203.0.113.7" in out.getvalue()
+
+
+def test_caddys_port_is_published_on_the_loopback_and_looked_at() -> None:
+    for wanted, ports in (
+        (Settings(), '["127.0.0.1:18789:18789"]'),
+        (settings(), '["127.0.0.1:18789:18789", "127.0.0.1:18799:18799"]'),
+    ):
+        with at(wanted, compose="", env=""):
+            assert f"ports: {ports}\n" in compose._render(wanted, "")
+            found = {
+                f"{port}/tcp": [{"HostIp": "127.0.0.1", "HostPort": str(port)}]
+                for port in (18799, 18789)[0 if wanted.front_port else 1 :]
+            }
+            is_now, expected = container.hardening(wanted, {}, "", found)["published"]
+            assert is_now == expected
