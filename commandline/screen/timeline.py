@@ -28,7 +28,7 @@ STAGES = (
         "Activation",
     ),
     *("Sandboxes", "Backups", "Record", "Superseded images", "Superseded sandbox images"),
-    "Verification",
+    *("Verification", "Exposure"),
 )
 """Of deploy.py: each has its own colour, the same in every run."""
 HUES = 13

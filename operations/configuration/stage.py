@@ -119,7 +119,7 @@ def pending(settings: Settings, there: Mapping[str, Any]) -> list[str]:
 
 
 def _proxies(settings: Settings) -> Sequence[str] | None:
-    return front.trusted(settings.exposure, settings.gateway, settings.gateway_on_host)
+    return front.trusted(settings.exposure, settings.gateway, settings.front_port)
 
 
 @preflight.check

@@ -46,7 +46,7 @@ def problems(settings: Settings) -> Iterable[Problem]:
     there = snapshot.of(Web)
     if not snapshot.of(System).systemd:
         yield Problem("exposure.https needs systemd, which runs Caddy", "set exposure to tunnel")
-    if EngineWay(settings).own_engine and not settings.gateway_on_host:
+    if EngineWay(settings).own_engine and settings.front_port:
         yield Problem(
             "exposure.https: an engine without root connects to the gateway from one address,"
             " whoever asks, so that Caddy could not be told from a tunnel",

@@ -44,14 +44,14 @@ def site_path(name: str) -> str:
     return f"{SITES}/{name}.caddy"
 
 
-def trusted(exposure: Exposure, gateway: Gateway, on_host: bool) -> tuple[str, ...] | None:
+def trusted(exposure: Exposure, gateway: Gateway, port: int | None) -> tuple[str, ...] | None:
     """Return whom the gateway is to believe the address of a client; nobody, where that is nobody
     any more; None where openclaw.json may say what it likes.
 
-    + on_host: whether the gateway is a service of the host, and so meets Caddy on its own loopback
+    + port: Caddy's own to a gateway in a container; one of the host meets it on its own loopback
     """
     if exposure.profile == "https":
-        return ("127.0.0.1" if on_host else ADDRESS,)
+        return ("127.0.0.1" if port is None else ADDRESS,)
     if gateway.trusted_proxies:
         return gateway.trusted_proxies
     return () if snapshot.of(Front).site else None
