@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import socket
 from dataclasses import asdict
 from typing import Any
@@ -20,6 +19,7 @@ from operations import smoke as smoke_test
 from operations import verification
 from operations.base import connection, snapshot
 from operations.base.check import Check
+from operations.hardening import firewall
 from toolkit import outside
 from toolkit.settings import settings_for
 from toolkit.settings.sources import machines
@@ -83,16 +83,16 @@ def from_outside(host: Host) -> list[Check]:
     if targets.is_local(host):
         raise VerbError("this machine cannot look at itself from outside; run it from another one")
     settings, there = settings_for(host), machines.resolved(host)
-    domain, gateway = settings.exposure.https.domain, settings.gateway
+    domain = settings.exposure.https.domain
     known = [str(one[4][0]) for one in socket.getaddrinfo(there.hostname, there.port, type=STREAM)]
     known = list(dict.fromkeys([*known, *settings.exposure.https.addresses]))
     said = outside.public(snapshot.run_quietly(host, "hostname -I").split())
     way = connection.transport(host)
     key = way.get_remote_server_key() if way else None
-    wanted = {there.port, *((80, 443) if domain else ())}
-    if not ipaddress.ip_address(gateway.address).is_loopback:
-        wanted.add(gateway.port)
-    ports = {*wanted, *outside.ATTACKED, gateway.port, gateway.port + 10}
+    public = [one.partition("/")[::2] for one in firewall.allowed(settings)]
+    wanted = {there.port, *(int(port) for port, protocol in public if protocol == "tcp")}
+    port = settings.gateway.port
+    ports = {*wanted, *outside.ATTACKED, port, settings.front_port or port}
     checks = []
     for address in [*known, *(one for one in said if one not in known)]:
         if address in known or (key and outside.same_host(address, there.port, key)):

@@ -112,6 +112,8 @@ def allowed(settings: Settings) -> list[str]:
     ports = set(settings.host.firewall.allow)
     if not ipaddress.ip_address(settings.gateway.address).is_loopback:
         ports.add(f"{settings.gateway.port}/tcp")
+    if settings.exposure.https.domain:
+        ports |= {"80/tcp", "443/tcp"}
     return sorted(ports)
 
 
