@@ -82,7 +82,8 @@ class Web:
             if word == "listener":
                 port, address, process = rest.split(" ", 2)
                 listeners.append(Listener(int(port), address, process))
-        left, _, lifetime = words.get("certificate", "").partition(" ")
+        ends = [rest.split() for word, rest in pairs if word == "certificate"]
+        left, lifetime = max(((int(one), int(other)) for one, other in ends), default=(None, 0))
         return cls(
             foreign="foreign" in words,
             unknown="unknown" in words,
@@ -93,8 +94,8 @@ class Web:
             listeners=tuple(listeners),
             unreachable=words.get("unreachable", ""),
             serving="serving" in words,
-            left=int(left) if left else None,
-            lifetime=int(lifetime or 0),
+            left=left,
+            lifetime=lifetime,
         )
 
 

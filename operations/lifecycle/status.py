@@ -51,6 +51,10 @@ DRIFT = {
         "host.firewall: the host's own table is gone, or not what was set",
         "./claw up sets it again",
     ),
+    "https": Problem(
+        "the domain is not answered by https, or its certificate has ended",
+        "./claw up has it served again and says why not; journalctl -u caddy on the host",
+    ),
 }
 """What is not as the last deploy left it, by the word that the host says."""
 
@@ -115,6 +119,7 @@ def script(settings: Settings) -> str:
         url=form.url(settings),
         rules=network.applied(settings),
         host_rules=firewall.TABLE if settings.host.firewall.enabled else None,
+        domain=settings.exposure.https.domain,
         record=record.path(settings),
         record_bytes=record.MAX_BYTES,
         backup=backup.program(settings),

@@ -111,6 +111,7 @@ def test_by_https_and_back(behind_caddy: Deployment, authority: Path) -> None:
     assert f"Control UI  https://{DOMAIN}/" in first.stdout
     assert "nothing to change" in one.claw("up").stdout
 
+    assert "by https" not in one.claw("status").stdout
     headers = curl(one, authority, "/readyz", "-i")
     assert headers.startswith("HTTP/2 200")
     assert "strict-transport-security: max-age=31536000" in headers.lower()
@@ -139,6 +140,9 @@ def test_by_https_and_back(behind_caddy: Deployment, authority: Path) -> None:
         "up", "--dry", "--set", "exposure.https.domain=elsewhere.test", expect=1
     ).output
     assert "elsewhere.test leads to 192.0.2.77" in wrong
+
+    one.sh("systemctl stop caddy")
+    assert "not answered by https" in one.claw("status").stdout
 
     one.claw("up", "--set", "exposure=tunnel", timeout=1200)
     assert not connects(one, 443) and not connects(one, 80)
