@@ -254,8 +254,6 @@ class Report:
                 self._line(f"  Open        {command('open')}   (the tunnel, and a browser)")
         if settings.exposure.https.domain:
             self._line(f"  Control UI  https://{settings.exposure.https.domain}/")
-            # Only what comes over the loopback is approved by itself.
-            self._line(f"  Approve     {command('cli', '-- devices list')}; devices approve ID")
         else:
             self._line(f"  Control UI  http://{form.in_url(at)}:{port}/")
         self._line(f"  Token       {command('token')}")

@@ -237,7 +237,7 @@ def test_the_summary_says_where_the_control_ui_is() -> None:
     report = Report(Screen(file=out, width=200), Screen(file=out), Given("203.0.113.7"))
     report._next_steps(host, settings())
     assert f"Control UI  https://{DOMAIN}/\n" in out.getvalue()
-    assert "./claw cli 203.0.113.7 -- devices list" in out.getvalue()
+    assert "./claw devices approve 203.0.113.7" in out.getvalue()
     assert "./claw open 203.0.113.7" in out.getvalue()
 
 
