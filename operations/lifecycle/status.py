@@ -53,7 +53,7 @@ DRIFT = {
     ),
     "https": Problem(
         "the domain is not answered by https, or its certificate has ended",
-        "./claw up has it served again and says why not; journalctl -u caddy on the host",
+        "./claw up has it served again, or says why not",
     ),
 }
 """What is not as the last deploy left it, by the word that the host says."""
