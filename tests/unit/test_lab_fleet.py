@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from lab import engine, fleet
+from lab import engine, fleet, making
 from lab import hosts as lab
 
 
@@ -100,7 +100,8 @@ def test_an_inventory_of_those_that_run(machine, monkeypatch, tmp_path):
         fleet.Member("lab3", "trixie", "10.91.0.103", True),
     ]
     monkeypatch.setattr(fleet, "members", lambda: found)
-    monkeypatch.setattr(lab, "SSH_DIR", tmp_path)
+    for module in (lab, making):
+        monkeypatch.setattr(module, "SSH_DIR", tmp_path)
     (tmp_path / "id_ed25519").touch()
     groups = fleet.inventory()
     hosts, data = groups["lab"]
