@@ -63,7 +63,8 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
     alone = option.worker or option.collectonly or option.usepdb or option.help or option.version
     if alone or option.markers or option.showfixtures or not _tier(config):
         return None
-    return side_by_side.run(list(config.invocation_params.args))
+    workers = side_by_side.WORKERS_OF_FAST_TESTS if option.fast else side_by_side.WORKERS
+    return side_by_side.run(list(config.invocation_params.args), workers)
 
 
 def _tier(config: pytest.Config) -> bool:

@@ -24,6 +24,8 @@ import pytest
 WORKERS = 2
 """As many as a small machine has processors: with three, the engine that they share lost a layer
 under a build."""
+WORKERS_OF_FAST_TESTS = 3
+"""They wait for programs half of the time, and build nothing."""
 SHARED = {"deployed", "deployed_trixie", "gateway", "sandboxed", "interrupted"}
 """Fixtures that deploy a gateway: what uses the same ones is one group."""
 LOGS = Path(__file__).resolve().parent.parent / "artifacts"
@@ -134,14 +136,14 @@ def rank(item: pytest.Item) -> int:
     return 1 if deploys else 2
 
 
-def run(arguments: list[str]) -> int:
+def run(arguments: list[str], number_of_workers: int) -> int:
     """Run pytest in each worker, with its part of the tests; the exit code."""
     started = time.monotonic()
     LOGS.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as directory:
         reading, writing = os.pipe()
         workers = []
-        for number in range(WORKERS):
+        for number in range(number_of_workers):
             with (LOGS / f"tests-{number + 1}.log").open("w", encoding="utf-8") as log:
                 command = [sys.executable, "-X", "utf8", "-m", "pytest", *arguments]
                 worker = subprocess.Popen(
@@ -155,11 +157,11 @@ def run(arguments: list[str]) -> int:
         os.close(writing)
         try:
             with os.fdopen(reading, encoding="utf-8") as events:
-                counted = shown(map(json.loads, events))
+                counted = shown(map(json.loads, events), number_of_workers)
         except KeyboardInterrupt:
             counted = Counter()
         codes = [worker.wait() for worker in workers]
-    for number in range(WORKERS):
+    for number in range(number_of_workers):
         print((LOGS / f"tests-{number + 1}.log").read_text(encoding="utf-8"))
     seconds = time.monotonic() - started
     numbers = [f"{counted[name]} {name}" for name in NAMES if counted[name]]
@@ -167,7 +169,7 @@ def run(arguments: list[str]) -> int:
     return max(codes, key=abs)
 
 
-def shown(events: Iterator[dict[str, Any]]) -> Counter[str]:
+def shown(events: Iterator[dict[str, Any]], number_of_workers: int) -> Counter[str]:
     """Say on standard error what the workers wait for; what became of the tests."""
     counted: Counter[str] = Counter()
     doing: dict[int, str] = {}
@@ -177,7 +179,7 @@ def shown(events: Iterator[dict[str, Any]]) -> Counter[str]:
         if "ended" in event:
             ended += 1
             doing.pop(event["pid"], None)
-        if ended == WORKERS:  # whom they left behind may still have the channel
+        if ended == number_of_workers:  # whom they left behind may still have the channel
             break
         number = event.get("number", number)
         if "deselected" in event:

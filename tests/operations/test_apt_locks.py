@@ -95,6 +95,7 @@ def install(machine: Path, **options: Any) -> subprocess.Popen[str]:
     return run(machine, templates.render("packages/install.sh.j2"), "curl", **options)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LOCKS)
 def test_apt_waits_for_every_lock_and_says_who_has_it(machine: Path, held: Any, name: str) -> None:
     holder = held(name)

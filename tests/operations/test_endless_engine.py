@@ -115,6 +115,7 @@ class There(FakeHost):
         return True, SimpleNamespace(stdout=done.stdout, stderr=done.stderr)
 
 
+@pytest.mark.slow
 def test_the_snapshot_says_so(engine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     socket = engine.parent / "s"
     with closing(sockets.socket(sockets.AF_UNIX)) as listening:

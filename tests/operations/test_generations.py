@@ -145,6 +145,7 @@ def test_where_the_disk_is_full_only_the_last_of_another_release_stays(one: Upgr
     assert one.numbers() == ["1"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [4, 9, 13, 17, 21, 25])
 def test_cut_it_is_one_of_both_and_nothing_is_lost(number: int, tmp_path: Path) -> None:
     cut(tmp_path, number)
@@ -177,6 +178,7 @@ def cut(directory: Path, number: int) -> bool:
     return killed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [16, 20, 24, 28])
 def test_an_upgrade_that_is_cut_keeps_one_generation(number: int, tmp_path: Path) -> None:
     one = Deployed(tmp_path)
@@ -212,6 +214,7 @@ def test_what_was_ready_once_does_not_go_back_later(one: Upgraded) -> None:
     assert "other" in (one.project / "last-good/docker-compose.yml").read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("content", ["", "0\n", "../..\n"])
 def test_a_number_that_a_power_cut_emptied_takes_no_generation_away(
     content: str, one: Upgraded

@@ -66,6 +66,7 @@ class Hostile(FakeHost):
         return True, SimpleNamespace(stdout=said, stderr="")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("settings", WANTED, ids=["plain", "sandboxes"])
 @pytest.mark.parametrize("said", HOSTILE.values(), ids=HOSTILE)
 def test_what_a_host_answers_is_its_own_trouble(said, settings, monkeypatch) -> None:

@@ -90,6 +90,7 @@ def read(settings: Settings, text: str) -> None:
     list(doctor.examine(settings, there, Examined("26.1", True, doctor="{}")))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("value", VALUES, ids=repr)
 @pytest.mark.parametrize("settings", SETTINGS, ids=["plain", "sandboxes"])
 def test_any_type_anywhere_is_read_or_one_clear_error(settings: Settings, value: Any) -> None:

@@ -127,6 +127,7 @@ def test_a_backup_that_is_being_made_is_left_alone(one: Deployed, tmp_path: Path
     assert one.untouched()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [6, 10, 14])
 def test_cut_the_next_run_does_it_whole(number: int, tmp_path: Path) -> None:
     cut(tmp_path, number)

@@ -164,6 +164,7 @@ def cut(directory: Path, number: int, next_run: str) -> bool:
 NEXT = pytest.mark.parametrize("next_run", ["rotate", "activate"])
 
 
+@pytest.mark.slow
 @NEXT
 @pytest.mark.parametrize("number", [5, 9, 13, 19])
 def test_cut_one_token_opens_and_the_next_run_finishes(
@@ -183,6 +184,7 @@ def test_cut_anywhere_one_token_opens_and_the_next_run_finishes(
     assert number > 20
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [22, 26, 30])
 def test_a_way_back_that_was_cut_is_finished(number: int, tmp_path: Path) -> None:
     one = Deployed(tmp_path)

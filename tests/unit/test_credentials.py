@@ -34,6 +34,7 @@ def test_a_file_that_is_none(tmp_path: Path, kind: str) -> None:
         read(CredentialReference(file=str(path)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("command", "said"),
     [

@@ -85,6 +85,7 @@ def naming() -> Iterator[tuple[str, str]]:
             yield from ((str(path.relative_to(ROOT)), line) for line in named_in_template(path))
 
 
+@pytest.mark.slow
 def test_no_release_is_named_elsewhere() -> None:
     found = [(where, word) for where, word in naming() if where != DATA]
     assert [one for one in found if one[0] not in EXCEPTIONS] == []

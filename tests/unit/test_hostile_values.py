@@ -162,6 +162,7 @@ def with_functions(script: str) -> str:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", [one for one in ALL if language(one) == "sh" and one not in INSIDE]
 )
@@ -176,6 +177,7 @@ def test_no_value_is_run_by_a_script(name: str, directory: Path) -> None:
     run(list(dict.fromkeys(scripts)), directory)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [one for one in ALL if language(one) == "sh"])
 def test_no_value_changes_how_a_script_is_read(name: str) -> None:
     harmless = list(ways(name))

@@ -54,7 +54,7 @@ def test_failures_are_said_at_once_and_all_is_counted(capsys) -> None:
         *[{**test, "ended": True}] * WORKERS,
         {**test, "outcome": "of one that was left behind"},
     ]
-    assert shown(iter(events)) == {"failed": 1, "passed": 1}
+    assert shown(iter(events), WORKERS) == {"failed": 1, "passed": 1}
     said = capsys.readouterr().err.splitlines()
     assert said == ["   0 s, 0/3: e2e/x.py::test: making the image", "FAILED tests/e2e/x.py::test"]
 

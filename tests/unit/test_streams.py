@@ -31,6 +31,7 @@ def claw(line: str, cwd: Path | None = None, **variables: str) -> subprocess.Com
     return done
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("line", "code", "said"),
     [
@@ -74,6 +75,7 @@ def test_the_current_directory_is_gone(tmp_path: Path) -> None:
     assert re.fullmatch(r"Error: the current directory: No such file .*", last)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("home", ["", "/proc/none", "/etc/passwd"])
 def test_a_home_that_is_none(home: str) -> None:
     done = claw("claw up root@127.0.0.1:1 --dry", HOME=home)

@@ -9,6 +9,7 @@ import pytest
 from bench.way_of_settings import Code, stops
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("form", "most", "returns"), [(0, 20, 8), (1, 20, 8)], ids=["container", "service"]
 )
