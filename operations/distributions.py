@@ -30,6 +30,7 @@ class Release:
 
     `engine` is how its own Docker Engine, Compose v2 and buildx are called, without those that are
     `borrowed`; `engine_version` is said where it decides something before it is installed.
+    `component` is where they are in the archive, if a host's sources may have it or not.
     """
 
     distribution: str
@@ -38,6 +39,7 @@ class Release:
     engine: tuple[str, ...]
     tested: bool = False
     engine_version: str = ""
+    component: str = ""
     borrowed: Borrowed | None = None
 
     @property
@@ -78,13 +80,15 @@ RELEASES = (
         tested=True,
         engine=("docker.io", "docker-cli", "docker-compose", "docker-buildx"),
     ),
-    Release("ubuntu", "22.04", "jammy", engine=UBUNTU_ENGINE),
-    Release("ubuntu", "24.04", "noble", engine=UBUNTU_ENGINE),
-    Release("ubuntu", "26.04", "resolute", engine=UBUNTU_ENGINE),
+    Release("ubuntu", "22.04", "jammy", engine=UBUNTU_ENGINE, component="universe"),
+    Release("ubuntu", "24.04", "noble", engine=UBUNTU_ENGINE, component="universe"),
+    Release("ubuntu", "26.04", "resolute", engine=UBUNTU_ENGINE, component="universe"),
 )
 IMAGE_SUITE = "bookworm"
 """Debian's release in OpenClaw's own images (its documentation, install/docker), and so in those
 that are built here, whatever the host is."""
+IMAGE_KEYRING = "debian-archive-keyring"
+"""The package with the keys of its archive, which another distribution's host need not have."""
 IMAGE_REPOSITORY = "debian"
 """Where a registry has it, below the address that the settings name."""
 

@@ -31,13 +31,16 @@ _OWN = ("ca-certificates", "curl")
 @snapshot.fact("packages")
 @dataclass(frozen=True)
 class Packages:
-    """What dpkg and apt of a host say: versions of the known packages that are installed."""
+    """What dpkg and apt of a host say: versions of the known packages that are installed; where
+    some are to be, the components of the release that the sources name.
+    """
 
     versions: dict[str, str]
     interrupted: bool = False
     mirror: str = ""
     mirror_problem: str = ""
     unknown: tuple[str, ...] = ()
+    components: tuple[str, ...] = ()
 
     @staticmethod
     def script(settings: Settings) -> str:
@@ -55,7 +58,7 @@ class Packages:
     def parse(cls, lines: list[str]) -> Packages:
         versions: dict[str, str] = {}
         facts: dict[str, str] = {}
-        unknown = []
+        unknown, components = [], []
         for line in lines:
             word, _, rest = line.partition(" ")
             if word == "installed":
@@ -63,6 +66,8 @@ class Packages:
                 versions[name] = version
             elif word == "unknown":
                 unknown.append(rest)
+            elif word == "component":
+                components.append(rest)
             else:
                 facts[word] = rest
         return cls(
@@ -71,6 +76,7 @@ class Packages:
             facts.get("mirror", ""),
             facts.get("mirror-problem", ""),
             tuple(unknown),
+            tuple(components),
         )
 
 
@@ -126,7 +132,7 @@ def package_problems(settings: Settings) -> Iterable[Problem]:
     state = snapshot.of(Packages)
     if state.mirror_problem:
         yield Problem(
-            f"the Debian mirror {state.mirror} cannot be reached: {state.mirror_problem}",
+            f"the package mirror {state.mirror} cannot be reached: {state.mirror_problem}",
             "check the host's network, its apt sources and its apt proxy",
         )
     for key, names in _image_packages(settings).items():

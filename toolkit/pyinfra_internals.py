@@ -161,10 +161,9 @@ def password(prompt: str) -> str:
 
 
 def wants_password(said: str) -> bool:
-    """Return whether sudo says that it wants a password."""
-    return any(
-        line in said for line in piece("pyinfra.connectors.util:SUDO_PASSWORD_REQUIRED_LINES")
-    )
+    """Return whether sudo says that it wants a password; sudo-rs calls itself by either name."""
+    lines = piece("pyinfra.connectors.util:SUDO_PASSWORD_REQUIRED_LINES")
+    return any(line.partition(": ")[2] in said for line in lines)
 
 
 def keep_askpass(host: Host, path: str) -> None:

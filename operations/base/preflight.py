@@ -210,7 +210,7 @@ def root_problem(host: Host) -> Problem | None:
     if said == "allowed":
         return None
     fix = "log in as root or as a user with sudo"
-    if "password is required" in said or "authentication is required" in said:
+    if pyinfra_internals.wants_password(said):
         if sys.stdin.isatty() and (
             password := pyinfra_internals.password(f"{host.print_prefix}sudo password: ")
         ):

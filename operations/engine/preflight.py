@@ -10,7 +10,14 @@ from operations.base import preflight, snapshot
 from operations.base.preflight import Problem
 from operations.distributions import REMOVE
 from operations.engine import apt_sources, daemon
-from operations.engine.state import DEFAULT_SOCKETS, Engine, Plan, plan, version_to_be
+from operations.engine.state import (
+    DEFAULT_SOCKETS,
+    Engine,
+    Plan,
+    plan,
+    release_of,
+    version_to_be,
+)
 from operations.engine_access import EngineWay
 from operations.packages import Packages
 from operations.system import IMAGES, Disk, System, disk_problems
@@ -31,8 +38,11 @@ def engine_problems(settings: Settings) -> Iterable[Problem]:
         "official": official_problems,
         "distro": distro_problems,
     }[wanted.source](settings, engine, there, wanted)
-    if settings.engine.socket in DEFAULT_SOCKETS and not rootless:
-        yield from others_problems(engine)
+    if settings.engine.socket in DEFAULT_SOCKETS:
+        # The packages of an engine without root bring one with it, which is stopped at once.
+        yield from snap_problems(engine)
+        if not rootless:
+            yield from others_problems(engine)
     if PODMAN in there.versions and wanted.missing and settings.engine.source != "official":
         yield Problem(
             f"{PODMAN} is installed, so that `docker` is Podman on the host, and would be replaced",
@@ -62,14 +72,18 @@ def engine_problems(settings: Settings) -> Iterable[Problem]:
         )
 
 
-def others_problems(engine: Engine) -> Iterable[Problem]:
-    """Yield why the host's own engine is not for the toolkit to install or start."""
+def snap_problems(engine: Engine) -> Iterable[Problem]:
+    """Yield that no engine can be installed beside a snap's, or work with that."""
     if engine.snap and not engine.installed:
         yield Problem(
             "the host's Docker Engine is a snap, which sees too little of the host, and a second"
             " engine would take its socket",
             "move what runs in it, and remove it (snap remove docker); the toolkit installs one",
         )
+
+
+def others_problems(engine: Engine) -> Iterable[Problem]:
+    """Yield why the host's own engine is not for the toolkit to start."""
     if engine.running or not engine.installed or not (engine.masked or engine.disabled):
         return
     state = "masked" if engine.masked else "disabled"
@@ -198,6 +212,15 @@ def distro_problems(
         yield Problem(
             "engine.source is distro, but Docker's own packages are installed, which are newer",
             "set engine.source to existing, official or auto; or remove docker-ce first",
+        )
+    release = release_of(snapshot.of(System))
+    if release is None or not release.component or not wanted.missing:
+        return
+    if there.components and release.component not in there.components:
+        yield Problem(
+            f"no apt source of the host has {release.component}, where {', '.join(release.engine)}"
+            " are",
+            f"add it (add-apt-repository {release.component}), or set engine.source to official",
         )
 
 

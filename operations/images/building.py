@@ -74,6 +74,7 @@ def _script(settings: Settings, image: Definition, plan: Plan) -> Script:
         secrets={key: path for key, path in secrets.items() if path and ours},
         trust=settings.trust_host_cas,
         sources=identity.SUITE if plan.debian else None,
+        mirrors=settings.debian_mirrors,
         packages_setting=image.packages_setting,
         prefix="" if image is definitions.GATEWAY else image.kind,
     )

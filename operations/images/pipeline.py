@@ -16,6 +16,7 @@ from pyinfra.api import StringCommand
 from operations import packages
 from operations.base import snapshot
 from operations.base.operation import operation
+from operations.distributions import IMAGE_KEYRING
 from operations.images import building, definitions, identity, planning, scripts, state
 from operations.images.definitions import Definition
 from operations.images.identity import Base
@@ -24,12 +25,13 @@ from operations.images.state import Images
 from operations.packages import Packages
 from toolkit.settings import Settings
 
-MMDEBSTRAP = "mmdebstrap"
+BOOTSTRAP = ("mmdebstrap", IMAGE_KEYRING)
+"""What makes a Debian on a host, and whose packages it believes."""
 
 
 @packages.known
 def tools(settings: Settings) -> tuple[str, ...]:
-    return (MMDEBSTRAP,)
+    return BOOTSTRAP
 
 
 @operation
@@ -149,13 +151,15 @@ def _made_alone(settings: Settings, image: Definition) -> Generator:
 
 def _bootstrapped(settings: Settings, base: Base) -> Generator[StringCommand, None, None]:
     """Yield the commands that make the Debian base image."""
-    if MMDEBSTRAP not in snapshot.of(Packages).versions:
-        yield packages.install_command([MMDEBSTRAP])
+    there = snapshot.of(Packages).versions
+    if missing := [name for name in BOOTSTRAP if name not in there]:
+        yield packages.install_command(missing)
     yield scripts.run(
         "bootstrap.sh.j2",
         settings,
         directory=f"{settings.project_directory}/images",
         suite=identity.SUITE,
+        mirrors=settings.debian_mirrors,
         packages=identity.BASE_PACKAGES,
         dpkg_options=identity.BASE_DPKG_OPTIONS,
         tag=identity.BOOTSTRAPPED,

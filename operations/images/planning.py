@@ -116,12 +116,14 @@ def bootstrapped_base(settings: Settings) -> Base | None:
 
 
 def unreached_sources(settings: Settings) -> str:
-    """Return why builds on the current host's own Debian cannot use its apt sources; nothing if
-    they can, or if there is no such build.
+    """Return why builds on a Debian that is made on the current host reach no source of Debian's
+    packages; nothing if they do, or if there is no such build.
     """
     if not any(base.bootstrapped for base in _needed_bases(settings)):
         return ""
-    script = templates.render("images/sources.sh.j2", suite=identity.SUITE)
+    script = templates.render(
+        "images/sources.sh.j2", suite=identity.SUITE, mirrors=settings.debian_mirrors
+    )
     return snapshot.read_quietly(host, script).strip()
 
 

@@ -96,6 +96,7 @@ def source_problems(settings: Settings) -> Iterable[Problem]:
     if said:
         yield Problem(
             printable(said, 400),
-            "add a source of Debian over http or https to the host's (a list of mirrors may be"
-            " a file, if it names one), or use base_images: registry",
+            "name mirrors of Debian that the host reaches in debian_mirrors, or use"
+            " base_images: registry; on a Debian, a source over http or https among the host's does"
+            " (a list of mirrors may be a file, if it names one)",
         )

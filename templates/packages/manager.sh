@@ -75,6 +75,13 @@ packages_index() (
   echo "${uri}InRelease"
 )
 
+# The components of the release that its sources name, one a line.
+packages_components() (
+  . /etc/os-release
+  apt-get indextargets --format '$(RELEASE) $(COMPONENT)' 'Created-By: Packages' |
+    awk -v own="$VERSION_CODENAME" '$1 == own && !seen[$2]++ { print $2 }'
+)
+
 # The architecture of what is installed, in the distribution's word.
 packages_architecture() { dpkg --print-architecture; }
 
@@ -157,14 +164,30 @@ first_mirror() {
     END { sub(/\/$/, "", best); if (best != "") print best }'
 }
 
-# debian_sources SUITE: the Debian sources of this host, one per line, for another release of Debian, as a container
-# reaches them; fails where it reaches none. Nothing on a host that is not Debian.
+# debian_sources SUITE [ADDRESS...]: sources of Debian, one per line, for a release of Debian: at these addresses, else
+# those of this host, as a container reaches them; fails where it reaches none. Nothing on a host that is not Debian.
 debian_sources() (
   . /etc/os-release
+  [ $# = 1 ] || { debian_named "$@"; exit; }
   [ "$ID" = debian ] || exit 0
   packages_listed || apt_run apt-get -qq update >&2
   # Third parties reuse Debian's suite names, hence the origin, which the lists tell.
   debian_reached "$1" Debian
+)
+
+# debian_named SUITE ADDRESS...: those at addresses; one that ends in -security has updates of security alone. The key's
+# file is where Debian's images have it, too.
+debian_named() (
+  suite=$1
+  shift
+  for address; do
+    address=${address%/}
+    case $address in
+      *-security) suites=$suite-security ;;
+      *) suites="$suite $suite-updates" ;;
+    esac
+    for one in $suites; do echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $address/ $one main"; done
+  done
 )
 
 # debian_reached SUITE ORIGIN...: the same of those that have one of these origins; "" is that of a source without lists.
@@ -255,6 +278,7 @@ apt_run() {
 }
 
 apt_await() {
+  apt_first_boot
   apt_waited=
   while apt_held=$(apt_holders) && [ -n "$apt_held" ]; do
     if [ "$apt_left" -le 0 ]; then
@@ -267,6 +291,22 @@ apt_await() {
     apt_waited=$apt_held
     apt_pause
   done
+}
+
+# Between two calls of its own, cloud-init holds no lock; who takes one then has it fail, for it waits half a minute at
+# most. What does not end by itself is no reason to stop.
+apt_first_boot() {
+  while [ "$apt_left" -gt 0 ] && apt_cloud_init; do
+    [ -n "${apt_cloud-}" ] || echo 'waiting for cloud-init, which may be installing packages'
+    apt_cloud=told
+    apt_pause
+  done
+}
+
+# Whether a unit of cloud-init's is being started, and this is no part of what it does (`runcmd`).
+apt_cloud_init() {
+  [ -d /run/cloud-init ] && ! grep -q '/cloud-[a-z-]*[.]service' /proc/self/cgroup &&
+    systemctl list-jobs --no-legend 2>/dev/null </dev/null | grep -Eq ' cloud-[a-z-]+[.]service +start '
 }
 
 # Not by the clock, which a first boot sets.

@@ -127,6 +127,53 @@ def test_who_comes_between_is_waited_for_too(machine: Path) -> None:
     assert calls[0] == calls[1] and "--download-only" in calls[0]
 
 
+BOOTING = "  42 cloud-final.service  start running"
+
+
+@pytest.mark.parametrize(
+    ("jobs", "group", "waits"),
+    [
+        (BOOTING, "/user.slice/session-1.scope", True),
+        ("  42 cloud-init-network.service start waiting", "/user.slice", True),
+        (BOOTING, "/system.slice/cloud-final.service", False),  # what cloud-init itself runs
+        ("  7 apt-daily.service start running", "/user.slice", False),
+    ],
+)
+def test_the_first_boot_ends_before_apt_is_taken(
+    machine: Path, jobs: str, group: str, waits: bool
+) -> None:
+    (machine / "cloud-init").mkdir()
+    (machine / "cgroup").write_text(f"0::{group}\n")
+    (machine / "jobs").write_text(jobs + "\n")
+    program = machine / "bin" / "systemctl"
+    program.write_text(f"#!/bin/sh\ncat {machine}/jobs\n")
+    program.chmod(0o755)
+    script = str(templates.render("packages/install.sh.j2"))
+    for path, ours in (("/run/cloud-init", "cloud-init"), ("/proc/self/cgroup", "cgroup")):
+        assert path in script
+        script = script.replace(path, str(machine / ours))
+    process = run(machine, script, "curl")
+    assert process.stdout
+    if waits:
+        said = process.stdout.readline()
+        assert said == "waiting for cloud-init, which may be installing packages\n"
+        assert not (machine / "calls").exists()
+        (machine / "jobs").write_text("")
+    assert process.wait(60) == 0
+    assert "--no-install-recommends curl" in (machine / "calls").read_text()
+
+
+def test_a_first_boot_that_does_not_end_stops_nobody(machine: Path) -> None:
+    (machine / "cloud-init").mkdir()
+    (machine / "bin" / "systemctl").write_text(f"#!/bin/sh\necho '{BOOTING}'\n")
+    (machine / "bin" / "systemctl").chmod(0o755)
+    script = str(templates.render("packages/install.sh.j2"))
+    process = run(machine, script.replace("/run/", f"{machine}/"), "curl", seconds=1)
+    said, _ = process.communicate(timeout=60)
+    assert process.returncode == 0 and said.count("cloud-init") == 1
+    assert (machine / "calls").exists()
+
+
 def test_any_other_failure_is_not_tried_again(machine: Path) -> None:
     script = str(templates.render("packages/manager.sh")) + '\napt_run "$@"; echo "code $?"\n'
     said, _ = run(machine, script, "sh", "-c", "echo out; echo err >&2; exit 7").communicate()
@@ -149,7 +196,7 @@ def test_builds_wait_too_when_they_read_the_lists_first(machine: Path, held: Any
 BUILD: dict[str, Any] = {
     **{"label": "x", "context": "/x", "log": "/x", "tag": "x", "probe": "", "labels": {}},
     **{"arguments": {}, "secrets": {}, "trust": False, "sources": "bookworm"},
-    **{"packages_setting": "x", "prefix": ""},
+    **{"packages_setting": "x", "prefix": "", "mirrors": ()},
 }
 
 

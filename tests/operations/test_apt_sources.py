@@ -28,6 +28,8 @@ while [ $# -gt 0 ]; do
     cat-file) case $2 in *.gz) exec gzip -dc "$2" ;; *) exec cat "$2" ;; esac ;;
     download-file)
       [ "$2" != http://lists.example/mirrors.txt ] || exec cp @/mirrors.list "$3"
+      case $2 in http://there.example/*/dists/*/InRelease) echo Origin >"$3"; exit ;; esac
+      echo "E: Failed to fetch $2  404  Not Found"
       exit 100 ;;
   esac
   shift
@@ -35,11 +37,17 @@ done
 """
 
 
-def run(folder: Path, rows: list[str], script: str = "build") -> subprocess.CompletedProcess[str]:
-    """Read the sources of a Debian 12 on which apt names `rows`."""
+def run(
+    folder: Path,
+    rows: list[str],
+    script: str = "build",
+    distribution: str = "debian",
+    mirrors: tuple[str, ...] = (),
+) -> subprocess.CompletedProcess[str]:
+    """Read the sources of a Debian 12, or another one, on which apt names `rows`."""
     programs = folder / "bin"
     programs.mkdir()
-    (folder / "os-release").write_text("ID=debian\nVERSION_CODENAME=bookworm\n")
+    (folder / "os-release").write_text(f"ID={distribution}\nVERSION_CODENAME=bookworm\n")
     (folder / "mirrors.list").write_text(MIRRORS)
     (folder / "mirrors.list.gz").write_bytes(gzip.compress(MIRRORS.encode()))
     (folder / "rows").write_text("".join(f"{row}\n" for row in rows).replace("@/", f"{folder}/"))
@@ -50,9 +58,10 @@ def run(folder: Path, rows: list[str], script: str = "build") -> subprocess.Comp
     }.items():
         (programs / name).write_text(text)
         (programs / name).chmod(0o755)
-    text = templates.render("packages/manager.sh") + "debian_sources bookworm\n"
+    words = " ".join(mirrors)
+    text = templates.render("packages/manager.sh") + f"debian_sources bookworm {words}\n"
     if script == "preflight":
-        text = templates.render("images/sources.sh.j2", suite="bookworm")
+        text = templates.render("images/sources.sh.j2", suite="bookworm", mirrors=mirrors)
     text = text.replace("/etc/os-release", str(folder / "os-release"))
     text = text.replace("/usr/lib/apt/apt-helper", str(programs / "apt-helper"))
     return subprocess.run(
@@ -105,6 +114,36 @@ def test_what_only_the_host_has_is_one_clear_error(tmp_path: Path, uri: str, scr
 def test_what_only_the_host_has_is_left_out_beside_another(tmp_path: Path) -> None:
     done = run(tmp_path, [row("cdrom:[Debian 12]/"), row("http://a.example/d/")])
     assert done.stdout == "deb http://a.example/d/ bookworm main\n" and not done.returncode
+
+
+NAMED = ("http://there.example/debian/", "http://there.example/debian-security")
+
+
+@pytest.mark.parametrize("distribution", ["debian", "ubuntu"])
+def test_what_the_settings_name_is_taken_instead(tmp_path: Path, distribution: str) -> None:
+    rows = [row("http://own.example/debian/")]
+    done = run(tmp_path, rows, distribution=distribution, mirrors=NAMED)
+    key = "[signed-by=/usr/share/keyrings/debian-archive-keyring.gpg]"
+    assert done.stdout.splitlines() == [
+        f"deb {key} http://there.example/debian/ bookworm main",
+        f"deb {key} http://there.example/debian/ bookworm-updates main",
+        f"deb {key} http://there.example/debian-security/ bookworm-security main",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("mirrors", "said"),
+    [
+        ((), "the host is no Debian, and has no source of the packages of a Debian that is made"),
+        (NAMED, ""),
+        (("http://gone.example/debian",), "Debian cannot be had from http://gone.example/debian: "),
+    ],
+)
+def test_an_ubuntu_is_told_before_anything_is_built(
+    tmp_path: Path, mirrors: tuple[str, ...], said: str
+) -> None:
+    done = run(tmp_path, [row("http://a.example/ubuntu/")], "preflight", "ubuntu", mirrors)
+    assert done.stdout.startswith(said) and bool(done.stdout) is bool(said)
 
 
 def test_the_preflight_makes_no_lists_and_needs_none(tmp_path: Path) -> None:

@@ -57,6 +57,7 @@ def test_nobody_reads_a_mirrors_login(tmp_path: Path, mirror: str, mode: str) ->
         Settings(),
         directory=str(tmp_path),
         suite=identity.SUITE,
+        mirrors=(),
         packages=identity.BASE_PACKAGES,
         dpkg_options=[],
         tag=identity.BOOTSTRAPPED,

@@ -48,6 +48,7 @@ def test_a_lost_layer_is_built_anew(
         secrets={},
         trust=False,
         sources=None,
+        mirrors=(),
         packages_setting="gateway.packages",
         prefix="",
     )

@@ -110,6 +110,21 @@ def test_what_a_deployment_has_it_keeps(
     assert said.startswith(f"{form}|") and why in said
 
 
+@pytest.mark.parametrize(("restricted", "said"), [("0", False), ("1", True), (None, False)])
+def test_the_sysctl_that_an_ubuntu_keeps_user_namespaces_by_is_named(
+    restricted: str | None, said: bool, tmp_path: Path
+) -> None:
+    name = "apparmor_restrict_unprivileged_userns"
+    if restricted:
+        (tmp_path / name).write_text(f"{restricted}\n")
+    decide = templates.render("access/decide.sh.j2", unit="/nonexistent", compose="/nonexistent")
+    path = f"/proc/sys/kernel/{name}"
+    assert path in decide
+    script = decide.replace(path, str(tmp_path / name)) + "\nlacking\n"
+    lacks = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=False).stdout
+    assert (f"users (sysctl kernel.{name} is 1)" in lacks) is said
+
+
 # What it means
 
 

@@ -154,7 +154,7 @@ def test_only_updates_of_security_are_installed(tmp_path: Path, reboot: str | No
     argv = ["apt-config", "-c", str(both), "dump"]
     said = subprocess.run(argv, check=True, stdout=subprocess.PIPE, text=True).stdout
     patterns = [line for line in said.splitlines() if line.startswith(f"{PATTERNS}::")]
-    assert len(patterns) == 2 and all("-security" in line for line in patterns)
+    assert len(patterns) == 4 and all("-security" in line for line in patterns)
     assert ('Automatic-Reboot "true"' in said) is (reboot is not None)
     assert (f'Automatic-Reboot-Time "{reboot}"' in said) is (reboot is not None)
 

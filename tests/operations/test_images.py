@@ -87,7 +87,7 @@ def build(there: dict[str, str], *later: dict[str, str], **values: Any) -> list[
 
 def test_on_a_bare_host_the_base_is_made_with_its_tool_and_then_the_image() -> None:
     tool, base = commands(pipeline.base_made, NONE, settings=settings())
-    assert tool == "sh -s -- mmdebstrap"
+    assert tool == "sh -s -- mmdebstrap debian-archive-keyring"
     assert "--variant=minbase" in base.stdin and "bookworm" in base.stdin
     (built,) = build(facts(base_image()))
     assert "docker buildx" in built.stdin and "--tag openclaw:local" in built.stdin

@@ -163,6 +163,14 @@ def test_an_engine_that_is_not_for_the_toolkit_is_left_alone(text: str, said: st
     assert all(said in one for one in found if said)
 
 
+def test_no_engine_of_its_own_is_put_beside_a_snap_either() -> None:
+    """Its packages have one with root, which would take the snap's socket before it is stopped."""
+    answers = {"engine": f"snap=\nrepository=x\n{ENOUGH}", "packages": "", "system": HOST}
+    own = settings(sandbox={"enabled": True, "socket": "rootless"})
+    found = [one.what for one in told(checks.engine_problems, own, answers)]
+    assert [what for what in found if "is a snap" in what]
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

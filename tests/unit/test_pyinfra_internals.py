@@ -100,6 +100,20 @@ USES: dict[str, Callable[[], object]] = {
 }
 
 
+@pytest.mark.parametrize(
+    ("said", "wants"),
+    [
+        ("sudo: a password is required", True),
+        ("sudo: interactive authentication is required", True),  # sudo-rs, called by that name
+        ("sudo-rs: interactive authentication is required", True),
+        ("sudo: a terminal is required to read the password; either use the -S option", False),
+        ("asked is not in the sudoers file", False),
+    ],
+)
+def test_a_sudo_that_wants_a_password_is_known(said: str, wants: bool) -> None:
+    assert pyinfra_internals.wants_password(said) is wants
+
+
 def test_nothing_of_it_is_missing_here() -> None:
     assert pyinfra_internals.missing() == []
 

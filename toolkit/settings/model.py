@@ -198,6 +198,10 @@ class Settings(Section):
     base_images: Literal["auto", "registry", "bootstrap"] = "auto"
     """Where base images come from: a registry, or made on the host from Debian's packages
     and npm (no registry needed); `auto`: the registry when it can be reached."""
+    debian_mirrors: tuple[Url, ...] = ()
+    """Where base images that are made on the host, and builds on them, get Debian's packages:
+    `http://HOST/debian`, and `http://HOST/debian-security` for its updates of security. None: the
+    host's own sources, which only a Debian has; an Ubuntu without a registry needs them."""
     registry: RegistryPath = "docker.io/library"
     """Registry and path of the base images `debian` and `node`."""
     trust_host_cas: Boolean = True
