@@ -10,6 +10,7 @@ from typing import Any
 
 from lab import engine
 from lab import hosts as lab
+from lab.stand_ins import title
 
 VARIABLE, OWNER = "OPENCLAW_LAB_FLEET", "OPENCLAW_LAB_OWNER"
 GIB = 1 << 30
@@ -55,7 +56,7 @@ def up(number: int, suite: str, say: Callable[[str], None]) -> list[Member]:
             lab.container(lab.PREFIX + one).start()
             lab.wait(one)
         else:
-            say(f"{one}: making it (Debian {suite})")
+            say(f"{one}: making it ({title(suite)})")
             owner = int(os.environ.get(OWNER) or 0)  # a test's: gone if that is killed
             lab.up(one, suite, owner, fleet=name())
     return members()

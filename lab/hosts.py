@@ -34,7 +34,6 @@ from lab.making import (
     PREFIX,
     SSH_DIR,
     SUBNET,
-    SUITES,
     address,
     build,
     create,
@@ -43,6 +42,7 @@ from lab.making import (
     network,
     one_at_a_time,
 )
+from lab.stand_ins import SUITES
 
 if TYPE_CHECKING:
     from docker.models.containers import Container
@@ -153,7 +153,7 @@ def sweep() -> None:
 
 
 def reset(name: str) -> Host:
-    """Recreate a host from nothing, on the same Debian release."""
+    """Recreate a host from nothing, on the same release."""
     suite = find(name).suite
     down(name)
     return up(name, suite)

@@ -13,13 +13,13 @@ from typing import Any
 
 from lab import disks, seed
 from lab.client import DATA, LabError, client, labelled, output, put, sdk
+from lab.stand_ins import STAND_INS, SUITES, debian, title
 
 log = logging.getLogger("lab")
 HERE = Path(__file__).resolve().parent
 SSH_DIR = DATA / "ssh"
 NETWORK, SUBNET, BRIDGE = "claw-lab", "10.91.0.0/24", "claw-lab0"
 PREFIX = "claw-lab-"
-SUITES = ("bookworm", "trixie")
 # Not privileged: an outer engine that itself lacks SYS_RESOURCE cannot grant it.
 RIGHTS: dict[str, Any] = {
     "cap_add": ["ALL"],
@@ -40,20 +40,27 @@ def one_at_a_time() -> Iterator[None]:
 
 
 def build(suite: str) -> str:
-    """Build the host image of a Debian release; an engine that has it answers from its cache."""
+    """Build the host image of a release; an engine that has it answers from its cache."""
     if suite not in SUITES:
         raise LabError(f"{suite} is not one of {', '.join(SUITES)}")
-    image, base = f"lab-host:{suite}", f"lab-base:{suite}"
+    below = debian(suite)
     with one_at_a_time():
-        log.info("making the image of lab hosts with Debian %s", suite)
-        subprocess.run([str(HERE / "engine.sh"), "base", suite], check=True)
-        try:
-            client().images.build(
-                path=str(HERE / "host"), buildargs={"BASE": base}, tag=image, rm=True
-            )
-        except sdk().errors.BuildError as error:
-            said = "".join(line.get("stream", "") for line in error.build_log)
-            raise LabError(f"{image}: {error.msg}: {said[-2000:]}") from error
+        log.info("making the image of lab hosts with %s", title(suite))
+        subprocess.run([str(HERE / "engine.sh"), "base", below], check=True)
+        image = _built("host", below, BASE=f"lab-base:{below}")
+        if suite in STAND_INS:
+            number = STAND_INS[suite].number
+            image = _built("ubuntu", suite, HOST=image, CODENAME=suite, NUMBER=number)
+    return image
+
+
+def _built(directory: str, suite: str, **arguments: str) -> str:
+    image = f"lab-host:{suite}"
+    try:
+        client().images.build(path=str(HERE / directory), buildargs=arguments, tag=image, rm=True)
+    except sdk().errors.BuildError as error:
+        said = "".join(line.get("stream", "") for line in error.build_log)
+        raise LabError(f"{image}: {error.msg}: {said[-2000:]}") from error
     return image
 
 
@@ -97,7 +104,7 @@ def create(
 def _given(image: str, suite: str) -> dict[str, str]:
     """What a host takes from this machine: to find it out takes a second."""
     bundle = output(image, ["cat", "/etc/ssl/certs/ca-certificates.crt"], network_mode="none")
-    return seed.files(bundle, suite, Path(f"{key()}.pub"))
+    return seed.files(bundle, debian(suite), Path(f"{key()}.pub"))
 
 
 def key() -> Path:

@@ -37,6 +37,12 @@ def apt_sources(suite: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
+def debian_mirrors(suite: str) -> list[str]:
+    """The addresses in these, as the setting `debian_mirrors` takes them."""
+    lines = [line.split() for line in apt_sources(suite).splitlines()]
+    return list(dict.fromkeys(address.rstrip("/") for *_, address, _, _ in lines))
+
+
 def extra_cas(known_bundle: str) -> list[str]:
     """The certificates that this machine trusts and a new Debian does not."""
     known = set(_certificates(known_bundle))

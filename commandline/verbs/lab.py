@@ -33,7 +33,7 @@ def lab() -> None:
     """
 
 
-@lab.command(epilog=_examples("up 3", f"up 1 --suite {lab_hosts.SUITES[-1]}"))
+@lab.command(epilog=_examples("up 3", f"up 1 --suite {lab_hosts.SUITES[1]}"))
 @click.argument("number", type=click.IntRange(1, 99), default=3)
 @click.option(
     "--suite",
