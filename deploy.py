@@ -5,7 +5,7 @@ pyinfra inventories/local.py deploy.py [--dry] [--diff]
 
 from pyinfra import config, host
 
-from operations import activation, packages, record, verification
+from operations import activation, channels, packages, record, verification
 from operations.backup import stage as backup
 from operations.base import preflight, snapshot
 from operations.configuration import stage as configuration
@@ -38,6 +38,7 @@ configuration.merge(settings=settings)
 network.close(settings=settings)
 hardening.harden(settings=settings)
 activation.activate(settings=settings)
+channels.install(settings=settings)
 running.recreate(settings=settings)
 backup.configure(settings=settings)
 record.keep(settings=settings)

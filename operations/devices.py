@@ -14,25 +14,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from pyinfra.api.exceptions import PyinfraError
 from pyinfra.api.host import Host
 
-from operations.base import snapshot, templates
+from operations import openclaw
 from operations.base.answers import printable
 from operations.base.preflight import Problem
 from operations.base.waits import waiting
-from operations.gateway import form
 from toolkit import patterns
-from toolkit.settings import Settings, settings_for
 
 ID = r"[0-9A-Za-z][0-9A-Za-z_-]{0,127}"
 CHANNEL = r"[a-z][a-z0-9_-]{0,63}"
-SECONDS = 200
-"""OpenClaw's command line takes 5 s of processor time to start; so long for each on a busy host."""
-LIST, NOW = "list", "@now"
-"""Under the latter the host says its own time; no channel has that name."""
-MOST = 200
-"""How many are looked at of each kind."""
+LIST = "list"
 MOST_CHANNELS = 30
 _WORD = r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}"
 _TEXT = 60
@@ -92,23 +84,23 @@ def devices(host: Host) -> Devices:
         PyinfraError: it does not run, or gave no answer that can be read.
     """
     with waiting("OpenClaw's list of devices"):
-        return _asked(host, {LIST: ["devices", "list", "--json"]}, devices_of)
+        return openclaw.ask(host, {LIST: ["devices", "list", "--json"]}, devices_of)
 
 
 def approve(host: Host, device: Device) -> None:
     """Let in a device that asks."""
-    _asked(host, {"approve": ["devices", "approve", device.request, "--json"]})
+    openclaw.ask(host, {"approve": ["devices", "approve", device.request, "--json"]}, len)
 
 
 def revoke(host: Host, device: Device) -> None:
     """Take away a device's tokens and its pairing, and end its connections: it must ask again."""
-    _asked(host, {"remove": ["devices", "remove", device.id, "--json"]})
+    openclaw.ask(host, {"remove": ["devices", "remove", device.id, "--json"]}, len)
 
 
 def problems(answer: str) -> Iterable[Problem]:
     """Yield what `./claw doctor` says of the answer of `devices list`."""
     try:
-        asking = len(devices_of({LIST: answer, NOW: "0"}).pending)
+        asking = len(devices_of({LIST: answer, openclaw.NOW: "0"}).pending)
     except patterns.MismatchError:
         return  # OpenClaw's own doctor has more to say of that
     if asking:
@@ -123,14 +115,14 @@ def senders(host: Host, channels: Iterable[str]) -> Senders:
     if not asked:
         return Senders()
     with waiting(f"OpenClaw's lists of who wrote by {', '.join(asked)}"):
-        return _asked(host, asked, senders_of, each=True)
+        return openclaw.ask(host, asked, senders_of, each=True)
 
 
 def approve_sender(host: Host, sender: Sender) -> None:
     """Let in a sender, and tell him."""
     account = ["--account", sender.account] if sender.account else []
     words = ["pairing", "approve", "--channel", sender.channel, *account, sender.code, "--notify"]
-    _asked(host, {"approve": words})
+    openclaw.ask(host, {"approve": words}, len)
 
 
 def channels_of(configuration: Mapping[str, Any]) -> list[str]:
@@ -146,71 +138,31 @@ def channels_of(configuration: Mapping[str, Any]) -> list[str]:
     ][:MOST_CHANNELS]
 
 
-def script(settings: Settings, asked: Mapping[str, list[str]], each: bool = False) -> str:
-    """Return the script that runs OpenClaw's command line in the gateway, once for each name.
-
-    + each: what one of them fails with does not keep the others from being asked
-    """
-    return templates.render(
-        "openclaw/asked.sh.j2",
-        docker=form.shell(settings),
-        asked=asked,
-        each=each,
-        now=NOW,
-        seconds=SECONDS,
-    )
-
-
 def devices_of(answers: Mapping[str, str]) -> Devices:
     """Return what `devices list` means; raises `patterns.MismatchError` where it is no such."""
-    found, now = _document(answers, LIST), _now(answers)
+    found, now = openclaw.document(answers, LIST), openclaw.now(answers)
     return Devices(
-        pending=tuple(_device(one, now, ("ts",)) for one in _objects(found.get("pending"))),
+        pending=tuple(_device(one, now, ("ts",)) for one in openclaw.objects(found.get("pending"))),
         paired=tuple(
             _device(one, now, ("approvedAtMs", "createdAtMs"))
-            for one in _objects(found.get("paired"))
+            for one in openclaw.objects(found.get("paired"))
         ),
     )
 
 
 def senders_of(answers: Mapping[str, str]) -> Senders:
     """Return what `pairing list` of each channel means; otherwise as `devices_of`."""
-    now = _now(answers)
-    said = {name: text for name, text in answers.items() if name and name != NOW}
+    now = openclaw.now(answers)
+    said = {name: text for name, text in answers.items() if name and name != openclaw.NOW}
     return Senders(
         pending=tuple(
             _sender(channel, one, now)
             for channel, text in said.items()
             if text.strip()
-            for one in _objects(_document(said, channel).get("requests"))
+            for one in openclaw.objects(openclaw.document(said, channel).get("requests"))
         ),
         unlisted=tuple(channel for channel, text in said.items() if not text.strip()),
     )
-
-
-def _asked(
-    host: Host, asked: Mapping[str, list[str]], made_of: Any = dict, each: bool = False
-) -> Any:
-    wanted = script(settings_for(host), asked, each)
-    try:
-        return snapshot.ask_several(host, wanted, made_of, SECONDS * max(1, len(asked)) + 60)
-    except patterns.MismatchError as error:
-        raise PyinfraError(f"OpenClaw's answer cannot be read: {error}") from None
-
-
-def _document(answers: Mapping[str, str], name: str) -> dict[str, Any]:
-    said = answers.get(name, "")
-    # What it warns of may come before.
-    return patterns.of_json(dict, said[max(0, said.find("{")) :], "OpenClaw's answer as JSON")
-
-
-def _objects(value: object) -> list[dict[str, Any]]:
-    found = value if isinstance(value, list) else []
-    return [one for one in found if isinstance(one, dict)][:MOST]
-
-
-def _now(answers: Mapping[str, str]) -> int:
-    return int(patterns.matched(patterns.NUMBER, answers.get(NOW, "").strip(), "a time"))
 
 
 def _device(one: Mapping[str, Any], now: int, times: tuple[str, ...]) -> Device:
@@ -270,7 +222,7 @@ def _address(value: object) -> str:
 
 def _words(value: object) -> tuple[str, ...]:
     found = value if isinstance(value, list) else []
-    return tuple(one for one in found if patterns.matches(_WORD, one))[:MOST]
+    return tuple(one for one in found if patterns.matches(_WORD, one))[: openclaw.MOST]
 
 
 def _text(value: object) -> str:

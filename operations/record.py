@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Generator, Iterable, Mapping
-from dataclasses import dataclass, field
 from shlex import quote
 from typing import Any
 
@@ -21,10 +20,12 @@ from operations import upgrade
 from operations.base import files, notes, preflight, snapshot
 from operations.base.notes import Change
 from operations.base.operation import operation
+from operations.recorded import MAX_BYTES as MAX_BYTES
+from operations.recorded import Recorded as Recorded
+from operations.recorded import path as path
 from toolkit.settings import Settings
 from toolkit.settings.sources.resolve import layers_of, leaves, resolved
 
-MAX_BYTES = 256 * 1024
 STRONGEST_FIRST: dict[str, tuple[Any, ...]] = {
     "sandbox.enabled": (True, False),
     "sandbox.mode": ("all", "non-main"),
@@ -38,40 +39,10 @@ STRONGEST_FIRST: dict[str, tuple[Any, ...]] = {
 }
 """Values of settings that protect, from the strongest on."""
 _WITH_ENTRIES = (
-    *("build.arguments.", "credentials.", "engine.daemon.", "gateway.environment."),
+    *("build.arguments.", "channels.", "credentials.", "engine.daemon.", "gateway.environment."),
     *("openclaw.", "sandbox.agents.", "sandbox.container.environment."),
 )
 """Mappings of the user's own keys: an entry that is not there any more is a change."""
-GONE = (("images", "registry", "local"),)
-"""Settings that earlier releases of the toolkit had, and so may have recorded."""
-
-
-@snapshot.fact("settings")
-@dataclass(frozen=True)
-class Recorded:
-    """The settings that the file of a host holds; none if it is absent or unreadable."""
-
-    settings: dict[str, Any] = field(default_factory=dict)
-
-    @staticmethod
-    def script(settings: Settings) -> str:
-        return f"[ ! -f {quote(path(settings))} ] || head -c {MAX_BYTES} {quote(path(settings))}"
-
-    @classmethod
-    def parse(cls, lines: list[str]) -> Recorded:
-        try:
-            found = json.loads("\n".join(lines) or "{}")
-        except (ValueError, RecursionError):
-            return cls()
-        if not isinstance(found, dict):
-            return cls()
-        for *above, name in GONE:
-            section: Any = found
-            for part in above:
-                section = section.get(part) if isinstance(section, dict) else None
-            if isinstance(section, dict):
-                section.pop(name, None)
-        return cls(found)
 
 
 def lowers_release(change: Change) -> bool:
@@ -93,10 +64,6 @@ def protects_less(change: Change) -> bool:
     return before in order and after in order and order.index(after) > order.index(before)
 
 
-def path(settings: Settings) -> str:
-    return f"{settings.project_directory}/settings.json"
-
-
 def content(settings: Settings) -> str:
     """Return the file's content: every setting, secrets hidden."""
     return json.dumps(resolved(settings), indent=1, sort_keys=True, ensure_ascii=False) + "\n"
@@ -114,7 +81,11 @@ def changes(settings: Settings, recorded: Mapping[str, Any]) -> list[Change]:
     """
     before, after = _flat(recorded), _flat(resolved(settings))
     both = [key for key in after if key in before and after[key] != before[key]]
-    one = [key for key in before.keys() ^ after.keys() if key.startswith(_WITH_ENTRIES)]
+    one = [
+        key
+        for key in before.keys() ^ after.keys()
+        if key.startswith(_WITH_ENTRIES) and before.get(key) != after.get(key)
+    ]
     return [Change(key, before.get(key), after.get(key)) for key in sorted([*both, *one])]
 
 

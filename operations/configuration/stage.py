@@ -19,7 +19,7 @@ from pyinfra.api.deploy import deploy
 
 from operations.base import files, preflight, snapshot, templates
 from operations.base.operation import operation
-from operations.configuration import sandbox_policy
+from operations.configuration import channels, sandbox_policy
 from operations.engine_access import EngineWay
 from operations.gateway import existing_state, form, front, host_secrets, includes
 from operations.gateway.secrets import TOKEN
@@ -75,6 +75,7 @@ def owned(
         defaults["browser"] = {"headless": True, "noSandbox": True}
     defaults = merging.merge(defaults, of_form)
     defaults = merging.merge(defaults, sandbox_policy.configuration(settings, there))
+    defaults = merging.merge(defaults, channels.configuration(settings.channels))
     return merging.merge(defaults, settings.openclaw)
 
 

@@ -12,7 +12,7 @@ from commandline import approving, asking
 from commandline.asking import Answer
 from commandline.verbs import devices as verb
 from commandline.verbs import pairing
-from operations import devices
+from operations import devices, openclaw
 from operations.devices import Device, Devices, Sender, Senders
 from toolkit import patterns
 from toolkit.settings import Settings
@@ -33,7 +33,7 @@ ACTS = "\x1b[31mred\u202e"
 
 def listed(*pending: dict[str, Any], said: str = "") -> Devices:
     text = said + json.dumps({"pending": list(pending), "paired": [{"deviceId": "ab"}]})
-    return devices.devices_of({devices.NOW: f"{NOW}\n", devices.LIST: text})
+    return devices.devices_of({openclaw.NOW: f"{NOW}\n", devices.LIST: text})
 
 
 def test_a_request_has_its_origin_and_age() -> None:
@@ -81,7 +81,7 @@ def test_an_id_that_could_be_something_else_is_refused(key: str, identifier: Any
 
 @pytest.mark.parametrize("said", ["", "no", "[]", "{", '{"pending": 7}'])
 def test_an_answer_that_is_none_is_an_error_or_nobody(said: str) -> None:
-    answers = {devices.NOW: str(NOW), devices.LIST: said}
+    answers = {openclaw.NOW: str(NOW), devices.LIST: said}
     if said.endswith("7}"):
         assert devices.devices_of(answers) == Devices()
     else:
@@ -97,7 +97,7 @@ def test_senders_of_each_channel_and_the_channels_without_a_list() -> None:
         "meta": {"name": ACTS, "accountId": "work"},
     }
     said = {
-        devices.NOW: str(NOW),
+        openclaw.NOW: str(NOW),
         "telegram": json.dumps({"channel": "telegram", "requests": [request]}),
         "nostr": "\n",
     }
@@ -131,7 +131,7 @@ def test_only_channels_with_names_of_channels_are_asked() -> None:
 def test_one_channel_that_has_no_list_does_not_keep_the_others_from_theirs() -> None:
     asked = {"a": ["pairing", "list", "a"], "b": ["pairing", "list", "b"]}
     settings = Settings.model_validate({})
-    assert devices.script(settings, asked).count("|| exit 1\n") > devices.script(
+    assert openclaw.script(settings, asked).count("|| exit 1\n") > openclaw.script(
         settings, asked, each=True
     ).count("|| exit 1\n")
 

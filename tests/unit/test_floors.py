@@ -15,13 +15,16 @@ FLOORS = ("toolkit", "operations", "commandline")
 ROOMS = (
     ("base",),
     ("distributions",),
-    ("container_user", "engine_access", "nftables", "packages", "project", "system"),
+    (
+        *("container_user", "engine_access", "nftables", "packages", "project", "recorded"),
+        "system",
+    ),
     ("engine", "hardening", "security"),
     ("images",),
     ("gateway",),
     ("configuration",),
     ("activation",),
-    ("backup", "devices", "exposure", "sandbox"),
+    ("backup", "channels", "devices", "exposure", "openclaw", "sandbox"),
     ("record", "smoke", "upgrade", "verification"),
     ("lifecycle",),
 )

@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from toolkit.settings.backup import Backup
+from toolkit.settings.channels import Channel, ChannelName
 from toolkit.settings.egress import Egress
 from toolkit.settings.exposure import Exposure
 from toolkit.settings.host import HostSettings
@@ -225,6 +226,8 @@ class Settings(Section):
     openclaw: JsonObject = Field(default_factory=dict)
     """Keys merged into openclaw.json; what the toolkit owns there (mode, bind, port, auth,
     origins) is set by its own keys above."""
+    channels: dict[ChannelName, Channel] = Field(default_factory=dict)
+    """Channels by OpenClaw's names: `telegram`, `discord`, ... (docs/channels.md)."""
     onboarding: Onboarding = Onboarding()
     sandbox: Sandbox = Sandbox()
     egress: Egress = Egress()

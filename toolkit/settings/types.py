@@ -56,8 +56,9 @@ def memory_bytes(value: str) -> int:
     return int(value[:-1]) << {"k": 10, "m": 20, "g": 30}[value[-1]]
 
 
-def _pattern(pattern: str) -> StringConstraints:
-    return StringConstraints(pattern=f"^(?:{pattern})$")
+def pattern(whole: str) -> StringConstraints:
+    """Return what has a text be of a pattern from its beginning to its end."""
+    return StringConstraints(pattern=f"^(?:{whole})$")
 
 
 # Python takes True for 1. Stands after the limits of a number, or the schema loses them.
@@ -70,11 +71,11 @@ AbsolutePath = Annotated[
 ]
 AptPackage = Annotated[
     str,
-    _pattern(r"[a-z0-9][a-z0-9+.-]*[a-z0-9+](:[a-z0-9]+)?(=[A-Za-z0-9.+:~-]+)?"),
+    pattern(r"[a-z0-9][a-z0-9+.-]*[a-z0-9+](:[a-z0-9]+)?(=[A-Za-z0-9.+:~-]+)?"),
     Accepts("the name of a Debian package, such as `ffmpeg` or `git=1:2.39.5-0+deb12u2`"),
 ]
 AuthChoice = Annotated[
-    str, _pattern(r"[a-z0-9][a-z0-9-]*"), Accepts("a choice of `openclaw onboard --auth-choice`")
+    str, pattern(r"[a-z0-9][a-z0-9-]*"), Accepts("a choice of `openclaw onboard --auth-choice`")
 ]
 Boolean = Annotated[bool, Accepts("true or false")]
 CpuCount = Annotated[
@@ -87,7 +88,7 @@ CpuCount = Annotated[
 ]
 EnvironmentName = Annotated[
     str,
-    _pattern(r"[A-Za-z_][A-Za-z0-9_]*"),
+    pattern(r"[A-Za-z_][A-Za-z0-9_]*"),
     Accepts("the name of an environment variable: letters, digits and underscores"),
 ]
 EnvironmentValue = Annotated[
@@ -103,7 +104,7 @@ GitRepository = Annotated[
 ]
 ImageReference = Annotated[
     str,
-    _pattern(patterns.IMAGE),
+    pattern(patterns.IMAGE),
     Accepts("[REGISTRY/]NAME[:TAG][@sha256:DIGEST], such as `ghcr.io/openclaw/openclaw:2026.9.6`"),
 ]
 IpAddress = Annotated[
@@ -135,7 +136,7 @@ Origin = Annotated[
 ]
 PipRequirement = Annotated[
     str,
-    _pattern(
+    pattern(
         r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?(\[[A-Za-z0-9,._-]+\])?"
         r"((===?|>=|<=|~=|!=|<|>)[A-Za-z0-9.*+!~-]+(,(==|>=|<=|~=|!=|<|>)[A-Za-z0-9.*+!~-]+)*)?"
     ),
@@ -149,12 +150,12 @@ Port = Annotated[
 ]
 ProjectName = Annotated[
     str,
-    _pattern(r"[a-z0-9][a-z0-9_-]{0,62}"),
+    pattern(r"[a-z0-9][a-z0-9_-]{0,62}"),
     Accepts("up to 63 lower-case letters, digits, '-' and '_', the first a letter or digit"),
 ]
 RegistryPath = Annotated[
     str,
-    _pattern(rf"{patterns.REGISTRY}(?:/{patterns.IMAGE_PATH})*"),
+    pattern(rf"{patterns.REGISTRY}(?:/{patterns.IMAGE_PATH})*"),
     Accepts("HOST[:PORT][/PATH] without https://, such as `registry.example.org/mirror`"),
 ]
 TimeZone = Annotated[
@@ -168,11 +169,11 @@ Url = Annotated[
     Accepts("an address that starts with http:// or https://, without user name and password"),
 ]
 UserName = Annotated[
-    str, _pattern(r"[a-z_][a-z0-9_-]{0,31}"), Accepts("the name of a user of the host")
+    str, pattern(r"[a-z_][a-z0-9_-]{0,31}"), Accepts("the name of a user of the host")
 ]
 Version = Annotated[
     str,
-    _pattern(patterns.VERSION),
+    pattern(patterns.VERSION),
     Accepts('a full version as text, in quotes: "2026.9.6"'),
 ]
 VolumeName = Annotated[

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from toolkit import secret_names
-from toolkit.settings.contradictions import exposure, mounts, sandbox
+from toolkit.settings.contradictions import channels, exposure, mounts, sandbox
 from toolkit.settings.contradictions.mounts import Inconsistency
 from toolkit.settings.model import STATE, Settings
 from toolkit.settings.types import memory_bytes
@@ -56,6 +56,7 @@ def problems(settings: Settings) -> Iterator[Inconsistency]:
     yield from _environment(settings)
     yield from _backup(settings)
     yield from exposure.problems(settings)
+    yield from channels.problems(settings)
     yield from _owned("openclaw", settings.openclaw, OWNED_CONFIGURATION)
     yield from _owned("engine.daemon", settings.engine.daemon, _OWNED_DAEMON)
 

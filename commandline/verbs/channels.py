@@ -1,0 +1,127 @@
+"""`./claw channels`: where people write to the agents from, and whether that works."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import click
+
+from commandline import approving, asking, streaming
+from commandline.options import examples, fail, has_terminal, json_option, target_options
+from commandline.screen import tables
+from commandline.verbs.cli import cli_command
+from operations import channels as asked
+from operations.channels import Account
+from toolkit import patterns
+from toolkit.settings.channels import ACCOUNT, CHANNEL
+from toolkit.terminal import said
+
+ACTIONS = (approving.LIST, "login")
+
+
+@click.command(
+    epilog=examples(
+        "./claw channels",
+        "./claw channels inventories/fleet.yml --json",
+        "./claw channels login root@203.0.113.7 --channel whatsapp",
+    )
+)
+@click.argument("action", required=False, metavar="[list|login]")
+@target_options
+@click.option("--channel", metavar="CHANNEL", help="Which one `login` is for.")
+@click.option("--account", metavar="NAME", help="Its account, if it has more than one.")
+@json_option
+def channels(
+    action: str | None,
+    target: str | None,
+    channel: str | None,
+    account: str | None,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """List the channels, and whether they reach their services.
+
+    `login` links a channel that wants that (WhatsApp: the QR code appears in the terminal), and
+    needs a terminal. Exit code 1 if a host gave no answer, or an account that is switched on does
+    not reach its service.
+    """
+    action, target = approving.action_and_target(action, target, ACTIONS)
+    if action == approving.LIST:
+        if channel or account:
+            raise click.UsageError("--channel and --account are for login")
+        asking.run(
+            target,
+            options,
+            asked.status,
+            "Asking for the channels",
+            show=_show,
+            failed=lambda found: any(_failed(one) for one in found),
+            as_json=as_json,
+            document=lambda found: {"channels": [asdict(one) for one in found]},
+        )
+    else:
+        _login(target, options, channel, account)
+
+
+def _login(
+    target: str | None, options: dict[str, Any], channel: str | None, account: str | None
+) -> None:
+    if channel is None:
+        raise click.UsageError("login wants --channel CHANNEL, such as whatsapp")
+    for value, form, what in ((channel, CHANNEL, "channel"), (account, ACCOUNT, "account")):
+        if value is not None and not patterns.matches(form, value):
+            fail(f"--{what} {value!r} is no name of a {what}")
+    if not has_terminal():
+        raise click.UsageError("login needs a terminal, in which it shows what is to be scanned")
+    words = (
+        "channels",
+        "login",
+        "--channel",
+        channel,
+        *(["--account", account] if account else []),
+    )
+    streaming.run(
+        target,
+        options,
+        lambda settings, up: cli_command(settings, words, True, up),
+        f"openclaw channels login --channel {channel}",
+        terminal=True,
+    )
+
+
+def _failed(one: Account) -> bool:
+    return one.enabled and one.configured and bool(one.error or not one.running)
+
+
+def _show(answers: asking.Answers) -> None:
+    console = tables.screen(200)
+    several = len(answers) > 1
+    columns = ("Channel", "Account", "State", "")
+    table = tables.plain(*(["Host"] if several else []), *columns)
+    for name, answer in answers.items():
+        for one in answer.value or ():
+            account = f"{one.account} ({one.name})" if one.name else one.account
+            table.add_row(
+                *([said(name)] if several else []),
+                said(one.channel),
+                said(account),
+                said(state(one), "red" if _failed(one) else ""),
+                said(one.error),
+            )
+    if table.row_count:
+        console.print(table)
+    elif not all(answer.error for answer in answers.values()):
+        console.print(said("no channel is set up"))
+    asking.print_errors(answers)
+
+
+def state(one: Account) -> str:
+    """Return the state of an account in a word or two."""
+    if not one.enabled:
+        return "off"
+    if not one.configured:
+        return "not set up"
+    if not one.running:
+        return "stopped"
+    return {True: "connected", False: "not connected", None: "running"}[one.connected]

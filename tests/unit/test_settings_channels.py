@@ -1,0 +1,169 @@
+"""Channels in the settings: what becomes of them in openclaw.json, and what is refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from operations import channels as plugins
+from operations.channels import Account, Plugins, accounts_of
+from operations.configuration import channels
+from toolkit.settings import Settings
+from toolkit.settings.contradictions import general
+from toolkit.settings.sources.resolve import resolved
+
+WORK = {"name": "Work", "secrets": {"botToken": "WORK"}, "dm_policy": "allowlist"}
+GIVEN: dict[str, Any] = {
+    "credentials": {"BOT": {"file": "/bot"}, "WORK": {"env": "W"}},
+    "channels": {
+        "telegram": {
+            "secrets": {"botToken": "BOT"},
+            "allow_from": ["42"],
+            "options": {"groups": {"*": {"requireMention": True}}},
+            "accounts": {"work": WORK},
+        },
+        "discord": {},
+        "slack": {"enabled": False},
+    },
+}
+
+
+def reference(name: str) -> dict[str, str]:
+    return {"source": "env", "provider": "default", "id": name}
+
+
+def written(
+    settings: Settings, before: Settings | None, monkeypatch: pytest.MonkeyPatch
+) -> dict[str, Any]:
+    recorded = channels.Recorded(resolved(before) if before else {})
+    monkeypatch.setattr(channels.snapshot, "of", lambda kind: recorded)
+    return channels.configuration(settings.channels)
+
+
+def without(*path: str) -> Settings:
+    given = Settings.model_validate(GIVEN).model_dump()
+    section = given
+    for part in path[:-1]:
+        section = section[part]
+    del section[path[-1]]
+    return Settings.model_validate(given)
+
+
+def test_a_channel_has_its_secrets_by_reference(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = written(Settings.model_validate(GIVEN), None, monkeypatch)["channels"]
+    assert found["telegram"] == {
+        "enabled": True,
+        "allowFrom": ["42"],
+        "groups": {"*": {"requireMention": True}},
+        "botToken": reference("BOT"),
+        "accounts": {
+            "work": {
+                "enabled": True,
+                "name": "Work",
+                "dmPolicy": "allowlist",
+                "botToken": reference("WORK"),
+            }
+        },
+    }
+    assert found["slack"] == {"enabled": False}
+
+
+@pytest.mark.parametrize(
+    ("path", "absent"),
+    [
+        (("channels", "discord"), {"discord": None}),
+        (("channels", "telegram"), {"telegram": None}),
+        (
+            ("channels", "telegram", "accounts", "work"),
+            {"telegram": {"accounts": {"work": None}}},
+        ),
+        (
+            ("channels", "telegram", "accounts", "work", "secrets"),
+            {"telegram": {"accounts": {"work": {"botToken": None}}}},
+        ),
+        (("channels", "telegram", "allow_from"), {"telegram": {"allowFrom": None}}),
+        (("channels", "telegram", "options"), {"telegram": {"groups": None}}),
+    ],
+)
+def test_what_is_taken_out_is_absent(
+    path: tuple[str, ...], absent: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = Settings.model_validate(GIVEN)
+    found = written(without(*path), before, monkeypatch)["channels"]
+
+    def nones(value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        kept = {key: nones(one) for key, one in value.items()}
+        return {
+            key: one for key, one in kept.items() if one is None or (isinstance(one, dict) and one)
+        }
+
+    assert nones(found) == absent
+
+
+def test_no_channel_and_none_before_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert written(Settings(), None, monkeypatch) == {}
+    recorded = channels.Recorded({"channels": {"telegram": "what", "x": {"unknown": 1}}})
+    monkeypatch.setattr(channels.snapshot, "of", lambda kind: recorded)
+    assert channels.configuration({}) == {"channels": {"telegram": None, "x": None}}
+
+
+@pytest.mark.parametrize(
+    ("changed", "key", "words"),
+    [
+        ({"channels": {"telegramm": {}}}, "channels.telegramm", "no channel of OpenClaw's own"),
+        (
+            {"channels": {"telegram": {"secrets": {"botToken": "NONE"}}}},
+            "channels.telegram.secrets.botToken",
+            "given NONE, which is not under `credentials`; accepted: BOT, WORK",
+        ),
+        (
+            {"channels": {"telegram": {"accounts": {"a": {"secrets": {"botToken": "NONE"}}}}}},
+            "channels.telegram.accounts.a.secrets.botToken",
+            "not under `credentials`",
+        ),
+    ],
+)
+def test_a_channel_that_cannot_be_is_named(changed: dict[str, Any], key: str, words: str) -> None:
+    settings = Settings.model_validate({**GIVEN, **changed})
+    (found,) = general.problems(settings)
+    assert found.keys == (key,) and words in found.message
+
+
+@pytest.mark.parametrize(
+    "channel",
+    [
+        {"secrets": {"botToken": "123456:abc"}},
+        {"plugin": "@openclaw/x"},
+        {"plugin": "--force"},
+        {"accounts": {"a b": {}}},
+        {"dm_policy": "everybody"},
+        {"token": "x"},
+    ],
+)
+def test_a_value_without_its_form_is_refused(channel: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        Settings.model_validate({"channels": {"telegram": channel}})
+
+
+def test_plugins_are_of_the_release_that_runs() -> None:
+    given = {**GIVEN, "channels": {**GIVEN["channels"], "wecom": {"plugin": "@wecom/x@2.0.1"}}}
+    settings = Settings.model_validate(given)
+    assert plugins.wanted(settings, "2026.9.6") == [
+        ("@openclaw/discord", "2026.9.6"),
+        ("@wecom/x", "2.0.1"),
+    ]
+    assert Plugins.script(Settings()) == ""
+    said = ["@openclaw/discord 2026.9.6", "x;y 1.2.3", "@wecom/x $(reboot)", "more"]
+    assert Plugins.parse(said).releases == {"@openclaw/discord": "2026.9.6"}
+
+
+def test_an_account_says_why_it_does_not_reach_its_service() -> None:
+    said = """{"channelAccounts": {"telegram": [{"accountId": "default", "configured": true,
+      "running": true, "connected": false, "probe": {"error": "Unauthorized\\u001b[31m"}},
+      7]}, "ts": 1}"""
+    (one,) = accounts_of({plugins.STATUS: said})
+    assert one == Account("telegram", "default", "", True, True, True, False, "Unauthorized [31m")
