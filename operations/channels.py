@@ -104,9 +104,9 @@ def installed(settings: Settings) -> Generator:
     yield StringCommand("sh -s", _stdin=[script])
 
 
-@deploy("Channels")
+@deploy("Gateway configuration")
 def install(settings: Settings) -> None:
-    """Install what the channels need."""
+    """Install what the channels need, once the gateway runs."""
     installed(name="Install the plugins of the channels", settings=settings)
 
 

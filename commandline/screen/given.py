@@ -13,9 +13,9 @@ from toolkit import secret_names
 from toolkit.settings.sources.function_inventory import REFERENCE
 
 _VERBS = (
-    *("backup", "cli", "devices approve", "devices", "doctor", "drill", "init", "logs", "onboard"),
-    *("open", "pairing approve", "pairing", "remove", "restart", "rollback", "rotate", "sandboxes"),
-    *("start", "stop", "token", "trust", "up", "upgrade", "verify"),
+    *("backup", "channels", "cli", "devices approve", "devices", "doctor", "drill", "init"),
+    *("logs", "onboard", "open", "pairing approve", "pairing", "remove", "restart", "rollback"),
+    *("rotate", "sandboxes", "start", "stop", "token", "trust", "up", "upgrade", "verify"),
 )
 _COMMAND = re.compile(rf"\./claw ({'|'.join(_VERBS)})\b")
 

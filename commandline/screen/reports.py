@@ -273,8 +273,8 @@ class Report:
 
     def _channel(self, settings: Settings, add: str) -> None:
         """Print how a bot's token gets there, by reference, and what then turns the channel on."""
-        if BOT_TOKEN in settings.credentials:
-            self._line(f"  Channel     {add}")
+        if settings.channels or BOT_TOKEN in settings.credentials:
+            self._line(f"  Channel     {self.command('channels') if settings.channels else add}")
             return
         reference = f"credentials: {{{BOT_TOKEN}: {{file: FILE}}}}"
         if self.given.file:

@@ -10,21 +10,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from operations.base import snapshot
-from operations.recorded import Recorded
 from toolkit import merging
 from toolkit.settings.channels import Channel
 
 
-def configuration(channels: Mapping[str, Channel]) -> dict[str, Any]:
+def configuration(channels: Mapping[str, Channel], before: Mapping[str, Any]) -> dict[str, Any]:
     """Return the part of openclaw.json that says what the channels of the settings are, and with
     None what of the last deploy's is to be absent.
+
+    + before: the settings of the last deploy, as the host has them
     """
     wanted = {name: channel.configuration() for name, channel in channels.items()}
-    recorded = snapshot.of(Recorded).settings.get("channels")
     # An account that somebody has made by hand beside ours stays.
     with_accounts = {name: {"accounts": {}, **one} for name, one in wanted.items()}
-    gone = _gone(_before(recorded), with_accounts)
+    gone = _gone(_before(before.get("channels")), with_accounts)
     found = merging.merge(gone, wanted)
     return {"channels": found} if found else {}
 

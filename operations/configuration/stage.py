@@ -24,6 +24,7 @@ from operations.engine_access import EngineWay
 from operations.gateway import existing_state, form, front, host_secrets, includes
 from operations.gateway.secrets import TOKEN
 from operations.images import stage as images
+from operations.recorded import Recorded
 from toolkit import merging, secret_names
 from toolkit.settings import Settings
 from toolkit.settings.exposure import Exposure
@@ -38,12 +39,14 @@ def owned(
     settings: Settings,
     there: Mapping[str, Any] | None = None,
     proxies: Sequence[str] | None = None,
+    before: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return the part of openclaw.json that the toolkit owns; a None means: absent.
 
     + settings: the settings of the host
     + there: openclaw.json as it is, of which the sandbox policy takes what it does not want
     + proxies: whose word for a client's address the gateway takes; None: that is not owned
+    + before: the settings of the last deploy, whose channels may be none any more
 
     Beside what a gateway in a container needs, these are the settings with which OpenClaw's
     `security audit --deep` finds nothing; everything may be overridden under `openclaw`.
@@ -75,7 +78,7 @@ def owned(
         defaults["browser"] = {"headless": True, "noSandbox": True}
     defaults = merging.merge(defaults, of_form)
     defaults = merging.merge(defaults, sandbox_policy.configuration(settings, there))
-    defaults = merging.merge(defaults, channels.configuration(settings.channels))
+    defaults = merging.merge(defaults, channels.configuration(settings.channels, before or {}))
     return merging.merge(defaults, settings.openclaw)
 
 
@@ -116,11 +119,13 @@ def nulls(wanted: Mapping[str, Any], there: object) -> Iterable[list[str]]:
 
 def pending(settings: Settings, there: Mapping[str, Any]) -> list[str]:
     """Return the differences of an openclaw.json to the owned keys."""
-    return list(differences(owned(settings, there, _proxies(settings)), there))
+    return list(differences(_here(settings, there), there))
 
 
-def _proxies(settings: Settings) -> Sequence[str] | None:
-    return front.trusted(settings.exposure, settings.gateway, settings.front_port)
+def _here(settings: Settings, there: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is owned on the current host."""
+    proxies = front.trusted(settings.exposure, settings.gateway, settings.front_port)
+    return owned(settings, there, proxies, snapshot.of(Recorded).settings)
 
 
 @preflight.check
@@ -184,7 +189,7 @@ def script(settings: Settings) -> str:
     """Return the shell script that onboards, patches and validates on the host."""
     content = host_secrets.read(settings)
     there = content.own_configuration()
-    wanted = owned(settings, content.configuration(), _proxies(settings))
+    wanted = _here(settings, content.configuration())
     patch = includes.outside(wanted, there)
     return templates.render(
         "openclaw/merge.sh.j2",

@@ -34,12 +34,8 @@ def reference(name: str) -> dict[str, str]:
     return {"source": "env", "provider": "default", "id": name}
 
 
-def written(
-    settings: Settings, before: Settings | None, monkeypatch: pytest.MonkeyPatch
-) -> dict[str, Any]:
-    recorded = channels.Recorded(resolved(before) if before else {})
-    monkeypatch.setattr(channels.snapshot, "of", lambda kind: recorded)
-    return channels.configuration(settings.channels)
+def written(settings: Settings, before: Settings | None) -> dict[str, Any]:
+    return channels.configuration(settings.channels, resolved(before) if before else {})
 
 
 def without(*path: str) -> Settings:
@@ -51,8 +47,8 @@ def without(*path: str) -> Settings:
     return Settings.model_validate(given)
 
 
-def test_a_channel_has_its_secrets_by_reference(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = written(Settings.model_validate(GIVEN), None, monkeypatch)["channels"]
+def test_a_channel_has_its_secrets_by_reference() -> None:
+    found = written(Settings.model_validate(GIVEN), None)["channels"]
     assert found["telegram"] == {
         "enabled": True,
         "allowFrom": ["42"],
@@ -87,11 +83,9 @@ def test_a_channel_has_its_secrets_by_reference(monkeypatch: pytest.MonkeyPatch)
         (("channels", "telegram", "options"), {"telegram": {"groups": None}}),
     ],
 )
-def test_what_is_taken_out_is_absent(
-    path: tuple[str, ...], absent: dict[str, Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_is_taken_out_is_absent(path: tuple[str, ...], absent: dict[str, Any]) -> None:
     before = Settings.model_validate(GIVEN)
-    found = written(without(*path), before, monkeypatch)["channels"]
+    found = written(without(*path), before)["channels"]
 
     def nones(value: Any) -> Any:
         if not isinstance(value, dict):
@@ -104,11 +98,10 @@ def test_what_is_taken_out_is_absent(
     assert nones(found) == absent
 
 
-def test_no_channel_and_none_before_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert written(Settings(), None, monkeypatch) == {}
-    recorded = channels.Recorded({"channels": {"telegram": "what", "x": {"unknown": 1}}})
-    monkeypatch.setattr(channels.snapshot, "of", lambda kind: recorded)
-    assert channels.configuration({}) == {"channels": {"telegram": None, "x": None}}
+def test_no_channel_and_none_before_says_nothing() -> None:
+    assert written(Settings(), None) == {}
+    recorded = {"channels": {"telegram": "what", "x": {"unknown": 1}}}
+    assert channels.configuration({}, recorded) == {"channels": {"telegram": None, "x": None}}
 
 
 @pytest.mark.parametrize(
