@@ -26,8 +26,9 @@ INSTEAD = {
     **dict.fromkeys(("exec", "run", "openclaw"), "./claw cli{} -- ARGS"),
     **dict.fromkeys(("dashboard", "link", "browser", "ui", "tunnel"), "./claw open{}"),
     "approve": "./claw devices approve{}",
-    **dict.fromkeys(("setup", "wizard", "model"), "./claw onboard{}"),
+    **dict.fromkeys(("setup", "wizard"), "./claw onboard{}"),
     **dict.fromkeys(("key", "keys", "known-hosts"), "./claw trust{}"),
+    **dict.fromkeys(("model", "login", "auth"), "./claw models login{} --provider PROVIDER"),
     "help": "./claw --help",
     "version": "./claw --version",
 }
