@@ -5,7 +5,7 @@ The stages are those of deploy.py, in their order; what is copied takes the plac
 
 from pyinfra import config, host
 
-from operations import activation, packages, record, verification
+from operations import activation, channels, packages, record, verification
 from operations.backup import stage as backup
 from operations.base import preflight, snapshot
 from operations.configuration import stage as configuration
@@ -40,6 +40,7 @@ service.configure(settings=settings)
 configuration.merge(settings=settings)
 network.close(settings=settings)
 adoption.take_over(settings=settings)
+channels.install(settings=settings)
 running.recreate(settings=settings)
 backup.configure(settings=settings)
 record.keep(settings=settings)

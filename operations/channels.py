@@ -92,9 +92,10 @@ def installed(settings: Settings) -> Generator:
 
     + settings: the settings of the host
     """
-    there = snapshot.of(Plugins).releases
-    running = activation.running().version
-    release = running if patterns.matches(patterns.VERSION, running) else settings.gateway.version
+    there, release = snapshot.of(Plugins).releases, settings.gateway.version
+    if settings.gateway.source != "npm":  # another one than the settings name may be in the image
+        running = activation.running().version
+        release = running if patterns.matches(patterns.VERSION, running) else release
     missing = [one for one in wanted(settings, release) if there.get(one[0]) != one[1]]
     if not missing:
         host.noop("the channels have the plugins that they need")

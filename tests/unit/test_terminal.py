@@ -28,6 +28,7 @@ from commandline.screen.live_display import LiveDisplay
 from commandline.screen.outcome import outcome_table
 from commandline.screen.reports import Report
 from commandline.verbs import (
+    channels,
     devices,
     doctor,
     pairing,
@@ -43,6 +44,7 @@ from operations.base import notes
 from operations.base.check import Check
 from operations.base.notes import StaleSandbox
 from operations.base.preflight import Problem
+from operations.channels import Account
 from operations.devices import Device, Devices, Sender, Senders
 from operations.lifecycle.generations import Generation
 from operations.lifecycle.status import Backups, Status
@@ -130,6 +132,7 @@ CHECKS = [
 ]
 SANDBOX = Sandbox(HOSTILE, HOSTILE, HOSTILE, False, HOSTILE, HOSTILE, (HOSTILE,), 1.0)
 DEVICE = Device(HOSTILE, HOSTILE, HOSTILE, HOSTILE, (HOSTILE,), (HOSTILE,), HOSTILE, 1)
+ACCOUNT = Account(HOSTILE, HOSTILE, HOSTILE, True, True, True, False, HOSTILE)
 SENDER = Sender(HOSTILE, HOSTILE, HOSTILE, HOSTILE, HOSTILE, 1)
 CONTAINER = {
     "calls": {},
@@ -250,6 +253,7 @@ def test_every_verb_prints_answers_and_errors_as_text(monkeypatch: pytest.Monkey
     monkeypatch.setattr(asking, "leave", lambda code: None)
     monkeypatch.setattr(asking, "opened", lambda *_, **__: None)
     values = {
+        channels.channels: (ACCOUNT,),
         devices.devices: Devices((DEVICE,), (DEVICE,)),
         pairing.pairing: Senders((SENDER,), (HOSTILE,)),
         verify.verify: [Check(HOSTILE, "ok", HOSTILE)],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from pydantic import ValidationError
 from operations import channels as plugins
 from operations.channels import Account, Plugins, accounts_of
 from operations.configuration import channels
+from tests.operations.hosts import commands
 from toolkit.settings import Settings
 from toolkit.settings.contradictions import general
 from toolkit.settings.sources.resolve import resolved
@@ -160,3 +162,21 @@ def test_an_account_says_why_it_does_not_reach_its_service() -> None:
       7]}, "ts": 1}"""
     (one,) = accounts_of({plugins.STATUS: said})
     assert one == Account("telegram", "default", "", True, True, True, False, "Unauthorized [31m")
+
+
+@pytest.mark.parametrize(
+    ("plugins_there", "installs"),
+    [
+        ("", ["@openclaw/discord@2026.9.6"]),
+        ("@openclaw/discord 2026.8.2", ["@openclaw/discord@2026.9.6"]),
+        ("@openclaw/discord 2026.9.6", []),
+    ],
+)
+def test_what_is_missing_or_of_another_release_is_installed_by_the_gateway(
+    plugins_there: str, installs: list[str]
+) -> None:
+    settings = Settings.model_validate({**GIVEN, "gateway": {"version": "2026.9.6"}})
+    said = commands(plugins.installed, {"plugins": plugins_there}, settings=settings)
+    scripts = " ".join(one.stdin for one in said)
+    assert re.findall(r"openclaw plugins install (\S+) --pin", scripts) == installs
+    assert len(said) == len(installs)
