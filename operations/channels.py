@@ -26,6 +26,8 @@ from toolkit.settings import Settings
 from toolkit.settings.channels import PACKAGE, package
 
 STATUS = "status"
+NOT_CONFIGURED = "not configured"
+"""OpenClaw's word for the account that each plugin has, whether anybody wants it or not."""
 
 
 @snapshot.fact("plugins")
@@ -137,7 +139,8 @@ def accounts_of(answers: Mapping[str, str]) -> tuple[Account, ...]:
 def _account(channel: str, one: Mapping[str, Any]) -> Account:
     probe = one.get("probe")
     failed = probe.get("error") if isinstance(probe, Mapping) else None
-    connected = one.get("connected")
+    connected, reason = one.get("connected"), one.get("stateReason")
+    wrong = failed or one.get("lastError") or (reason if reason != NOT_CONFIGURED else "")
     return Account(
         channel=printable(str(channel), 60),
         account=printable(str(one.get("accountId", "")), 60),
@@ -146,5 +149,5 @@ def _account(channel: str, one: Mapping[str, Any]) -> Account:
         configured=one.get("configured") is True,
         running=one.get("running") is True,
         connected=connected if isinstance(connected, bool) else None,
-        error=printable(str(failed or one.get("lastError") or one.get("stateReason") or ""), 300),
+        error=printable(str(wrong or ""), 300),
     )

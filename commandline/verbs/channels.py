@@ -56,7 +56,7 @@ def channels(
             asked.status,
             "Asking for the channels",
             show=_show,
-            failed=lambda found: any(_failed(one) for one in found),
+            failed=lambda found: any(failed(one) for one in found),
             as_json=as_json,
             document=lambda found: {"channels": [asdict(one) for one in found]},
         )
@@ -90,8 +90,9 @@ def _login(
     )
 
 
-def _failed(one: Account) -> bool:
-    return one.enabled and one.configured and bool(one.error or not one.running)
+def failed(one: Account) -> bool:
+    """Return whether an account that is switched on does not reach its service."""
+    return one.enabled and (bool(one.error) or (one.configured and not one.running))
 
 
 def _show(answers: asking.Answers) -> None:
@@ -106,7 +107,7 @@ def _show(answers: asking.Answers) -> None:
                 *([said(name)] if several else []),
                 said(one.channel),
                 said(account),
-                said(state(one), "red" if _failed(one) else ""),
+                said(state(one), "red" if failed(one) else ""),
                 said(one.error),
             )
     if table.row_count:

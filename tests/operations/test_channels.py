@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
+from commandline.verbs import channels as verb
 from operations import channels as plugins
-from operations.channels import Account, Plugins, accounts_of
+from operations.channels import Plugins, accounts_of
 from operations.configuration import channels
 from tests.operations.hosts import commands
 from toolkit.settings import Settings
@@ -156,12 +158,29 @@ def test_plugins_are_of_the_release_that_runs() -> None:
     assert Plugins.parse(said).releases == {"@openclaw/discord": "2026.9.6"}
 
 
-def test_an_account_says_why_it_does_not_reach_its_service() -> None:
-    said = """{"channelAccounts": {"telegram": [{"accountId": "default", "configured": true,
-      "running": true, "connected": false, "probe": {"error": "Unauthorized\\u001b[31m"}},
-      7]}, "ts": 1}"""
-    (one,) = accounts_of({plugins.STATUS: said})
-    assert one == Account("telegram", "default", "", True, True, True, False, "Unauthorized [31m")
+@pytest.mark.parametrize(
+    ("said", "state", "failed", "error"),
+    [
+        ({"configured": True, "running": True, "connected": True}, "connected", False, ""),
+        (
+            {"configured": True, "running": True, "probe": {"error": "Unauthorized\x1b[31m"}},
+            "running",
+            True,
+            "Unauthorized [31m",
+        ),
+        ({"configured": True, "lastError": "gone"}, "stopped", True, "gone"),
+        ({"stateReason": "Duplicate bot token"}, "not set up", True, "Duplicate bot token"),
+        ({"stateReason": "not configured"}, "not set up", False, ""),
+        ({"enabled": False, "configured": True}, "off", False, ""),
+    ],
+)
+def test_an_account_says_why_it_does_not_reach_its_service(
+    said: dict[str, Any], state: str, failed: bool, error: str
+) -> None:
+    answer = {"channelAccounts": {"telegram": [{"accountId": "default", **said}, 7], "x": 7}}
+    (one,) = accounts_of({plugins.STATUS: f"warning\n{json.dumps(answer)}"})
+    assert (one.channel, one.account, one.error) == ("telegram", "default", error)
+    assert (verb.state(one), verb.failed(one)) == (state, failed)
 
 
 @pytest.mark.parametrize(
