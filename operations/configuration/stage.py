@@ -124,8 +124,11 @@ def pending(settings: Settings, there: Mapping[str, Any]) -> list[str]:
 
 def _here(settings: Settings, there: Mapping[str, Any]) -> dict[str, Any]:
     """Return what is owned on the current host."""
-    proxies = front.trusted(settings.exposure, settings.gateway, settings.front_port)
-    return owned(settings, there, proxies, snapshot.of(Recorded).settings)
+    return owned(settings, there, _proxies(settings), snapshot.of(Recorded).settings)
+
+
+def _proxies(settings: Settings) -> Sequence[str] | None:
+    return front.trusted(settings.exposure, settings.gateway, settings.front_port)
 
 
 @preflight.check
