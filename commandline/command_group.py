@@ -28,7 +28,7 @@ INSTEAD = {
     "approve": "./claw devices approve{}",
     **dict.fromkeys(("setup", "wizard"), "./claw onboard{}"),
     **dict.fromkeys(("key", "keys", "known-hosts"), "./claw trust{}"),
-    **dict.fromkeys(("model", "login", "auth"), "./claw models login{} --provider PROVIDER"),
+    **dict.fromkeys(("model", "login", "auth"), "./claw models login PROVIDER"),
     "help": "./claw --help",
     "version": "./claw --version",
 }

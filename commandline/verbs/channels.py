@@ -17,25 +17,26 @@ from toolkit import patterns
 from toolkit.settings.channels import ACCOUNT, CHANNEL
 from toolkit.terminal import said
 
-ACTIONS = (approving.LIST, "login")
+LOGIN = "login"
+ACTIONS = (approving.LIST, LOGIN)
 
 
 @click.command(
     epilog=examples(
         "./claw channels",
         "./claw channels inventories/fleet.yml --json",
-        "./claw channels login root@203.0.113.7 --channel whatsapp",
+        "./claw channels login whatsapp root@203.0.113.7",
     )
 )
-@click.argument("action", required=False, metavar="[list|login]")
+@click.argument("action", required=False, metavar="[list|login CHANNEL]")
+@click.argument("channel", required=False, metavar="")
 @target_options
-@click.option("--channel", metavar="CHANNEL", help="Which one `login` is for.")
-@click.option("--account", metavar="NAME", help="Its account, if it has more than one.")
+@click.option("--account", metavar="NAME", help="Which account `login` is for: `default`.")
 @json_option
 def channels(
     action: str | None,
-    target: str | None,
     channel: str | None,
+    target: str | None,
     account: str | None,
     as_json: bool,
     **options: Any,
@@ -46,10 +47,13 @@ def channels(
     needs a terminal. Exit code 1 if a host gave no answer, or an account that is switched on does
     not reach its service.
     """
-    action, target = approving.action_and_target(action, target, ACTIONS)
-    if action == approving.LIST:
-        if channel or account:
-            raise click.UsageError("--channel and --account are for login")
+    if action != LOGIN:
+        if target is not None:
+            raise click.UsageError(f"{target!r} is one word too many for a list")
+        # Without `login` there is no word for a channel before the target.
+        _, target = approving.action_and_target(action, channel, ACTIONS)
+        if account:
+            raise click.UsageError("--account is for login")
         asking.run(
             target,
             options,
@@ -68,10 +72,10 @@ def _login(
     target: str | None, options: dict[str, Any], channel: str | None, account: str | None
 ) -> None:
     if channel is None:
-        raise click.UsageError("login wants --channel CHANNEL, such as whatsapp")
-    for value, form, what in ((channel, CHANNEL, "channel"), (account, ACCOUNT, "account")):
+        raise click.UsageError("login wants a channel, such as `login whatsapp`")
+    for value, form, what in ((channel, CHANNEL, "a channel"), (account, ACCOUNT, "an account")):
         if value is not None and not patterns.matches(form, value):
-            fail(f"--{what} {value!r} is no name of a {what}")
+            fail(f"{value!r} is no name of {what}")
     if not has_terminal():
         raise click.UsageError("login needs a terminal, in which it shows what is to be scanned")
     words = (

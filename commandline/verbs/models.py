@@ -16,19 +16,19 @@ PROVIDER = r"[a-z][a-z0-9-]{0,63}"
 
 @click.command(
     epilog=examples(
-        "./claw models login root@203.0.113.7 --provider openai --device-code",
-        "./claw models login root@203.0.113.7 --provider github-copilot",
+        "./claw models login openai root@203.0.113.7 --device-code",
+        "./claw models login github-copilot root@203.0.113.7",
     )
 )
-@click.argument("action", type=click.Choice(["login"]))
+@click.argument("action", type=click.Choice(["login"]), metavar="login")
+@click.argument("provider")
 @target_options
-@click.option("--provider", required=True, metavar="PROVIDER", help="As OpenClaw has it: openai.")
 @click.option("--device-code", is_flag=True, help="A code to be typed in a browser anywhere.")
 @click.option("--method", metavar="METHOD", help="One of the provider's, where it has several.")
 def models(
     action: str,
-    target: str | None,
     provider: str,
+    target: str | None,
     device_code: bool,
     method: str | None,
     **options: Any,
@@ -39,9 +39,9 @@ def models(
     which that leads afterwards, which is on 127.0.0.1 and shows nothing, is pasted back. With
     --device-code the browser asks for a code instead.
     """
-    for option, value in (("provider", provider), ("method", method)):
+    for what, value in (("provider", provider), ("method", method)):
         if value is not None and not patterns.matches(PROVIDER, value):
-            fail(f"--{option} {value!r} is no name of a {option}")
+            fail(f"{value!r} is no name of a {what}, such as openai or github-copilot")
     if not has_terminal():
         raise click.UsageError("login needs a terminal; keys by reference: `credentials`")
     more = ["--device-code"] if device_code else []
