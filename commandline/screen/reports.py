@@ -258,9 +258,9 @@ class Report:
             self._line(f"  Control UI  http://{form.in_url(at)}:{port}/")
         self._line(f"  Token       {command('token')}")
         self._line(f"  Device      {command('devices approve')}   (where it says 1008)")
-        self._channel(settings, command("cli", "-- channels add --channel telegram --use-env"))
+        self._channel(settings, command)
         self._line(f"  Status      {command('status')}")
-        self._line(f"  Model       {command('onboard')}   (OpenClaw's own wizard)")
+        self._line(f"  Model       {command('onboard')}   (OpenClaw's own wizard; docs/models.md)")
 
     def _tunnel(self, host: Host, port: int) -> None:
         """Print the tunnel to the gateway; where sshd refuses it, what allows it."""
@@ -271,18 +271,25 @@ class Report:
         for line in NO_FORWARDING.format(port=port).splitlines():
             self._line(line, "yellow")
 
-    def _channel(self, settings: Settings, add: str) -> None:
-        """Print how a bot's token gets there, by reference, and what then turns the channel on."""
-        if settings.channels or BOT_TOKEN in settings.credentials:
-            self._line(f"  Channel     {self.command('channels') if settings.channels else add}")
+    def _channel(self, settings: Settings, command: Callable[..., str]) -> None:
+        """Print how a channel is set up, its token by reference, and what says whether it works."""
+        if settings.channels:
+            self._line(f"  Channels    {command('channels')}")
+            if "whatsapp" in settings.channels:
+                self._line(
+                    f"  WhatsApp    {command('channels login whatsapp')}   (a QR code, once)"
+                )
             return
-        reference = f"credentials: {{{BOT_TOKEN}: {{file: FILE}}}}"
-        if self.given.file:
-            how = f"{reference} in {self.given.file}; {self.command('up')}"
+        file = self.given.file or "openclaw.yml"
+        before = "" if self.given.file else f"{self.command('init')}; "
+        up = self.command("up") if self.given.file else "./claw up openclaw.yml"
+        telegram = f"channels: {{telegram: {{secrets: {{botToken: {BOT_TOKEN}}}}}}} in {file}; {up}"
+        if BOT_TOKEN in settings.credentials:
+            self._line(f"  Channel     {before}{telegram}")
         else:
-            how = f"{self.command('init')}; {reference} in openclaw.yml; ./claw up openclaw.yml"
-        self._line(f"  Channel     {how}; then")
-        self._line(f"              {add}")
+            self._line(f"  Channel     {before}credentials: {{{BOT_TOKEN}: {{file: FILE}}}} and")
+            self._line(f"              {telegram}")
+        self._line("              (WhatsApp, Discord, Signal and others: docs/channels.md)")
 
     def _line(self, text: str, style: str = "") -> None:
         self.console.print(said(_one(text), style), soft_wrap=True)

@@ -19,6 +19,7 @@ from commandline.screen import reports
 from commandline.screen.given import Given
 from commandline.screen.reports import Report
 from toolkit.settings import Settings
+from toolkit.settings.contradictions import general
 from toolkit.terminal import Screen
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -145,16 +146,21 @@ def test_the_summary_gives_the_token_by_reference(
     out = io.StringIO()
     report = Report(Screen(file=out), Screen(file=out), Given(target))
     report._next_steps(host, Settings())
-    (line,) = [one for one in out.getvalue().splitlines() if one.startswith("  Channel")]
-    found = re.search(r"(credentials: .*) in (.*); (\./claw up .*); then", line)
-    assert found
-    assert ("./claw init" in line) == (file == "openclaw.yml")
-    assert found[2] == file
-    assert shlex.split(found[3]) == ["./claw", "up", file]
-    there = Settings.model_validate(yaml.safe_load(found[1]))
-    assert there.credentials["TELEGRAM_BOT_TOKEN"].file == "FILE"
+    first, second = re.findall(r"(credentials: .*) and\n +(channels: .*) in ", out.getvalue())[0]
+    file_named, up = re.findall(r" in (.*); (\./claw up .*)", out.getvalue())[0]
+    assert ("./claw init" in out.getvalue()) == (file == "openclaw.yml")
+    assert file_named == file
+    assert shlex.split(up) == ["./claw", "up", file]
+    credentials = Settings.model_validate(yaml.safe_load(first))
+    assert credentials.credentials["TELEGRAM_BOT_TOKEN"].file == "FILE"
+    whole = Settings.model_validate(yaml.safe_load(f"{first}\n{second}"))
+    assert not list(general.problems(whole))
 
     out.truncate(0)
-    report._next_steps(host, there)
-    assert "-- channels add --channel telegram --use-env" in out.getvalue()
-    assert "credentials" not in out.getvalue()
+    report._next_steps(host, credentials)
+    assert "channels: {telegram:" in out.getvalue() and "credentials" not in out.getvalue()
+
+    out.truncate(0)
+    report._next_steps(host, Settings.model_validate({"channels": {"whatsapp": {}}}))
+    assert "./claw channels login whatsapp" in out.getvalue()
+    assert "TELEGRAM" not in out.getvalue()
