@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from pyinfra.api.deploy import deploy
 
-from operations.hardening import firewall, sshd, upkeep
+from operations.hardening import firewall, shutdown, sshd, upkeep
 from toolkit.settings import Settings
 
 
@@ -26,6 +26,7 @@ def parts() -> list[Part]:
         Part(sshd.PATH, "what sshd takes", sshd.gone()),
         Part(upkeep.JAIL, "fail2ban's jail", upkeep.gone(upkeep.JAIL, "fail2ban")),
         Part(upkeep.UPGRADES, "updates by themselves", upkeep.gone(upkeep.UPGRADES)),
+        Part(shutdown.UNIT, "what a reboot waits for", shutdown.gone()),
         Part(upkeep.SWAP_UNIT, "swap", upkeep.swap_gone()),
     ]
 
@@ -37,5 +38,6 @@ def harden(settings: Settings) -> None:
     sshd.configured(name="Have sshd take no more than it needs to", settings=settings)
     upkeep.guessers_shut_out(name="Shut out who guesses passwords", settings=settings)
     upkeep.upgrades_installed(name="Have updates of security installed", settings=settings)
+    shutdown.turns_finished(name="Have a reboot wait for running turns", settings=settings)
     upkeep.swapping(name="Have swap where memory is little", settings=settings)
     upkeep.clock_set(name="Have the clock set by time servers", settings=settings)

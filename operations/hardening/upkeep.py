@@ -28,6 +28,8 @@ SWAP_FILE = "/openclaw.swap"
 SWAP_UNIT = "/etc/systemd/system/openclaw.swap.swap"
 """systemd names it so for the file."""
 TIMESYNCD = "systemd-timesyncd"
+SHUTDOWN = "openclaw-shutdown"
+"""The unit of hardening/shutdown.py."""
 TIME_DAEMONS = ("chrony", "ntpsec", "ntp", "openntpd", TIMESYNCD)
 FREE = GIB
 """What stays free beside a swap file."""
@@ -48,7 +50,11 @@ class Upkeep:
     @staticmethod
     def script(settings: Settings) -> str:
         wanted = settings.host
-        services = [("fail2ban", wanted.fail2ban.enabled), (TIMESYNCD, wanted.time.enabled)]
+        services = [
+            ("fail2ban", wanted.fail2ban.enabled),
+            (SHUTDOWN, wanted.unattended_upgrades.enabled),
+            (TIMESYNCD, wanted.time.enabled),
+        ]
         return templates.render(
             "hardening/upkeep_probe.sh.j2",
             services=[name for name, on in services if on],

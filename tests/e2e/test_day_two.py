@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -128,6 +129,27 @@ def test_a_start_and_a_restart_make_it_ready(gateway: Deployment) -> None:
     assert (now["Id"], now["RestartCount"]) == (was["Id"], 0)
     assert now["State"]["StartedAt"] != was["State"]["StartedAt"]
     assert state(gateway)["ready"]
+    changes_nothing(gateway)
+
+
+def test_a_reboot_waits_for_the_turn_that_is_running(gateway: Deployment) -> None:
+    host = gateway.vps.container
+    upgrades = {"unattended_upgrades": {"enabled": True}}
+    gateway.claw("up", settings={"host": upgrades})
+    begin_turn(gateway)
+    container = gateway.container()["Id"]
+    reboot = threading.Thread(target=lambda: lab.container(host).restart(timeout=400))
+    reboot.start()
+    unit = "systemctl show -P ActiveState openclaw-shutdown.service"
+    until(lambda: "deactivating" in lab.inside(host, unit), 120, "the host goes down")
+    now = lab.inside(host, "date -u +%FT%TZ").strip()
+    lab.inside(host, f"docker exec {container} touch /tmp/go")
+    reboot.join()
+    lab.wait(gateway.vps.name)
+    until(lambda: state(gateway)["ready"], 300, "the gateway")
+    assert gateway.container()["State"]["FinishedAt"] > now
+    gateway.claw("up")
+    assert "openclaw-shutdown" not in gateway.sh("systemctl list-unit-files 'openclaw-*'")
     changes_nothing(gateway)
 
 

@@ -15,7 +15,7 @@ from pyinfra.api.operation import PyinfraOperation
 
 from operations.base import connection, files, snapshot
 from operations.base.files import digest
-from operations.hardening import sshd, stage, upkeep
+from operations.hardening import shutdown, sshd, stage, upkeep
 from operations.hardening.trial import Trial
 from tests.operations.hosts import at, commands, judged
 from toolkit.settings import Settings
@@ -162,6 +162,21 @@ def test_only_updates_of_security_are_installed(tmp_path: Path, reboot: str | No
 PATTERNS = "Unattended-Upgrade::Origins-Pattern"
 
 
+def test_a_reboot_waits_for_turns_where_the_host_reboots_by_itself() -> None:
+    wanted = on("unattended_upgrades")
+    (script,) = sent(shutdown.turns_finished, wanted)
+    assert "systemctl restart openclaw-shutdown" in script
+    has, active = there(shutdown.unit(wanted)), f"{ROOM}\nactive openclaw-shutdown"
+    assert sent(shutdown.turns_finished, wanted, files=has, upkeep=active) == []
+    assert sent(shutdown.turns_finished, wanted, files=has), "somebody has stopped it"
+    for other in (Settings(), on("unattended_upgrades", reboot=None)):
+        (gone,) = sent(shutdown.turns_finished, other, files=has, upkeep=active)
+        assert f"rm -f {shutdown.UNIT}" in gone
+    assert sent(shutdown.turns_finished, wanted, upkeep="") == [], (
+        "no systemd, no reboot of its own"
+    )
+
+
 # Swap, clock
 
 
@@ -222,6 +237,7 @@ def test_what_is_taken_away_names_its_deployment() -> None:
         "sshd": configured_text(),
         "jail": sent(upkeep.guessers_shut_out, on("fail2ban"))[0],
         "upgrades": sent(upkeep.upgrades_installed, on("unattended_upgrades"))[0],
+        "shutdown": sent(shutdown.turns_finished, on("unattended_upgrades"))[0],
         "swap": sent(upkeep.swapping, on("swap"))[0],
     }
     for text in texts.values():
