@@ -22,6 +22,7 @@ def ask(deployed: Deployment, name: str, seed: str) -> str:
     )
 
 
+@pytest.mark.whole
 def test_a_device_is_let_in_by_one_word_and_out_by_its_id(deployed: Deployment):
     assert "closed 1008 pairing required" in ask(deployed, "phone", "a")
     (before,) = deployed.claw("devices", "--json").json["hosts"].values()

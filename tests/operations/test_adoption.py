@@ -255,7 +255,7 @@ def test_what_was_changed_meanwhile_stops_nothing(one: Host) -> None:
     assert code == 1 and "Nothing was stopped" in said and one.as_before()
 
 
-@pytest.mark.slow
+@pytest.mark.whole
 def test_killed_at_any_step_one_of_both_runs_and_the_next_run_ends_it(tmp_path: Path) -> None:
     whole = Host(tmp_path / "whole")
     assert whole.adopt()[0] == 0

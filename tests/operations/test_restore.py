@@ -136,7 +136,7 @@ def test_a_backup_without_a_workspace(tmp_path: Path) -> None:
     assert one.holds() == {"new"} and not list(one.workspace.iterdir())
 
 
-@pytest.mark.slow
+@pytest.mark.whole
 def test_killed_at_any_step_it_is_one_of_both(tmp_path: Path) -> None:
     whole = Restored(tmp_path / "whole")
     assert whole.run(whole.script(), "restore")[0] == 0

@@ -57,6 +57,7 @@ def test_a_second_run_changes_nothing_and_tells_when_it_was_proved(sandboxed: De
     assert sandboxed.claw("up", "--dry").returncode == 0
 
 
+@pytest.mark.whole
 def test_verify_compares_each_knob_and_touches_nothing(sandboxed: Deployment):
     before = own(sandboxed)
     result = sandboxed.claw("verify", "--json")
