@@ -229,6 +229,11 @@ def _refused_password(host: Host, user: str) -> Problem | None:
     try:
         answers.ask(host, "true", snapshot.privileges(host))
     except answers.AnswerError as error:
+        if "usage: sudo" in str(error):
+            return Problem(
+                f"{user}: the host's sudo takes no password from a helper (sudo-rs before 0.2.11)",
+                "allow sudo without a password, log in as root, or upgrade sudo-rs",
+            )
         what = f"sudo refuses the password, or the user may not use it: {printable(str(error))}"
         return Problem(f"{user}: {what}", "correct _sudo_password in the inventory")
     return None

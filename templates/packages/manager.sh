@@ -78,7 +78,9 @@ packages_index() (
 # The components of the release that its sources name, one a line.
 packages_components() (
   . /etc/os-release
-  apt-get indextargets --format '$(RELEASE) $(COMPONENT)' 'Created-By: Packages' |
+  # Also where there are no lists yet.
+  apt-get indextargets -o APT::Get::IndexTargets::ReleaseInfo=false --format '$(RELEASE) $(COMPONENT)' \
+    'Created-By: Packages' |
     awk -v own="$VERSION_CODENAME" '$1 == own && !seen[$2]++ { print $2 }'
 )
 

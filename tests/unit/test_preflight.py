@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from operations import system
-from operations.base import snapshot
+from operations.base import answers, preflight, snapshot
 from operations.base.preflight import Problem
 from operations.engine import preflight as checks
 from operations.engine import state
@@ -91,6 +92,30 @@ def test_newer_releases_of_known_distributions_are_tried(
     assert problem.startswith("warning: ") is (said == "warning")
     system_there = system.System.parse(text.splitlines())
     assert bool(state.release_of(system_there)) is (said == "warning")
+
+
+@pytest.mark.parametrize(
+    ("says", "what"),
+    [
+        (
+            "invalid option provided\nusage: sudo -h | -K | -k | -V",
+            "takes no password from a helper",
+        ),
+        ("sudo: 1 incorrect password attempt", "refuses the password"),
+    ],
+)
+def test_a_sudo_that_cannot_be_given_a_password_is_told_from_one_that_refuses_it(
+    says: str, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ask(*_: object, **__: object) -> str:
+        raise answers.CommandFailed(says)
+
+    monkeypatch.setattr(answers, "ask", ask)
+    monkeypatch.setattr(snapshot, "privileges", lambda host: {"_sudo": True})
+    monkeypatch.setattr(snapshot, "needs_sudo", lambda host: True)
+    host: Any = SimpleNamespace(data=SimpleNamespace(ssh_user="me", _sudo_password="x"))
+    problem = preflight.root_problem(host)
+    assert problem and what in problem.what
 
 
 def test_a_host_sold_as_2_gib_may_run_a_gateway_of_2_gib() -> None:
