@@ -22,6 +22,7 @@ from pathlib import Path
 import pytest
 
 from lab import engine as lab_engine
+from lab.stand_ins import STAND_INS
 from tests import side_by_side, spawning
 
 spawning.by_vfork()
@@ -36,6 +37,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--fast", action="store_true", help="unit and operations tests, the quick ones")
     group.addoption("--all", action="store_true", help="every test but those marked long")
     group.addoption("--keep-lab", action="store_true", help="leave lab hosts for the next run")
+    group.addoption(
+        "--ubuntu",
+        metavar="CODENAME",
+        choices=tuple(STAND_INS),
+        help="lab hosts are stand-ins of that Ubuntu, whatever Debian a test wants",
+    )
     group.addoption("--worker", help="DIRECTORY:FD of side_by_side.py; not for people")
 
 

@@ -37,14 +37,17 @@ QUIET = [
 
 @pytest.fixture(scope="session")
 def lab_host(engine: Engine, request: pytest.FixtureRequest) -> Iterator[MakeHost]:
-    """`lab_host(suite="bookworm", label=None)`: a bare host; a label names it for reuse."""
-    keep = request.config.getoption("--keep-lab")
+    """`lab_host(suite="bookworm", label=None)`: a bare host; a label names it for reuse.
+
+    With `--ubuntu` it is a stand-in of that Ubuntu, whatever suite is asked for.
+    """
+    keep, ubuntu = (request.config.getoption(name) for name in ("--keep-lab", "--ubuntu"))
     made: dict[tuple[str, str], lab.Host] = {}
     if not keep:
         lab.sweep()
 
     def make(suite: str = "bookworm", label: str | None = None) -> lab.Host:
-        label = label or secrets.token_hex(3)
+        suite, label = ubuntu or suite, label or secrets.token_hex(3)
         if (suite, label) not in made:
             name = f"{suite}-{label}" + ("" if keep else f"-{os.getpid()}")
             made[suite, label] = lab.up(name, suite, owner=0 if keep else os.getpid())
@@ -56,16 +59,18 @@ def lab_host(engine: Engine, request: pytest.FixtureRequest) -> Iterator[MakeHos
 
 
 @pytest.fixture
-def fresh_host(engine: Engine) -> Iterator[MakeHost]:
+def fresh_host(engine: Engine, request: pytest.FixtureRequest) -> Iterator[MakeHost]:
     """`fresh_host(suite="bookworm", like="")`: a bare host of this test alone, gone when it ends.
 
-    Its engine, once there is one, has the images that the host of the name `like` has.
+    Its engine, once there is one, has the images that the host of the name `like` has. `--ubuntu`
+    is as for `lab_host`.
     """
     made: list[lab.Host] = []
+    ubuntu = request.config.getoption("--ubuntu")
 
     def make(suite: str = "bookworm", like: str = "") -> lab.Host:
         name = f"fresh-{secrets.token_hex(3)}-{os.getpid()}"
-        made.append(lab.up(name, suite, owner=os.getpid(), like=like))
+        made.append(lab.up(name, ubuntu or suite, owner=os.getpid(), like=like))
         return made[-1]
 
     yield make

@@ -19,6 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from lab import hosts as lab
+from lab import seed
+from lab.stand_ins import STAND_INS
+from operations.distributions import IMAGE_SUITE
 from operations.gateway import network
 from operations.security import apparmor
 from tests.e2e import removal
@@ -271,6 +274,8 @@ class Deployment:
     def _write_inventory(self, more: dict[str, Any]) -> None:
         data = merged(self.settings, more)
         if self.host:
+            if self.host.suite in STAND_INS:  # no Ubuntu has Debian's packages for images
+                data.setdefault("debian_mirrors", seed.debian_mirrors(IMAGE_SUITE))
             target = self.host.name
             data |= lab.connection(self.host.ip, self.user)
         else:
