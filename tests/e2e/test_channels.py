@@ -1,0 +1,298 @@
+"""Channels as settings, and log-ins on a terminal, on a host over SSH.
+
+Nobody's service can be reached from here: `services.mjs` and `whatsapp.mjs` stand in for them,
+beside the gateway, which is told where they are and trusts their certificates as the host does.
+"""
+
+from __future__ import annotations
+
+import base64
+import datetime
+import json
+import re
+import shutil
+import subprocess
+import urllib.parse
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from tests.e2e.conftest import MakeDeployment, MakeHost
+from tests.e2e.harness import ROOT, Deployment, until
+from tests.e2e.terminal_job import COLUMNS, Terminal
+
+pytestmark = [pytest.mark.long, pytest.mark.engine]
+
+HERE = Path(__file__).parent
+NAMES = ("auth.openai.com", "api.telegram.org")
+ADDRESS = "93.184.215.14"
+"""Of the gateway's own loopback interface: OpenClaw asks no service at a private address."""
+CANARY = "AAcanary_canary_canary_canary_canary"
+KNOWN, UNKNOWN = f"111111:{CANARY}", f"222222:{CANARY}"
+OVERRIDE = json.dumps(
+    {"services": {"openclaw-gateway": {"extra_hosts": [f"{name}:{ADDRESS}" for name in NAMES]}}}
+)
+WHATSAPP = 8443
+PLUGINS = "/home/node/.openclaw/npm/projects"
+
+
+class Services:
+    """A deployment whose gateway finds stand-ins in the place of the services of others."""
+
+    def __init__(self, deployment: Deployment, tokens: Path) -> None:
+        self.deployment = deployment
+        self.certificate, self.key = certificate()
+        text = base64.b64encode(self.certificate).decode()
+        deployment.sh(
+            f"echo {text} | base64 -d >/usr/local/share/ca-certificates/stand-in.crt"
+            " && update-ca-certificates"
+        )
+        for name, token in (("known", KNOWN), ("unknown", UNKNOWN)):
+            (tokens / name).write_text(token)
+        self.settings: dict[str, Any] = {
+            "credentials": {
+                "BOT_TOKEN": {"file": str(tokens / "known")},
+                "WORK_BOT_TOKEN": {"file": str(tokens / "unknown")},
+            },
+            "channels": {
+                "telegram": {
+                    "secrets": {"botToken": "BOT_TOKEN"},
+                    "dm_policy": "allowlist",
+                    "allow_from": ["42"],
+                    "accounts": {
+                        "work": {"name": "Work", "secrets": {"botToken": "WORK_BOT_TOKEN"}}
+                    },
+                },
+                "whatsapp": {},
+            },
+        }
+
+    def up(self, **settings: Any) -> str:
+        """What a run says."""
+        return self.deployment.claw("up", settings=settings).output
+
+    def serve(self, script: str, *words: str) -> None:
+        """Have one of the scripts beside this file run in the gateway, if it does not."""
+        text = base64.b64encode((HERE / script).read_bytes()).decode()
+        found = self.deployment.container()
+        gateway, pid = found["Id"], found["State"]["Pid"]
+        self.deployment.sh(f"nsenter -t {pid} -n ip address replace {ADDRESS}/32 dev lo")
+        self.deployment.sh(
+            f"docker exec {gateway} pgrep -f /tmp/{script} >/dev/null || {{"
+            f" echo {text} | base64 -d | docker exec -i {gateway} sh -c 'cat >/tmp/{script}' &&"
+            f" docker exec -d {gateway} sh -c 'node /tmp/{script} {' '.join(words)}"
+            f" >/tmp/{script}.log 2>&1'; }}"
+        )
+        until(lambda: "listens" in self.said(script), 60, f"{script}: {self.said(script)}")
+
+    def services(self) -> None:
+        both = (base64.b64encode(one).decode() for one in (self.certificate, self.key))
+        self.serve("services.mjs", *both)
+
+    def said(self, script: str) -> str:
+        """What one of the stand-ins has logged."""
+        return self.deployment.in_gateway(f"cat /tmp/{script}.log 2>/dev/null || true")
+
+    def post(self, url: str, text: str = "") -> str:
+        """What a stand-in answers to a text."""
+        script = (
+            "fetch(process.argv[1], {method: 'POST', body: process.argv[2]})"
+            ".then(async (a) => { if (!a.ok) throw a.status; console.log(await a.text()) })"
+        )
+        gateway = self.deployment.container()["Id"]
+        word = "'" + text.replace("'", "") + "'"
+        return self.deployment.sh(f'docker exec {gateway} node -e "{script}" {url} {word}')
+
+    def configuration(self) -> dict[str, Any]:
+        return dict(
+            json.loads(self.deployment.in_gateway("cat /home/node/.openclaw/openclaw.json"))
+        )
+
+    def terminal(self, *words: str) -> Terminal:
+        """`./claw WORDS INVENTORY` on a terminal."""
+        self.deployment.claw("settings")  # writes the inventory
+        return Terminal("./claw", *words, str(self.deployment.inventory))
+
+
+def certificate() -> tuple[bytes, bytes]:
+    """A certificate that signs itself, and its key, as PEM."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "stand-in")])
+    now = datetime.datetime.now(datetime.timezone.utc)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=30))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(one) for one in NAMES]), False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), True)
+        .sign(key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    form = serialization.PrivateFormat.PKCS8
+    return (
+        made.public_bytes(pem),
+        key.private_bytes(pem, form, serialization.NoEncryption()),
+    )
+
+
+@pytest.fixture(scope="module")
+def services(
+    lab_host: MakeHost,
+    deployment: MakeDeployment,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Services:
+    """Deployed without any channel; a second run has nothing to change."""
+    one = deployment(lab_host("bookworm", "services"))
+    found = Services(one, tmp_path_factory.mktemp("tokens"))
+    found.up()
+    one.sh(f"echo '{OVERRIDE}' >/opt/{one.name}/docker-compose.override.yml")
+    found.up()
+    assert "nothing to change" in found.up()
+    return found
+
+
+@pytest.fixture(scope="module")
+def with_channels(services: Services) -> Services:
+    services.deployment.claw("cli", "--", "config", "set", "channels.signal.enabled", "false")
+    said = services.up(**services.settings)
+    assert CANARY not in said
+    services.deployment.settings |= services.settings
+    services.services()
+    return services
+
+
+def test_channels_are_there_with_their_secrets_by_reference(with_channels: Services) -> None:
+    one = with_channels.deployment
+    assert "nothing to change" in with_channels.up()
+    found = with_channels.configuration()["channels"]
+    assert CANARY not in json.dumps(with_channels.configuration())
+    assert found["telegram"]["botToken"]["id"] == "BOT_TOKEN"
+    assert found["telegram"]["accounts"]["work"]["botToken"]["id"] == "WORK_BOT_TOKEN"
+    assert (found["telegram"]["dmPolicy"], found["telegram"]["allowFrom"]) == ("allowlist", ["42"])
+    assert CANARY not in one.sh("ps -eo args")
+    version = one.in_gateway("openclaw --version").split()[1]
+    packages = one.in_gateway(f"cat {PLUGINS}/*/node_modules/@openclaw/whatsapp/package.json")
+    assert json.loads(packages)["version"] == version
+    plugins = json.loads(one.in_gateway("openclaw plugins list --json 2>/dev/null"))["plugins"]
+    (whatsapp,) = [plugin for plugin in plugins if plugin["id"] == "whatsapp"]
+    assert whatsapp["status"] == "loaded", whatsapp
+
+
+def test_a_wrong_token_is_named_by_the_status_of_the_channel(with_channels: Services) -> None:
+    asked = with_channels.deployment.claw("channels", "--json", expect=1)
+    (host,) = asked.json["hosts"].values()
+    accounts = {(one["channel"], one["account"]): one for one in host["channels"]}
+    assert "Unauthorized" in accounts["telegram", "work"]["error"]
+    right = accounts["telegram", "default"]
+    assert (right["configured"], right["running"], right["error"]) == (True, True, "")
+    shown = with_channels.deployment.claw("channels", expect=1).stdout
+    assert re.search(r"telegram +work \(Work\) .*Unauthorized", shown)
+    assert CANARY not in shown + asked.output
+
+
+def test_a_phone_is_linked_by_the_code_in_the_terminal(with_channels: Services) -> None:
+    found = (
+        f"find {PLUGINS} -type d -path '*/node_modules/*' -name baileys -not -path '*/baileys/*'"
+    )
+    library = with_channels.deployment.in_gateway(found).split()[0]
+    with_channels.serve("whatsapp.mjs", library, str(WHATSAPP))
+    with with_channels.terminal("channels", "login", "whatsapp") as terminal:
+        until(lambda: codes(terminal.text), 240, f"a code: {terminal.text}")
+        (first,) = {*codes(terminal.text)}
+        assert first.count("stand-in-1") == 1
+        assert max(map(len, terminal.text.splitlines())) <= COLUMNS
+        until(lambda: len({*codes(terminal.text)}) > 1, 120, "another code")
+        with_channels.post(f"http://127.0.0.1:{WHATSAPP + 1}/scan", codes(terminal.text)[-1])
+        terminal.wait_for("Linked")
+        assert terminal.ended() == 0
+    assert "paired" in with_channels.said("whatsapp.mjs")
+
+
+def test_a_log_in_to_a_provider_by_a_code(with_channels: Services) -> None:
+    with with_channels.terminal("models", "login", "openai", "--device-code") as terminal:
+        terminal.wait_for("ABCD-EFGHJ")
+        terminal.wait_for("https://auth.openai.com/codex/device")
+        with_channels.post("https://auth.openai.com/approve")
+        assert terminal.ended(300) == 0, terminal.text
+        assert "canary" not in terminal.text
+    assert "somebody@example.org" in logged_in(with_channels)
+
+
+def test_a_log_in_by_an_address_that_is_pasted_back(with_channels: Services) -> None:
+    with with_channels.terminal("models", "login", "openai") as terminal:
+        terminal.wait_for("Paste the authorization code")
+        address = terminal.wait_for(r"https://auth\.openai\.com/oauth/authorize\?[^\s]+")[0]
+        asked = urllib.parse.parse_qs(urllib.parse.urlsplit(address).query)
+        url = f"https://auth.openai.com/authorize?challenge={asked['code_challenge'][0]}"
+        code = json.loads(with_channels.post(url))["code"]
+        back = urllib.parse.urlencode({"code": code, "state": asked["state"][0]})
+        terminal.type(f"{asked['redirect_uri'][0]}?{back}")
+        assert terminal.ended(300) == 0, terminal.text
+        assert "canary" not in terminal.text
+    assert "somebody@example.org" in logged_in(with_channels)
+
+
+def test_what_is_taken_out_is_gone_and_what_was_made_by_hand_stays(with_channels: Services) -> None:
+    left: dict[str, Any] = {"credentials": {}, "channels": {}}
+    with_channels.deployment.settings |= left
+    with_channels.up()
+    assert with_channels.configuration()["channels"] == {"signal": {"enabled": False}}
+    assert "nothing to change" in with_channels.up()
+
+
+def test_the_page_of_models_has_the_variables_of_the_release(services: Services) -> None:
+    one = services.deployment
+    text = base64.b64encode((HERE / "provider_keys.mjs").read_bytes()).decode()
+    one.in_gateway(f"echo {text} | base64 -d >/tmp/keys.mjs")
+    where = "$(dirname $(readlink -f $(command -v openclaw)))/dist"
+    known = json.loads(one.in_gateway(f"node /tmp/keys.mjs {where}"))
+    page = (ROOT / "docs" / "models.md").read_text(encoding="utf-8")
+    named = dict(re.findall(r"^\| `([a-z0-9-]+)` \| `([A-Z0-9_]+)` \|", page, re.M))
+    assert named.keys() == known.keys()
+    assert not {key: name for key, name in named.items() if name not in known[key]}
+
+
+def logged_in(one: Services) -> str:
+    return one.deployment.claw("cli", "--", "models", "auth", "list").stdout
+
+
+def codes(text: str) -> list[str]:
+    """What the QR codes say that are drawn in a text, by the library of zbar."""
+    if not shutil.which("zbarimg"):
+        apt = ["apt-get", "-qq", "-o", "DPkg::Lock::Timeout=300"]
+        install = [*apt, "install", "-y", "--no-install-recommends", "zbar-tools"]
+        if subprocess.run(install, stdout=subprocess.DEVNULL).returncode:
+            subprocess.run([*apt, "update"], check=True, stdout=subprocess.DEVNULL)
+            subprocess.run(install, check=True, stdout=subprocess.DEVNULL)
+    return [
+        said for drawn in re.findall(r"(?:^[ ▀▄█]{20,}\n)+", text, re.M) if (said := read(drawn))
+    ]
+
+
+def read(drawn: str) -> str:
+    """What a drawn code says; each character is two dots, one above the other."""
+    lines = drawn.splitlines()
+    width = max(map(len, lines))
+    rows: list[bytes] = []
+    for line in (one.ljust(width) for one in lines):
+        for full in "█▀", "█▄":
+            dots = b"".join((b"\xff" if one in full else b"\x00") * 4 for one in line)
+            rows += [dots] * 4
+    picture = f"P5 {width * 4} {len(rows)} 255\n".encode() + b"".join(rows)
+    for inverted in (False, True):
+        head, _, body = picture.partition(b"255\n")
+        shown = head + b"255\n" + (bytes(255 - one for one in body) if inverted else body)
+        asked = ["zbarimg", "--quiet", "--raw", "-Sdisable", "-Sqrcode.enable", "pgm:-"]
+        done = subprocess.run(asked, input=shown, capture_output=True)
+        if done.returncode == 0:
+            return done.stdout.decode().strip()
+    return ""
