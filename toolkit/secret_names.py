@@ -67,7 +67,10 @@ def assigned(key: str) -> bool:
 def within(location: Sequence[str | int]) -> bool:
     """Return whether a value of the settings may be a secret by its place, or hold one."""
     below = any(tuple(location[: len(path)]) == path for path in _BELOW)
-    return below or "environment" in location
+    # Who means to name a credential there may have typed it.
+    channel = location[:1] in (["channels"], ("channels",))
+    of_channel = channel and ("secrets" in location or "options" in location)
+    return below or of_channel or "environment" in location
 
 
 def of_connection(key: str) -> bool:

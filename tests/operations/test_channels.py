@@ -115,12 +115,27 @@ def test_no_channel_and_none_before_says_nothing() -> None:
         (
             {"channels": {"telegram": {"secrets": {"botToken": "NONE"}}}},
             "channels.telegram.secrets.botToken",
-            "given NONE, which is not under `credentials`; accepted: BOT, WORK",
+            "names none of `credentials`, which has the secret itself; accepted: BOT, WORK",
         ),
         (
             {"channels": {"telegram": {"accounts": {"a": {"secrets": {"botToken": "NONE"}}}}}},
             "channels.telegram.accounts.a.secrets.botToken",
-            "not under `credentials`",
+            "names none of `credentials`",
+        ),
+        (
+            {"channels": {"matrix": {"options": {"password": "canary"}}}},
+            "channels.matrix.options.password",
+            "`secrets: {password: NAME}` here",
+        ),
+        (
+            {"channels": {"feishu": {"options": {"a": {"appSecret": "canary"}}}}},
+            "channels.feishu.options.a.appSecret",
+            "in its place the reference",
+        ),
+        (
+            {"channels": {"telegram": {"accounts": {"a": {"dm_policy": "open"}}}}},
+            "channels.telegram.accounts.a.dm_policy",
+            'wants `allow_from: ["*"]`',
         ),
     ],
 )
@@ -128,6 +143,7 @@ def test_a_channel_that_cannot_be_is_named(changed: dict[str, Any], key: str, wo
     settings = Settings.model_validate({**GIVEN, **changed})
     (found,) = general.problems(settings)
     assert found.keys == (key,) and words in found.message
+    assert "NONE" not in found.message and "canary" not in found.message
 
 
 @pytest.mark.parametrize(

@@ -161,6 +161,8 @@ SECRETS = [
     {"build": {"arguments": {"A": f"{LONG_SECRET}\n"}}},
     {"openclaw": LONG_SECRET},
     {"openclaw": {"channels": {"token": LONG_SECRET, 1: 2}}},
+    {"channels": {"telegram": {"secrets": {"botToken": f"1:{LONG_SECRET}"}}}},
+    {"channels": {"matrix": {"accounts": {"a": {"secrets": {"accessToken": LONG_SECRET}}}}}},
     {"engine": {"daemon": LONG_SECRET}},
     {"engine": {"repository_url": f"https://user:{LONG_SECRET}@mirror.example"}},
     {"gateway": {"source": "git", "repository": f"https://{LONG_SECRET}@git.example/x"}},
