@@ -87,6 +87,7 @@ def run(
     confirmed: Callable[[RunResult], bool] | None = None,
     nobody: str = "-y",
     no_rehearsal: bool = False,
+    looks: bool = True,
     **rollout: Any,
 ) -> NoReturn:
     """Plan what a deploy file does, ask, do it, print what came of it, and exit.
@@ -98,6 +99,7 @@ def run(
         confirmed: asks instead of the usual question; not asked with `-y`.
         nobody: what says so where nobody can be asked.
         no_rehearsal: what `rehearsal_option` takes.
+        looks: the hosts that were changed are looked at from outside.
         rollout: what `rollout_options` takes.
     """
     console = ERRORS if as_json else terminal.Screen(soft_wrap=True)
@@ -128,7 +130,7 @@ def run(
             target, overrides(assignments), limit, exclude, verbose, diff, ask, rollout, given
         )
         file = (deploy or DEPLOYS / f"{verb}.py").resolve()
-        runner = Runner(file, options, display, dry, confirm, wait_lock, timeline, prepared)
+        runner = Runner(file, options, display, dry, confirm, wait_lock, timeline, prepared, looks)
         result = runner.run()
     report.given = given.about(result.hosts)
     if as_json:

@@ -6,6 +6,8 @@ import time
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from operations.base.check import Check
+
 DONE, FAILED, PENDING, INTERRUPTED = 0, 1, 2, 130
 
 
@@ -43,7 +45,8 @@ class HostResult:
     saw, `left_out` why it was not attempted although it should have been; `settings` are those that
     differ from the last deploy (`key`, `from`, `to`); `version` and `health` are those of its
     gateway when it was last looked at; `notes` is what the plan says beside names of operations,
-    `outcome` what the operations say of what they did.
+    `outcome` what the operations say of what they did, `outside` what answers to this machine
+    afterwards.
     """
 
     planned: list[str] = field(default_factory=list)
@@ -59,6 +62,7 @@ class HostResult:
     checks: list[dict[str, str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     outcome: list[str] = field(default_factory=list)
+    outside: list[Check] = field(default_factory=list)
 
     @property
     def changed(self) -> list[str]:
@@ -162,6 +166,7 @@ class RunResult:
                     "checks": host.checks,
                     "notes": host.notes,
                     "outcome": host.outcome,
+                    "outside": [asdict(check) for check in host.outside],
                     "operations": [asdict(operation) for operation in host.operations],
                 }
                 for name, host in self.hosts.items()

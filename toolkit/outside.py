@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import ipaddress
+import resource
 import secrets
 import socket
 import ssl
@@ -12,7 +13,7 @@ from base64 import b64encode
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from toolkit.greenlets import Pool
+from toolkit.greenlets import BoundedSemaphore, Pool
 from toolkit.ssh import PKey, SSHException, Transport
 
 ATTACKED = (
@@ -22,8 +23,12 @@ ATTACKED = (
     *(9090, 9100, 9200, 9222, 10000, 10250, 11211, 11434, 15672, 27017),
 )
 """TCP ports that are tried everywhere on the Internet: log-ins, databases, engines, consoles."""
-AT_ONCE, SECONDS, MOST_ADDRESSES = 64, 5.0, 16
+SECONDS, MOST_ADDRESSES = 5.0, 16
 _NO_WAY = (errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
+_SHUT = (errno.ECONNREFUSED, errno.ECONNRESET, errno.EHOSTUNREACH, errno.ETIMEDOUT, errno.EACCES)
+"""What a port says, or whoever stands before it, that nobody may connect to."""
+# All hosts of a fleet are looked at together, and each silent port holds a file for five seconds.
+_files = BoundedSemaphore(max(32, min(1024, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)))
 
 
 @dataclass(frozen=True)
@@ -34,20 +39,50 @@ class Seen:
     ports: tuple[int, ...] = ()
     websockets: tuple[int, ...] = ()
     way: bool = True
-    """Whether this machine has a way there at all."""
+    """Whether there is a way there at all."""
 
 
 def public(said: Iterable[str]) -> list[str]:
     """Return the public ones of the addresses that a host says it has. A private one may be
     somebody else's, seen from here.
     """
+    return [one for one in usable(said) if is_public(one)]
+
+
+def usable(said: Iterable[str]) -> list[str]:
+    """Return the addresses that a host says it has and others could reach it by."""
     found = []
     for one in said:
         with contextlib.suppress(ValueError):
             address = ipaddress.ip_address(one)
-            if address.is_global and not address.is_multicast:
+            if not (address.is_loopback or address.is_link_local or address.is_multicast):
                 found.append(str(address))
     return list(dict.fromkeys(found))[:MOST_ADDRESSES]
+
+
+def is_public(address: str) -> bool:
+    return ipaddress.ip_address(address).is_global
+
+
+def own(address: str) -> bool:
+    """Return whether an address is this machine's."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as one:
+        try:
+            one.bind((address, 0))
+        except OSError:
+            return False
+    return True
+
+
+def has_way(address: str) -> bool:
+    """Return whether this machine has a way to an address, as far as it knows itself."""
+    with contextlib.suppress(OSError):
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        with socket.socket(family, socket.SOCK_DGRAM) as one:
+            one.connect((address, 9))  # of UDP: nothing is sent
+            return True
+    return False
 
 
 def same_host(address: str, port: int, key: PKey) -> bool:
@@ -64,36 +99,48 @@ def same_host(address: str, port: int, key: PKey) -> bool:
     return False
 
 
-def look(address: str, ports: Iterable[int], name: str | None = None) -> Seen:
+def look(
+    address: str, ports: Iterable[int], name: str | None = None, ssh: Iterable[int] = ()
+) -> Seen:
     """Try ports of an address, all at once.
 
     + name: of whom a WebSocket is asked for, and by TLS the certificate; None: the address
+    + ssh: ports that are not asked for one; sshd would hold it against this machine
+
+    Raises:
+        OSError: this machine cannot try them.
     """
     wanted = sorted(set(ports))
-    answers = list(Pool(AT_ONCE).map(lambda port: _connects(address, port), wanted))
-    if None in answers:
+    answers = list(Pool(len(wanted)).map(lambda port: _connects(address, port), wanted))
+    if not [one for one in answers if one is not None]:
         return Seen(address, way=False)
     open_ports = tuple(port for port, found in zip(wanted, answers, strict=True) if found)
-    upgraded = Pool(AT_ONCE).map(lambda port: _upgrades(address, port, name or address), open_ports)
-    return Seen(
-        address,
-        open_ports,
-        tuple(port for port, found in zip(open_ports, upgraded, strict=True) if found),
-    )
+    asked = [port for port in open_ports if port not in ssh]
+    upgraded = Pool(len(wanted)).map(lambda port: _upgrades(address, port, name or address), asked)
+    taken = (port for port, found in zip(asked, upgraded, strict=True) if found)
+    return Seen(address, open_ports, tuple(taken))
 
 
 def _connects(address: str, port: int) -> bool | None:
     """None: this machine has no way there."""
-    try:
-        socket.create_connection((address, port), SECONDS).close()
-    except OSError as error:
-        return None if error.errno in _NO_WAY else False
+    with _files:
+        try:
+            socket.create_connection((address, port), SECONDS).close()
+        except TimeoutError:
+            return False
+        except OSError as error:
+            if error.errno in _NO_WAY:
+                return None
+            if error.errno in _SHUT:
+                return False
+            raise
     return True
 
 
 def _upgrades(address: str, port: int, name: str) -> bool:
     """Whether a port takes a WebSocket, in the clear or by TLS."""
-    return any(_asked(address, port, name, tls) for tls in (False, True))
+    with _files:
+        return any(_asked(address, port, name, tls) for tls in (False, True))
 
 
 def _asked(address: str, port: int, name: str, tls: bool) -> bool:

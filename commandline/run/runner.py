@@ -19,7 +19,7 @@ from pyinfra.api.state import State
 
 from commandline.errors import explain
 from commandline.results import INTERRUPTED, HostResult, RunResult
-from commandline.run import deploy_lock, history, hooks, last_seen
+from commandline.run import deploy_lock, history, hooks, last_seen, outside
 from commandline.run.execution import STOP_SECONDS, Execution
 from commandline.run.hooks import Event, HookError
 from commandline.run.planning import Planning
@@ -45,6 +45,7 @@ class Runner:
         wait_lock: seconds to wait for another run on the same host.
         timeline: where the timeline is written (default: among those that are kept).
         prepare: called once the inventory is loaded, before anything is planned.
+        looks: the hosts that were changed are looked at from outside.
     """
 
     def __init__(
@@ -57,9 +58,10 @@ class Runner:
         wait_lock: float = 0,
         timeline: Path | None = None,
         prepare: Callable[[State], None] = lambda state: None,
+        looks: bool = True,
     ) -> None:
         self.display, self.confirm, self.timeline = display, confirm, timeline
-        self.prepare, self.provisions = prepare, options.given.provisions
+        self.prepare, self.provisions, self.looks = prepare, options.given.provisions, looks
         self.session = Session(options, display)
         self.result = RunResult(dry=dry)
         self.execution = Execution(self.session, self.result, display, wait_lock)
@@ -145,6 +147,7 @@ class Runner:
                 checks = [asdict(check) for check in notes.of(host).checks]
                 self.result.hosts[host.name].checks = checks
                 self.result.hosts[host.name].outcome = list(notes.of(host).outcome)
+            self._look_from_outside(batch)
             failed += [host.name for host in batch if self.result.hosts[host.name].failed]
             if self.result.interrupted is not None:
                 return
@@ -153,6 +156,21 @@ class Runner:
                     reason = f"the rollout stopped after {', '.join(failed)} failed"
                     self.result.hosts[host.name].left_out = reason
                 return
+
+    def _look_from_outside(self, batch: list[Host]) -> None:
+        """See what answers on the hosts that were changed; what is not to has failed its host."""
+        changed = [host for host in batch if self.result.hosts[host.name].state == "changed"]
+        if not (changed and self.looks) or self.result.interrupted is not None:
+            return
+        with timed(self.result.phases, "outside"), self.display.phase("Looking from outside"):
+            found = self.session.on_each(changed, outside.checked)
+        self.result.mark("Outside", self.session.took)
+        for host, checks in found.items():
+            own = self.result.hosts[host.name]
+            own.outside = checks
+            if wrong := outside.wrong(checks):
+                again = self.session.options.given.for_host("verify", host.name, "--outside")
+                own.failed = f"seen from this machine, {wrong} (to look again: {again})"
 
     # Hooks
 

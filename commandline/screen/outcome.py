@@ -1,11 +1,14 @@
-"""The table at the end of a run on several hosts."""
+"""What is said at the end of a run of all its hosts: a table, and what answers to this machine."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 from rich.table import Table
 from rich.text import Text
 
 from commandline.results import HostResult, RunResult
+from commandline.run import outside
 from commandline.screen.words import duration
 from toolkit.terminal import said
 
@@ -38,3 +41,20 @@ def _cells(host: HostResult) -> list[Text]:
         said(host.version),
         said(host.health, health),
     ]
+
+
+def outside_line(hosts: Mapping[str, HostResult]) -> tuple[str, str]:
+    """Return what was seen from outside of the hosts that were changed and have not failed, and the
+    line's style; '' if none was looked at.
+    """
+    seen = {name: own.outside for name, own in hosts.items() if own.outside and not own.failed}
+    fine = [name for name, checks in seen.items() if outside.plain(checks)]
+    known = all(one.outcome == "ok" for checks in seen.values() for one in checks)
+    style = "green" if known else "yellow"
+    said = {name: outside.sentence(checks) for name, checks in seen.items()}
+    if len(hosts) == 1:
+        return "".join(said.values()), style
+    words = [f"{', '.join(fine)}: open, as wanted"] if fine else []
+    return "; ".join(
+        [*words, *(f"{name}: {said[name]}" for name in said if name not in fine)]
+    ), style

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from pyinfra.api.host import Host
@@ -14,7 +14,7 @@ from rich.console import Console
 from commandline import targets
 from commandline.results import HostResult, RunResult, split_name
 from commandline.screen.given import Given
-from commandline.screen.outcome import outcome_table
+from commandline.screen.outcome import outcome_table, outside_line
 from commandline.screen.words import count, duration
 from operations.base import notes
 from operations.base.check import Check
@@ -148,6 +148,7 @@ class Report:
                 self._line(f"{host.name}: nothing to change ({duration(total)})", "bold green")
             self._engine(host)
             self._verification(host)
+            self._outside({host.name: own})
             self._sandboxes(host)
             self._next_steps(host, settings_for(host))
 
@@ -162,6 +163,7 @@ class Report:
             self._line(f"{name}: done ({duration(own.seconds)})", "bold green")
             for line in own.outcome:
                 self._line(f"  {self.given.completed(line, name)}")
+            self._outside({name: own})
 
     def _fleet(self, result: RunResult, hosts: list[Host]) -> None:
         wide = None if self.console.is_terminal else 240  # nothing to fold for
@@ -177,6 +179,7 @@ class Report:
             self._warnings(found.warnings)
             self._bad(found.checks)
             self._sandboxes(host)
+        self._outside(result.hosts, indent="")
         self._line(f"Status      {self.command('status')}")
         self._line(f"Token       {self.command('token')}")
 
@@ -219,6 +222,12 @@ class Report:
         words += [f"{group} ({count} checks)" for group, count in groups.items()]
         self._line(f"  Verified    {', '.join(words)}", "green")
         self._bad(found.checks)
+
+    def _outside(self, hosts: Mapping[str, HostResult], indent: str = "  ") -> None:
+        """Print on one line what answers to this machine of the hosts that were changed."""
+        text, style = outside_line(hosts)
+        if text:
+            self._line(f"{indent}Outside     {text}", style)
 
     def _bad(self, checks: Iterable[Check]) -> None:
         for check in checks:

@@ -15,7 +15,7 @@ from commandline.screen.words import duration
 from operations.base.templates import DIRECTORY
 from toolkit.terminal import printable
 
-WAITING = ("Connect", "Check", "Lock")
+WAITING = ("Connect", "Check", "Lock", "Outside")
 STAGES = (
     *("Packages", "Engine", "Engine configuration", "Conflicts", "Recovery", "Directories"),
     *("Sandbox workspaces", "Security profiles", "Secrets", "Images", "Sandbox images"),

@@ -48,4 +48,12 @@ def adopt(target: str | None, undo: bool, source: str | None, **options: Any) ->
 
     flags = ("--undo",) if undo else ("--source", source) if source else ()
     file = changing.DEPLOYS / ("undo_adoption.py" if undo else "adopt.py")
-    changing.run("adopt", target, deploy=file, more_flags=flags, prepare=prepare, **options)
+    changing.run(
+        "adopt",
+        target,
+        deploy=file,
+        more_flags=flags,
+        prepare=prepare,
+        looks=not undo,
+        **options,
+    )

@@ -90,6 +90,7 @@ def remove(
         target,
         yes=bool(yes_purge) if purge_data else yes,
         prepare=prepare,
+        looks=False,
         confirmed=typed if purge_data else None,
         more_flags=(*flags, *(word for name in yes_purge for word in ("--yes-purge", name))),
         nobody=f"--yes-purge {'NAME'}" if purge_data else "-y",

@@ -23,4 +23,4 @@ def stop(target: str | None, **options: Any) -> None:
     Exit codes: 0 done or nothing to do, 1 failed, 2 changes pending (--dry),
     130 interrupted.
     """
-    changing.run("stop", target, **options)
+    changing.run("stop", target, looks=False, **options)

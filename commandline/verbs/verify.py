@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import socket
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 import click
@@ -14,18 +14,14 @@ from rich.table import Table
 from commandline import asking, targets
 from commandline.asking import VerbError
 from commandline.options import examples, json_option, target_options
+from commandline.run import outside
 from commandline.screen import tables
 from operations import smoke as smoke_test
 from operations import verification
-from operations.base import connection, snapshot
 from operations.base.check import Check
-from operations.hardening import firewall
-from toolkit import outside
 from toolkit.settings import settings_for
-from toolkit.settings.sources import machines
 from toolkit.terminal import said
 
-STREAM = socket.SOCK_STREAM
 _STYLES = {"ok": "green", "failed": "bold red", "unknown": "yellow"}
 
 
@@ -38,6 +34,12 @@ _STYLES = {"ok": "green", "failed": "bold red", "unknown": "yellow"}
     is_flag=True,
     help="Instead: what answers on the host's public addresses, as this machine sees it.",
 )
+@click.option(
+    "--from",
+    "by",
+    metavar="HOST",
+    help="With --outside: as another host of the inventory sees them.",
+)
 @target_options
 @click.option(
     "--smoke",
@@ -45,24 +47,35 @@ _STYLES = {"ok": "green", "failed": "bold red", "unknown": "yellow"}
     help="Instead: OpenClaw's smoke tests on the deployed image, in a container of their own.",
 )
 @json_option
-def verify(target: str | None, smoke: bool, as_json: bool, from_here: bool, **options: Any) -> None:
+def verify(
+    target: str | None,
+    smoke: bool,
+    as_json: bool,
+    from_here: bool,
+    by: str | None,
+    **options: Any,
+) -> None:
     """Prove what is deployed: the gateway, and an agent's turn.
 
     The gateway from outside and inside, OpenClaw's own judges, and a real turn in a sandbox.
     Changes nothing: the turn is taken in a second gateway that is thrown away (half a minute, and
     about 1.5 GB of memory). Exit code 0 if nothing failed, else 1.
     """
+    if by is not None and not from_here:
+        raise click.UsageError("--from is for --outside")
+    if by and options["limit"]:
+        options["limit"] = (*options["limit"], by)
     asking.run(
         target,
         options,
-        from_outside if from_here else smoke_test.look if smoke else verified,
+        partial(from_outside, by=by) if from_here else smoke_test.look if smoke else verified,
         "Verifying",
-        show=asking.each(lambda name, checks: tables.screen(200).print(table(name, checks))),
+        show=asking.each(_show),
         failed=_failed,
         as_json=as_json,
         document=lambda checks: {
             "ok": not _failed(checks),
-            "checks": [asdict(check) for check in checks],
+            "checks": [asdict(check) for check in checks or []],
         },
     )
 
@@ -74,50 +87,28 @@ def verified(host: Host) -> list[Check]:
         return verification.look(settings, ask=True, judges=True, prove=True)
 
 
-def from_outside(host: Host) -> list[Check]:
-    """Return what answers on a host's addresses; the host itself is only asked for them.
+def from_outside(host: Host, by: str | None = None) -> list[Check] | None:
+    """Return what answers on a host's addresses, to this machine or to another host; None of that
+    one itself.
 
-    Tried are those by which this machine reaches it, and further public ones that it says it has
-    and where its own SSH key answers.
+    Raises:
+        VerbError: nobody else can look.
     """
-    if targets.is_local(host):
-        raise VerbError("this machine cannot look at itself from outside; run it from another one")
-    settings, there = settings_for(host), machines.resolved(host)
-    domain = settings.exposure.https.domain
-    known = [str(one[4][0]) for one in socket.getaddrinfo(there.hostname, there.port, type=STREAM)]
-    known = list(dict.fromkeys([*known, *settings.exposure.https.addresses]))
-    said = outside.public(snapshot.run_quietly(host, "hostname -I").split())
-    way = connection.transport(host)
-    key = way.get_remote_server_key() if way else None
-    public = [one.partition("/")[::2] for one in firewall.allowed(settings)]
-    wanted = {there.port, *(int(port) for port, protocol in public if protocol == "tcp")}
-    port = settings.gateway.port
-    ports = {*wanted, *outside.ATTACKED, port, settings.front_port or port}
-    checks = []
-    for address in [*known, *(one for one in said if one not in known)]:
-        if address in known or (key and outside.same_host(address, there.port, key)):
-            checks.append(judged(outside.look(address, ports, domain), wanted, len(ports)))
-        else:
-            why = "not tried: the host says it has it, and its SSH server does not answer there"
-            checks.append(Check(f"outside {address}", "unknown", why))
-    return checks
-
-
-def judged(seen: outside.Seen, wanted: set[int], tried: int) -> Check:
-    """Return what an address that was looked at means; nothing is said of what hides everything."""
-    name = f"outside {seen.address}"
-    if not seen.way:
-        return Check(name, "unknown", "not tried: this machine has no way there")
-    if not seen.ports:
-        why = "nothing answers, not even its SSH server: something stands between"
-        return Check(name, "unknown", why)
-    ports = ", ".join(
-        f"{port} (WebSocket)" if port in seen.websockets else str(port) for port in seen.ports
-    )
-    more = [str(port) for port in seen.ports if port not in wanted]
-    if more:
-        return Check(name, "failed", f"open: {ports}; not wanted: {', '.join(more)}")
-    return Check(name, "ok", f"open, as wanted: {ports}; of {tried} ports")
+    if by is None:
+        if targets.is_local(host):
+            raise VerbError(outside.ITSELF)
+        return outside.checked(host)
+    names = [one.name for one in host.state.inventory]
+    if by not in names:
+        raise VerbError(f"--from {by}: no such host; accepted: {', '.join(names)}")
+    looking = {one.name: one for one in host.state.activated_hosts}
+    if host.name == by:
+        if len(looking) == 1:
+            raise VerbError(f"--from {by}: there is no other host for it to look at")
+        return None
+    if by not in looking:
+        raise VerbError(f"--from {by}: it is not connected")
+    return outside.checked(host, looking[by])
 
 
 def table(host: str, checks: list[Check]) -> Table:
@@ -137,5 +128,10 @@ def table(host: str, checks: list[Check]) -> Table:
     return result
 
 
-def _failed(checks: list[Check]) -> bool:
-    return any(check.outcome == "failed" for check in checks)
+def _show(host: str, checks: list[Check] | None) -> None:
+    if checks is not None:
+        tables.screen(200).print(table(host, checks))
+
+
+def _failed(checks: list[Check] | None) -> bool:
+    return any(check.outcome == "failed" for check in checks or [])

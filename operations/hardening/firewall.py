@@ -9,7 +9,6 @@ in charge of the host's own ports, and is told by its own command what is open.
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Generator, Iterable
 from dataclasses import dataclass
@@ -79,7 +78,7 @@ class Firewall:
             apply=TABLE,
             record=RECORD,
             wanted=settings.host.firewall.enabled,
-            allowed=allowed(settings),
+            allowed=settings.public_ports,
         )
 
     @classmethod
@@ -107,16 +106,6 @@ class Firewall:
         )
 
 
-def allowed(settings: Settings) -> list[str]:
-    """Return what anybody may connect to, as `PORT/PROTOCOL`: the one place that says it."""
-    ports = set(settings.host.firewall.allow)
-    if not ipaddress.ip_address(settings.gateway.address).is_loopback:
-        ports.add(f"{settings.gateway.port}/tcp")
-    if settings.exposure.https.domain:
-        ports |= {"80/tcp", "443/tcp"}
-    return sorted(ports)
-
-
 def rules(settings: Settings) -> files.File:
     """Return the rules, as nftables reads them."""
     there = snapshot.of(Firewall)
@@ -127,7 +116,7 @@ def rules(settings: Settings) -> files.File:
         uplinks=there.uplinks,
         input=not there.manager,
         ssh=there.ssh,
-        allowed=[one.split("/") for one in allowed(settings)],
+        allowed=[one.split("/") for one in settings.public_ports],
     )
     return files.File(TABLE.rules, content)
 
@@ -184,7 +173,7 @@ def closed(settings: Settings) -> Generator:
         else:
             host.noop("host.firewall is off")
         return
-    ports = allowed(settings)
+    ports = settings.public_ports
     wanted = [rules(settings), *(TABLE.units if there.systemd else [])]
     changed = [file for file in wanted if files.differs(file)]
     stale = set(there.ours) - set(ports if there.manager else ())

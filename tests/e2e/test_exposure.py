@@ -14,11 +14,12 @@ import pytest
 
 from lab import hosts as lab
 from tests.e2e.conftest import MakeDeployment, MakeHost
-from tests.e2e.harness import Deployment
+from tests.e2e.harness import Deployment, Result
 
 pytestmark = [pytest.mark.engine, pytest.mark.long]
 
 DOMAIN = "claw.test"
+PORTS = (22, 80, 443, 2019, 2375, 18789, 18799)
 AUTHORITY = """
 {
 	admin off
@@ -53,8 +54,15 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def behind_caddy(fresh_host: MakeHost, deployment: MakeDeployment, authority: Path) -> Deployment:
-    front, other = fresh_host(), fresh_host()
+def neighbour(fresh_host: MakeHost) -> lab.Host:
+    return fresh_host()
+
+
+@pytest.fixture
+def behind_caddy(
+    fresh_host: MakeHost, neighbour: lab.Host, deployment: MakeDeployment, authority: Path
+) -> Deployment:
+    front, other = fresh_host(), neighbour
     said = lab.ssh(other.name, SERVE.replace("{address}", front.ip))
     assert said.returncode == 0, said.stderr
     authority.write_text(said.stdout)
@@ -105,11 +113,27 @@ def connects(one: Deployment, port: int) -> bool:
         return client.connect_ex((one.vps.ip, port)) == 0
 
 
-def test_by_https_and_back(behind_caddy: Deployment, authority: Path) -> None:
+def from_neighbour(one: Deployment, neighbour: lab.Host) -> list[int]:
+    """The ports of the host that a host beside it reaches."""
+    tries = 'for p in %s; do timeout 5 bash -c "</dev/tcp/%s/$p" 2>/dev/null && echo $p; done; :'
+    ports = " ".join(map(str, PORTS))
+    return [int(p) for p in lab.ssh(neighbour.name, tries % (ports, one.vps.ip)).stdout.split()]
+
+
+def seen(done: Result) -> str:
+    (line,) = [line for line in done.stdout.splitlines() if line.strip().startswith("Outside")]
+    return line
+
+
+def test_by_https_and_back(behind_caddy: Deployment, authority: Path, neighbour: lab.Host) -> None:
     one = behind_caddy
     first = one.claw("up", timeout=1200)
     assert f"Control UI  https://{DOMAIN}/" in first.stdout
-    assert "nothing to change" in one.claw("up").stdout
+    assert "open, as wanted: 22, 80, 443 (WebSocket)" in seen(first)
+    again = one.claw("up").stdout
+    assert "nothing to change" in again and "Outside" not in again
+    assert from_neighbour(one, neighbour) == [22, 80, 443]
+    assert "443 (WebSocket)" in seen(one.claw("restart", "-y"))
 
     assert "by https" not in one.claw("status").stdout
     headers = curl(one, authority, "/readyz", "-i")
@@ -146,6 +170,7 @@ def test_by_https_and_back(behind_caddy: Deployment, authority: Path) -> None:
 
     one.claw("up", "--set", "exposure=tunnel", timeout=1200)
     assert not connects(one, 443) and not connects(one, 80)
+    assert from_neighbour(one, neighbour) == [22]
     assert one.http() == 200
     assert "trustedProxies" not in one.sh("cat /var/lib/openclaw/config/openclaw.json")
     assert "nothing to change" in one.claw("up", "--set", "exposure=tunnel").stdout

@@ -13,7 +13,6 @@ from commandline.screen.reports import Report
 from operations.configuration import stage as configuration
 from operations.exposure import caddy, stage
 from operations.gateway import compose, container, front, network
-from operations.hardening import firewall
 from tests.operations.hosts import FakeHost, at, commands, judged
 from toolkit.settings import Settings
 from toolkit.settings.contradictions import general
@@ -257,5 +256,5 @@ def test_caddys_port_is_published_on_the_loopback_and_looked_at() -> None:
 
 
 def test_a_host_that_is_closed_is_open_for_caddy() -> None:
-    assert firewall.allowed(settings()) == ["443/tcp", "80/tcp"]
-    assert firewall.allowed(Settings()) == []
+    assert settings().public_ports == ["443/tcp", "80/tcp"]
+    assert Settings().public_ports == []

@@ -66,8 +66,8 @@ def test_what_is_allowed_is_open_on_the_host_and_in_containers() -> None:
 
 
 def test_a_gateway_that_is_published_is_published_on_purpose() -> None:
-    assert firewall.allowed(settings(gateway={"address": "0.0.0.0"}, **ON)) == ["18789/tcp"]
-    assert firewall.allowed(settings(gateway={"address": "::1"}, **ON)) == []
+    assert settings(gateway={"address": "0.0.0.0"}, **ON).public_ports == ["18789/tcp"]
+    assert settings(gateway={"address": "::1"}, **ON).public_ports == []
 
 
 def test_an_active_firewall_of_the_hosts_keeps_its_own_ports() -> None:
@@ -246,7 +246,7 @@ class Namespace:
             directory="/etc/openclaw-pyinfra/host",
             record=firewall.RECORD,
             manager="",
-            allowed=firewall.allowed(wanted),
+            allowed=wanted.public_ports,
         )
         new = self.directory / "run/new"
         new.write_text(self.here(text))

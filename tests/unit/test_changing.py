@@ -25,6 +25,9 @@ class Left(Exception):
     """In place of the end of the process; with the exit code."""
 
 
+VERBS = ("stop", "start", "restart", "rotate", "remove")
+
+
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., SimpleNamespace]:
     """`run(*words, answers=None)`: what a runner is given, and whether it was told to go on.
@@ -39,10 +42,12 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., SimpleNamespace]:
         state = SimpleNamespace(inventory=hosts, is_host_in_limit=lambda host: True)
 
         class Runner:
-            def __init__(self, deploy, options, display, dry, confirm, wait, timeline, prepare):
+            def __init__(
+                self, deploy, options, display, dry, confirm, wait, timeline, prepare, looks
+            ):
                 seen.deploy, seen.verb = deploy.name, options.given.verb
                 seen.target, seen.overrides = options.target, options.overrides
-                self.confirm, self.prepare = confirm, prepare
+                self.confirm, self.prepare, seen.looks = confirm, prepare, looks
                 self.session = SimpleNamespace(hosts=[])
 
             def run(self) -> RunResult:
@@ -81,7 +86,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., SimpleNamespace]:
     return typed
 
 
-@pytest.mark.parametrize("verb", ["stop", "start", "restart", "rotate", "remove"])
+@pytest.mark.parametrize("verb", VERBS)
 def test_each_has_a_deploy_file_and_asks(verb: str, run) -> None:
     for answers, confirmed in ((["y"], True), (["no"], False), (None, False)):
         seen = run(verb, "root@h", answers=answers)
@@ -95,6 +100,10 @@ def test_who_cannot_be_asked_is_told_what_to_type(run, capsys) -> None:
     assert "To make them: ./claw stop f.yml --limit a -y; to look: --dry" in _one(capsys)
     run("remove", "root@h", "--purge-data", "-y")
     assert "./claw remove root@h --purge-data --yes-purge NAME; to look" in _one(capsys)
+
+
+def test_what_opens_nothing_is_not_looked_at_from_outside(run) -> None:
+    assert [verb for verb in VERBS if not run(verb, "root@h", "-y").looks] == ["stop", "remove"]
 
 
 def test_data_go_only_when_the_name_is_typed(run) -> None:

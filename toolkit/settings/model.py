@@ -7,6 +7,7 @@ the environment nor any file.
 
 from __future__ import annotations
 
+import ipaddress
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -274,6 +275,16 @@ class Settings(Section):
         if self.exposure.profile == "tunnel" or self.gateway_on_host:
             return None
         return self.gateway.port + 10
+
+    @property
+    def public_ports(self) -> list[str]:
+        """What anybody may connect to, as `PORT/PROTOCOL`: the one place that says it."""
+        ports = set(self.host.firewall.allow)
+        if not ipaddress.ip_address(self.gateway.address).is_loopback:
+            ports.add(f"{self.gateway.port}/tcp")
+        if self.exposure.https.domain:
+            ports |= {"80/tcp", "443/tcp"}
+        return sorted(ports)
 
     @property
     def mounts_more(self) -> bool:
