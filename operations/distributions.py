@@ -30,7 +30,8 @@ class Release:
 
     `engine` is how its own Docker Engine, Compose v2 and buildx are called, without those that are
     `borrowed`; `engine_version` is said where it decides something before it is installed.
-    `component` is where they are in the archive, if a host's sources may have it or not.
+    `component` is where they are in the archive, if a host's sources may have it or not. `stand_in`:
+    gateways were deployed on hosts that are it in what the toolkit looks at (lab/README.md).
     """
 
     distribution: str
@@ -38,6 +39,7 @@ class Release:
     codename: str
     engine: tuple[str, ...]
     tested: bool = False
+    stand_in: bool = False
     engine_version: str = ""
     component: str = ""
     borrowed: Borrowed | None = None
@@ -61,7 +63,17 @@ INSTALL, REMOVE, SEARCH = "apt-get install", "apt-get remove", "apt-cache search
 """What people are told to type; what is run is `templates/packages/manager.sh`."""
 INSTALLERS = r"apt|apt-get|dpkg|dpkg-.*"
 """The processes of an installation (ERE), which nobody may end."""
-UBUNTU_ENGINE = ("docker.io", "docker-compose-v2", "docker-buildx")
+
+
+def _ubuntu(number: str, codename: str, stand_in: bool = False) -> Release:
+    return Release(
+        *("ubuntu", number, codename),
+        stand_in=stand_in,
+        engine=("docker.io", "docker-compose-v2", "docker-buildx"),
+        component="universe",
+    )
+
+
 RELEASES = (
     Release(
         *("debian", "12", "bookworm"),
@@ -80,9 +92,9 @@ RELEASES = (
         tested=True,
         engine=("docker.io", "docker-cli", "docker-compose", "docker-buildx"),
     ),
-    Release("ubuntu", "22.04", "jammy", engine=UBUNTU_ENGINE, component="universe"),
-    Release("ubuntu", "24.04", "noble", engine=UBUNTU_ENGINE, component="universe"),
-    Release("ubuntu", "26.04", "resolute", engine=UBUNTU_ENGINE, component="universe"),
+    _ubuntu("22.04", "jammy"),
+    _ubuntu("24.04", "noble", stand_in=True),
+    _ubuntu("26.04", "resolute", stand_in=True),
 )
 IMAGE_SUITE = "bookworm"
 """Debian's release in OpenClaw's own images (its documentation, install/docker), and so in those
@@ -103,9 +115,16 @@ def known(distribution: str, number: tuple[int, ...]) -> Release | None:
 
 def tested(distribution: str, number: str) -> bool:
     """Return whether the toolkit's tests run on a release."""
-    return any(
-        one.tested for one in RELEASES if (one.distribution, one.number) == (distribution, number)
-    )
+    return any(one.tested for one in _exactly(distribution, number))
+
+
+def stood_in(distribution: str, number: str) -> bool:
+    """Return whether they run on stand-ins of a release."""
+    return any(one.stand_in for one in _exactly(distribution, number))
+
+
+def _exactly(distribution: str, number: str) -> list[Release]:
+    return [one for one in RELEASES if (one.distribution, one.number) == (distribution, number)]
 
 
 def borrower(codename: str) -> Release | None:
@@ -118,10 +137,7 @@ def accepted() -> str:
     words = []
     for distribution, title in TITLES.items():
         releases = [one for one in RELEASES if one.distribution == distribution]
-        numbers = " or ".join(one.number for one in releases if one.tested)
-        words.append(
-            f"{title} {numbers} (tested)"
-            if numbers
-            else f"{title} {releases[0].number} or newer (not tested)"
-        )
+        *most, last = [one.number for one in releases if one.tested or one.stand_in]
+        how = "tested" if any(one.tested for one in releases) else "tested on stand-ins"
+        words.append(f"{title} {', '.join(most)} or {last} ({how})")
     return ", ".join(words)

@@ -194,7 +194,13 @@ def release_problems(system: System) -> Iterable[Problem]:
         return
     accepted = distributions.accepted()
     number = version_of(system.release) if system.release else distributions.NEWEST
-    if distributions.known(system.distribution, number):
+    if distributions.stood_in(system.distribution, system.release):
+        yield Problem(
+            f"{system.title} was tested on stand-ins alone: a Debian under its names",
+            "docs/hosts.md says what on what",
+            stops=False,
+        )
+    elif distributions.known(system.distribution, number):
         yield Problem(f"{system.title} is not tested", f"tested: {accepted}", stops=False)
     else:
         yield Problem(f"{system.title} is not supported", f"use {accepted}")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 
 import pytest
 
 from lab import hosts as lab
 from operations.base import templates
+from tests.e2e.hardening_job import Job
+from tests.e2e.harness import until
 from tests.e2e.test_apt_in_use import HOLD
 from tests.e2e.test_sudo_password import PASSWORD, PREPARE
 
@@ -110,6 +113,49 @@ def test_without_universe_there_is_no_engine(bare: str, deployment) -> None:
         assert "add-apt-repository universe" in said
     finally:
         sh(bare, f"sed -i 's/^Components: .*/Components: main universe/' {sources}")
+
+
+PORT = 8123
+PUBLISHED = f"""
+libraries=$(ldd /usr/bin/perl | grep -o '/[^ ]*' | sed 's#^/##')
+tar -ch -C / usr/bin/perl usr/lib/x86_64-linux-gnu/perl-base $libraries |
+  docker import - web >/dev/null
+docker rm -f web 2>/dev/null
+docker run -d --name web -p {PORT}:80 web /usr/bin/perl -MIO::Socket::INET -e '
+  $s = IO::Socket::INET->new(LocalPort => 80, Listen => 5, ReuseAddr => 1) or die $@;
+  while ($c = $s->accept) {{ print $c "web"; close $c }}'
+"""
+
+
+def answers(host: lab.Host) -> bool:
+    """Whether what is published is reached from here, and says something."""
+    try:
+        with socket.create_connection((host.ip, PORT), 2) as there:
+            there.settimeout(2)
+            return there.recv(3) == b"web"
+    except OSError:
+        return False
+
+
+def test_what_an_engine_publishes_beside_an_active_ufw_is_closed(
+    bare: str, deployment, tmp_path
+) -> None:
+    host = lab.find(bare)
+    said = install(bare, "docker.io").communicate()[0]
+    sh(bare, "ufw allow 22/tcp && ufw --force enable")
+    job = Job(deployment(host), tmp_path)
+    try:
+        sh(bare, PUBLISHED)
+        until(lambda: answers(host), 30, f"Docker gets around ufw\n{said}")
+        job.up(firewall={"enabled": True})
+        assert not answers(host) and job.gets_in()
+        assert "nothing to change" in job.up(firewall={"enabled": True}).output
+        job.up(firewall={"enabled": True, "allow": [PORT]})
+        until(lambda: answers(host), 30, "it is let in on purpose")
+        assert f"ufw allow {PORT}/tcp" in sh(bare, "ufw show added")
+    finally:
+        job.up()
+        sh(bare, "ufw --force disable; docker rm -f web; apt-get purge -qq -y docker.io")
 
 
 @pytest.fixture(scope="module")

@@ -153,5 +153,5 @@ def test_what_an_engine_is_made_of() -> None:
 
 def test_what_is_accepted_is_said_in_words() -> None:
     assert distributions.accepted() == (
-        "Debian 12 or 13 (tested), Ubuntu 22.04 or newer (not tested)"
+        "Debian 12 or 13 (tested), Ubuntu 24.04 or 26.04 (tested on stand-ins)"
     )

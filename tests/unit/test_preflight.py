@@ -77,6 +77,7 @@ def test_what_is_wrong_is_said_with_numbers(given: str, instead: str, problem: s
         ("ubuntu", "22.04", "warning"),
         ("ubuntu", "24.04", "warning"),
         ("ubuntu", "26.04", "warning"),
+        ("ubuntu", "26.10", "warning"),
         ("debian", "14", "warning"),
         ("debian", "", "warning"),  # testing and unstable have no number
         ("debian", "11", "error"),
