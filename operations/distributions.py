@@ -30,8 +30,9 @@ class Release:
 
     `engine` is how its own Docker Engine, Compose v2 and buildx are called, without those that are
     `borrowed`; `engine_version` is said where it decides something before it is installed.
-    `component` is where they are in the archive, if a host's sources may have it or not. `stand_in`:
-    gateways were deployed on hosts that are it in what the toolkit looks at (lab/README.md).
+    `component` is where they are in the archive, if a host's sources may have it or not.
+    `stand_in`: gateways were deployed on hosts that are it in what the toolkit looks at
+    (lab/README.md).
     """
 
     distribution: str
