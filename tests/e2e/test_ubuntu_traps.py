@@ -14,7 +14,7 @@ from tests.e2e.harness import until
 from tests.e2e.test_apt_in_use import HOLD
 from tests.e2e.test_sudo_password import PASSWORD, PREPARE
 
-pytestmark = [pytest.mark.engine, pytest.mark.whole]
+pytestmark = [pytest.mark.engine, pytest.mark.long]
 
 # Cloud-init's last stage, which has the lock for a while, and installs something then.
 CLOUD_FINAL = """
