@@ -153,8 +153,7 @@ def services(
     """Deployed without any channel; a second run has nothing to change."""
     one = deployment(lab_host("bookworm", "services"))
     found = Services(one, tmp_path_factory.mktemp("tokens"))
-    found.up()
-    one.sh(f"echo '{OVERRIDE}' >/opt/{one.name}/docker-compose.override.yml")
+    one.sh(f"mkdir /opt/{one.name}; echo '{OVERRIDE}' >/opt/{one.name}/docker-compose.override.yml")
     found.up()
     assert "nothing to change" in found.up()
     return found
