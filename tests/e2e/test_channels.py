@@ -25,6 +25,7 @@ from cryptography.x509.oid import NameOID
 from tests.e2e.conftest import MakeDeployment, MakeHost
 from tests.e2e.harness import ROOT, Deployment, until
 from tests.e2e.terminal_job import COLUMNS, Terminal
+from toolkit.settings.channels import BUILT_IN, OFFICIAL
 
 pytestmark = [pytest.mark.long, pytest.mark.engine]
 
@@ -258,6 +259,21 @@ def test_the_page_of_models_has_the_variables_of_the_release(services: Services)
     named = dict(re.findall(r"^\| `([a-z0-9-]+)` \| `([A-Z0-9_]+)` \|", page, re.M))
     assert named.keys() == known.keys()
     assert not {key: name for key, name in named.items() if name not in known[key]}
+
+
+def test_the_channels_that_need_no_plugin_named_are_those_of_the_release(
+    services: Services,
+) -> None:
+    where = "$(dirname $(readlink -f $(command -v openclaw)))/dist"
+    catalog = json.loads(services.deployment.in_gateway(f"cat {where}/channel-catalog.json"))
+    named = {
+        entry["openclaw"]["channel"]["id"]: entry["name"]
+        for entry in catalog["entries"]
+        if entry["name"].startswith("@openclaw/")
+    }
+    assert named == {name: f"@openclaw/{name}" for name in OFFICIAL}
+    there = services.deployment.in_gateway(f"ls {where}/extensions").split()
+    assert {*BUILT_IN} <= {*there}
 
 
 def logged_in(one: Services) -> str:

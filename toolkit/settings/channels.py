@@ -24,7 +24,7 @@ OFFICIAL = (
 )
 """Channels whose plugin is OpenClaw's own, `@openclaw/NAME`, with a release for each of OpenClaw's
 (its package has them in `dist/channel-catalog.json`)."""
-BUILT_IN = ("telegram",)
+BUILT_IN = ("a2a", "reef", "telegram")
 
 CHANNEL = r"[a-z][a-z0-9-]{0,63}"
 ACCOUNT = r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}"
