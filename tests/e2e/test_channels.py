@@ -34,7 +34,7 @@ NAMES = ("auth.openai.com", "api.telegram.org")
 ADDRESS = "93.184.215.14"
 """Of the gateway's own loopback interface: OpenClaw asks no service at a private address."""
 CANARY = "AAcanary_canary_canary_canary_canary"
-KNOWN, UNKNOWN = f"111111:{CANARY}", f"222222:{CANARY}"
+TOKENS = {"known": f"111111:{CANARY}", "work": f"111112:{CANARY}", "wrong": f"222222:{CANARY}"}
 OVERRIDE = json.dumps(
     {"services": {"openclaw-gateway": {"extra_hosts": [f"{name}:{ADDRESS}" for name in NAMES]}}}
 )
@@ -53,12 +53,13 @@ class Services:
             f"echo {text} | base64 -d >/usr/local/share/ca-certificates/stand-in.crt"
             " && update-ca-certificates"
         )
-        for name, token in (("known", KNOWN), ("unknown", UNKNOWN)):
+        for name, token in TOKENS.items():
             (tokens / name).write_text(token)
         self.settings: dict[str, Any] = {
             "credentials": {
                 "BOT_TOKEN": {"file": str(tokens / "known")},
-                "WORK_BOT_TOKEN": {"file": str(tokens / "unknown")},
+                "WORK_BOT_TOKEN": {"file": str(tokens / "work")},
+                "WRONG_BOT_TOKEN": {"file": str(tokens / "wrong")},
             },
             "channels": {
                 "telegram": {
@@ -187,7 +188,10 @@ def test_channels_are_there_with_their_secrets_by_reference(with_channels: Servi
     assert whatsapp["status"] == "loaded", whatsapp
 
 
-def test_a_wrong_token_is_named_by_the_status_of_the_channel(with_channels: Services) -> None:
+def test_a_token_that_is_taken_no_more_is_named_by_the_status_of_its_channel(
+    with_channels: Services,
+) -> None:
+    with_channels.post("https://auth.openai.com/revoke")
     asked = with_channels.deployment.claw("channels", "--json", expect=1)
     (host,) = asked.json["hosts"].values()
     accounts = {(one["channel"], one["account"]): one for one in host["channels"]}
@@ -239,6 +243,19 @@ def test_a_log_in_by_an_address_that_is_pasted_back(with_channels: Services) -> 
         assert terminal.ended(300) == 0, terminal.text
         assert "canary" not in terminal.text
     assert "somebody@example.org" in logged_in(with_channels)
+
+
+def test_with_a_wrong_token_it_goes_back_and_names_the_account(with_channels: Services) -> None:
+    """OpenClaw is not ready with a channel whose service refuses it."""
+    wrong = {"accounts": {"wrong": {"secrets": {"botToken": "WRONG_BOT_TOKEN"}}}}
+    settings = {
+        "gateway": {"ready_timeout": 150},
+        "channels": {"telegram": wrong, "whatsapp": {"enabled": False}},
+    }
+    before = with_channels.configuration()["channels"]
+    said = with_channels.deployment.claw("up", settings=settings, expect=1).output
+    assert re.search(r'unauthorized for account "wrong"', said) and CANARY not in said
+    assert with_channels.configuration()["channels"] == before
 
 
 def test_what_is_taken_out_is_gone_and_what_was_made_by_hand_stays(with_channels: Services) -> None:
