@@ -1,7 +1,8 @@
 """The channels of openclaw.json: those of the settings, and what of an earlier deploy is none more.
 
 A channel of the settings is the toolkit's while it is there: what is taken out of the settings
-since the last deploy is taken out of openclaw.json. A channel that was never in them is not
+since the last deploy is taken out of openclaw.json; one that has a session in the state is
+switched off there, or OpenClaw starts it all the same. A channel that was never in them is not
 looked at.
 """
 
@@ -11,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from toolkit import merging
-from toolkit.settings.channels import Channel
+from toolkit.settings.channels import LINKED, Channel
 
 
 def configuration(channels: Mapping[str, Channel], before: Mapping[str, Any]) -> dict[str, Any]:
@@ -23,8 +24,11 @@ def configuration(channels: Mapping[str, Channel], before: Mapping[str, Any]) ->
     wanted = {name: channel.configuration() for name, channel in channels.items()}
     # An account that somebody has made by hand beside ours stays.
     with_accounts = {name: {"accounts": {}, **one} for name, one in wanted.items()}
-    gone = _gone(_before(before.get("channels")), with_accounts)
-    found = merging.merge(gone, wanted)
+    earlier = _before(before.get("channels"))
+    found = merging.merge(_gone(earlier, with_accounts), wanted)
+    for name in LINKED:
+        if name in found and found[name] is None:
+            found[name] = {**dict.fromkeys(earlier[name]), "enabled": False}
     return {"channels": found} if found else {}
 
 

@@ -262,7 +262,8 @@ def test_what_is_taken_out_is_gone_and_what_was_made_by_hand_stays(with_channels
     left: dict[str, Any] = {"credentials": {}, "channels": {}}
     with_channels.deployment.settings |= left
     with_channels.up()
-    assert with_channels.configuration()["channels"] == {"signal": {"enabled": False}}
+    off = {"enabled": False}
+    assert with_channels.configuration()["channels"] == {"signal": off, "whatsapp": off}
     assert "nothing to change" in with_channels.up()
 
 

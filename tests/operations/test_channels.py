@@ -102,6 +102,15 @@ def test_what_is_taken_out_is_absent(path: tuple[str, ...], absent: dict[str, An
     assert nones(found) == absent
 
 
+def test_a_channel_with_a_session_is_switched_off_and_then_not_looked_at() -> None:
+    before = Settings.model_validate({"channels": {"whatsapp": {"allow_from": ["+15550100"]}}})
+    assert written(Settings(), before) == {
+        "channels": {"whatsapp": {"enabled": False, "allowFrom": None}}
+    }
+    assert written(Settings(), Settings()) == {}
+    assert written(before, Settings())["channels"]["whatsapp"]["enabled"] is True
+
+
 def test_no_channel_and_none_before_says_nothing() -> None:
     assert written(Settings(), None) == {}
     recorded = {"channels": {"telegram": "what", "x": {"unknown": 1}}}

@@ -26,6 +26,9 @@ OFFICIAL = (
 (its package has them in `dist/channel-catalog.json`)."""
 BUILT_IN = ("a2a", "reef", "telegram")
 
+LINKED = ("whatsapp", "zalouser")
+"""Those that OpenClaw starts by the session in its state, whatever openclaw.json has of them."""
+
 CHANNEL = r"[a-z][a-z0-9-]{0,63}"
 ACCOUNT = r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}"
 
