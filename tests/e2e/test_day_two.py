@@ -36,6 +36,7 @@ STAYS = {
     r"file /var/(cache|lib)/apt/": "apt's lists and caches",
     r"file /var/lib/dpkg/": "dpkg's own record",
     r"file /var/cache/(debconf|ldconfig|man)": "caches of Debian's tools",
+    r"file /var/lib/ucf": "the record of a tool of Debian's (unattended-upgrades has it)",
     r"file /etc/apt/keyrings": "an empty directory of Debian's convention",
     r"file /var/lib/polkit": "what packages leave",
     r"file /etc/(ld.so.cache|(group|gshadow|passwd|shadow|subuid|subgid)-)": "Debian's copies",
