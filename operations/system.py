@@ -193,14 +193,13 @@ def release_problems(system: System) -> Iterable[Problem]:
     if distributions.tested(system.distribution, system.release):
         return
     accepted = distributions.accepted()
-    number = version_of(system.release) if system.release else distributions.NEWEST
     if distributions.stood_in(system.distribution, system.release):
         yield Problem(
             f"{system.title} was tested on stand-ins alone: a Debian under its names",
             "docs/hosts.md says what on what",
             stops=False,
         )
-    elif distributions.known(system.distribution, number):
+    elif is_known(system):
         yield Problem(f"{system.title} is not tested", f"tested: {accepted}", stops=False)
     else:
         yield Problem(f"{system.title} is not supported", f"use {accepted}")
@@ -258,3 +257,9 @@ def gib(size: int) -> str:
 def _state_paths(settings: Settings) -> tuple[str, ...]:
     paths = (settings.project_directory, settings.config_directory, settings.workspace_directory)
     return tuple(dict.fromkeys(paths))
+
+
+def is_known(system: System) -> bool:
+    """Return whether a host's distribution is one that the toolkit can provision, tested or not."""
+    number = version_of(system.release) if system.release else distributions.NEWEST
+    return distributions.known(system.distribution, number) is not None

@@ -6,13 +6,14 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from operations.base import preflight
+from operations.base import preflight, snapshot
 from operations.base.answers import printable
 from operations.base.preflight import Problem
 from operations.base.waits import waiting
 from operations.images import definitions, planning, reachability, state
 from operations.images.definitions import Definition
 from operations.images.sandbox import contexts
+from operations.system import System, is_known
 from toolkit import lockfile, releases, trees
 from toolkit.lockfile import LockError
 from toolkit.releases import ReleaseError
@@ -89,6 +90,8 @@ def _silent(settings: Settings, image: Definition, reference: str, own: bool) ->
 
 @preflight.check
 def source_problems(settings: Settings) -> Iterable[Problem]:
+    if not is_known(snapshot.of(System)):
+        return
     try:
         said = planning.unreached_sources(settings)
     except UNREADABLE:

@@ -163,9 +163,12 @@ def test_it_is_a_problem_where_the_base_is_made_on_the_host(
     said = "no container reaches this host's apt sources of Debian: file:/srv/debian/"
     wanted = Settings.model_validate({"base_images": "bootstrap" if bootstrapped else "registry"})
     there: dict[str, Any] = {"images": "", "docker": "", "access": "", "security": "", "files": ""}
+    there["system"] = "id=debian\nrelease=12"
     monkeypatch.setattr(snapshot, "settings_for", lambda host: wanted)
     monkeypatch.setattr(snapshot, "read_quietly", lambda host, script: said)
     with ctx_host.use(FakeHost(there)):
         problems = list(preflight.source_problems(wanted))
         assert bool(planning.unreached_sources(wanted)) is bootstrapped
     assert [problem.what for problem in problems] == ([said] if bootstrapped else [])
+    with ctx_host.use(FakeHost({**there, "system": "id=alpine\nrelease=3.20"})):
+        assert list(preflight.source_problems(wanted)) == [], "the distribution is the problem"
