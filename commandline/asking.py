@@ -6,7 +6,7 @@ import contextlib
 import json
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn, TypeVar
 
@@ -17,6 +17,7 @@ from commandline.errors import explain
 from commandline.options import ERRORS, fail, has_terminal, leave, overrides
 from commandline.results import FAILED, INTERRUPTED, PENDING
 from commandline.run.session import Options, Session
+from commandline.screen import tables
 from commandline.screen.display import Display
 from commandline.screen.given import Given
 from commandline.screen.live_display import LiveDisplay
@@ -24,6 +25,7 @@ from operations.gateway.host_secrets import UnreadableFile
 from toolkit import greenlets
 from toolkit.dotenv import DotenvError
 from toolkit.ssh import SSHException
+from toolkit.terminal import said
 
 T = TypeVar("T")
 OF_A_HOST = (PyinfraError, OSError, EOFError, SSHException, DotenvError, UnreadableFile)
@@ -100,6 +102,26 @@ def each(show: Callable[[str, Any], None]) -> Callable[[Answers], None]:
                 show(name, answer.value)
 
     return shown
+
+
+def print_table(
+    answers: Answers,
+    columns: Sequence[str],
+    rows: Callable[[Any], Iterable[Sequence[tables.Cell]]],
+    nothing: str,
+) -> None:
+    """Print the rows of all answers as one table, with the host where there are several; `nothing`
+    where there are none and somebody has answered.
+    """
+    console, several = tables.screen(200), len(answers) > 1
+    table = tables.plain(*(["Host"] if several else []), *columns)
+    for name, answer in answers.items():
+        for row in () if answer.value is None else rows(answer.value):
+            table.add_row(*([said(name)] if several else []), *row)
+    if table.row_count:
+        console.print(table)
+    elif not all(answer.error for answer in answers.values()):
+        console.print(said(nothing))
 
 
 def print_errors(answers: Answers) -> None:

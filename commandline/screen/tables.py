@@ -9,6 +9,9 @@ from rich.text import Text
 
 from toolkit.terminal import Screen, said
 
+Cell = Text
+"""As `said` makes it."""
+
 
 def screen(columns: int) -> Screen:
     """Return standard output; `columns` wide where it is no terminal, that nothing is folded."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
@@ -9,7 +10,7 @@ import click
 
 from commandline import approving, asking, streaming
 from commandline.options import examples, fail, has_terminal, json_option, target_options
-from commandline.screen import tables
+from commandline.screen.tables import Cell
 from commandline.verbs.cli import cli_command
 from operations import channels as asked
 from operations.channels import Account
@@ -100,25 +101,16 @@ def failed(one: Account) -> bool:
 
 
 def _show(answers: asking.Answers) -> None:
-    console = tables.screen(200)
-    several = len(answers) > 1
     columns = ("Channel", "Account", "State", "")
-    table = tables.plain(*(["Host"] if several else []), *columns)
-    for name, answer in answers.items():
-        for one in answer.value or ():
-            account = f"{one.account} ({one.name})" if one.name else one.account
-            table.add_row(
-                *([said(name)] if several else []),
-                said(one.channel),
-                said(account),
-                said(state(one), "red" if failed(one) else ""),
-                said(one.error),
-            )
-    if table.row_count:
-        console.print(table)
-    elif not all(answer.error for answer in answers.values()):
-        console.print(said("no channel is set up"))
+    asking.print_table(answers, columns, _rows, "no channel is set up")
     asking.print_errors(answers)
+
+
+def _rows(found: tuple[Account, ...]) -> Iterator[tuple[Cell, ...]]:
+    for one in found:
+        account = f"{one.account} ({one.name})" if one.name else one.account
+        style = "red" if failed(one) else ""
+        yield said(one.channel), said(account), said(state(one), style), said(one.error)
 
 
 def state(one: Account) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
@@ -9,7 +10,7 @@ import click
 
 from commandline import approving, asking
 from commandline.options import examples, fail, json_option, target_options
-from commandline.screen import tables
+from commandline.screen.tables import Cell
 from operations import devices as asked
 from operations.devices import Device, Devices
 from operations.lifecycle.status import age
@@ -95,27 +96,22 @@ def described(one: Device) -> str:
 
 
 def _show(answers: asking.Answers) -> None:
-    console = tables.screen(200)
-    several = len(answers) > 1
-    table = tables.plain(*(["Host"] if several else []), "Device", "From", "Since", "May", "Id")
-    for name, answer in answers.items():
-        found: Devices = answer.value or Devices()
-        for one in (*found.pending, *found.paired):
-            asks = bool(one.request)
-            since = age(one.age_seconds) if one.age_seconds is not None else ""
-            table.add_row(
-                *([said(name)] if several else []),
-                said(" ".join(filter(None, [one.name, one.platform and f"({one.platform})"]))),
-                said(_from(one)),
-                said(f"asks, {since}" if asks else since, "yellow" if asks else ""),
-                said(", ".join(dict.fromkeys((*one.roles, *map(_short, one.scopes))))),
-                said((one.request or one.id)[:12]),
-            )
-    if table.row_count:
-        console.print(table)
-    elif not all(answer.error for answer in answers.values()):
-        console.print(said("no device asks, and none is let in"))
+    columns = ("Device", "From", "Since", "May", "Id")
+    asking.print_table(answers, columns, _rows, "no device asks, and none is let in")
     asking.print_errors(answers)
+
+
+def _rows(found: Devices) -> Iterator[tuple[Cell, ...]]:
+    for one in (*found.pending, *found.paired):
+        asks = bool(one.request)
+        since = age(one.age_seconds) if one.age_seconds is not None else ""
+        yield (
+            said(" ".join(filter(None, [one.name, one.platform and f"({one.platform})"]))),
+            said(_from(one)),
+            said(f"asks, {since}" if asks else since, "yellow" if asks else ""),
+            said(", ".join(dict.fromkeys((*one.roles, *map(_short, one.scopes))))),
+            said((one.request or one.id)[:12]),
+        )
 
 
 def _from(one: Device) -> str:

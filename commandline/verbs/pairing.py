@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
@@ -12,6 +13,7 @@ from pyinfra.context import ctx_host
 from commandline import approving, asking
 from commandline.options import examples, fail, json_option, target_options
 from commandline.screen import tables
+from commandline.screen.tables import Cell
 from operations import devices as asked
 from operations.devices import Sender, Senders
 from operations.gateway import host_secrets
@@ -84,21 +86,16 @@ def described(one: Sender) -> str:
 
 
 def _show(answers: asking.Answers) -> None:
-    console = tables.screen(200)
-    several = len(answers) > 1
     columns = ("Channel", "Account", "Sender", "Says he is", "Waits for", "Code")
-    table = tables.plain(*(["Host"] if several else []), *columns)
-    for name, answer in answers.items():
-        found: Senders = answer.value or Senders()
-        for one in found.pending:
-            since = age(one.age_seconds) if one.age_seconds is not None else ""
-            cells = (one.channel, one.account, one.sender, one.name, since, one.code)
-            table.add_row(*([said(name)] if several else []), *map(said, cells))
-    if table.row_count:
-        console.print(table)
-    elif not all(answer.error for answer in answers.values()):
-        console.print(said("nobody waits"))
+    asking.print_table(answers, columns, _rows, "nobody waits")
     for name, answer in answers.items():
         for channel in answer.value.unlisted if answer.value else ():
-            console.print(said(f"{name}: OpenClaw has no list for the channel {channel}", "yellow"))
+            line = f"{name}: OpenClaw has no list for the channel {channel}"
+            tables.screen(200).print(said(line, "yellow"))
     asking.print_errors(answers)
+
+
+def _rows(found: Senders) -> Iterator[tuple[Cell, ...]]:
+    for one in found.pending:
+        since = age(one.age_seconds) if one.age_seconds is not None else ""
+        yield tuple(map(said, (one.channel, one.account, one.sender, one.name, since, one.code)))
