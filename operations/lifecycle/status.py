@@ -14,7 +14,7 @@ from datetime import datetime, timezone
 
 from pyinfra.api.host import Host
 
-from operations import activation, record, upgrade
+from operations import activation, record, recorded, upgrade
 from operations.backup import stage as backup
 from operations.base import snapshot, templates
 from operations.base.answers import printable
@@ -117,11 +117,13 @@ def script(settings: Settings) -> str:
         project=settings.project_directory,
         state=f"/var/lib/{settings.name}",
         url=form.url(settings),
-        rules=network.applied(settings),
-        host_rules=firewall.TABLE if settings.host.firewall.enabled else None,
+        tables={
+            "rules": network.applied(settings),
+            **({"host-rules": firewall.TABLE} if settings.host.firewall.enabled else {}),
+        },
         domain=settings.exposure.https.domain,
-        record=record.path(settings),
-        record_bytes=record.MAX_BYTES,
+        record=recorded.path(settings),
+        record_bytes=recorded.MAX_BYTES,
         backup=backup.program(settings),
         notes=backup.work(settings),
         timers=backup.timers(settings) if settings.backup.repository else [],
@@ -264,10 +266,10 @@ def _why(note: str) -> str:
     return printable(why, 120) if failed else ""
 
 
-def _changed(settings: Settings, recorded: str) -> str:
+def _changed(settings: Settings, file: str) -> str:
     """Return which settings differ from those of the last deploy, in a few words."""
     try:
-        there = record.Recorded.parse(base64.b64decode(recorded).decode().splitlines()).settings
+        there = recorded.Recorded.parse(base64.b64decode(file).decode().splitlines()).settings
     except ValueError:
         return ""
     keys = [change.key for change in record.changes(settings, there)] if there else []
