@@ -20,9 +20,7 @@ from operations import upgrade
 from operations.base import files, notes, preflight, snapshot
 from operations.base.notes import Change
 from operations.base.operation import operation
-from operations.recorded import MAX_BYTES as MAX_BYTES
-from operations.recorded import Recorded as Recorded
-from operations.recorded import path as path
+from operations.recorded import Recorded, path
 from toolkit.settings import Settings
 from toolkit.settings.sources.resolve import layers_of, leaves, resolved
 

@@ -199,7 +199,7 @@ def release_problems(system: System) -> Iterable[Problem]:
             "docs/hosts.md says what on what",
             stops=False,
         )
-    elif is_known(system):
+    elif release_of(system):
         yield Problem(f"{system.title} is not tested", f"tested: {accepted}", stops=False)
     else:
         yield Problem(f"{system.title} is not supported", f"use {accepted}")
@@ -209,6 +209,12 @@ def version_of(text: str) -> tuple[int, ...]:
     """Return the leading numbers of a version, for comparison; of none, the empty tuple."""
     found = re.match(r"v?(\d+(?:\.\d+)*)", text)
     return tuple(int(part) for part in found[1].split(".")) if found else ()
+
+
+def release_of(system: System) -> distributions.Release | None:
+    """Return what is known of a host's release; a new one is taken to be as the one before."""
+    number = version_of(system.release) if system.release else distributions.NEWEST
+    return distributions.known(system.distribution, number)
 
 
 def memory_problems(settings: Settings, system: System) -> Iterable[Problem]:
@@ -257,9 +263,3 @@ def gib(size: int) -> str:
 def _state_paths(settings: Settings) -> tuple[str, ...]:
     paths = (settings.project_directory, settings.config_directory, settings.workspace_directory)
     return tuple(dict.fromkeys(paths))
-
-
-def is_known(system: System) -> bool:
-    """Return whether a host's distribution is one that the toolkit can provision, tested or not."""
-    number = version_of(system.release) if system.release else distributions.NEWEST
-    return distributions.known(system.distribution, number) is not None

@@ -42,13 +42,6 @@ class Seen:
     """Whether there is a way there at all."""
 
 
-def public(said: Iterable[str]) -> list[str]:
-    """Return the public ones of the addresses that a host says it has. A private one may be
-    somebody else's, seen from here.
-    """
-    return [one for one in usable(said) if is_public(one)]
-
-
 def usable(said: Iterable[str]) -> list[str]:
     """Return the addresses that a host says it has and others could reach it by."""
     found = []

@@ -15,12 +15,11 @@ from operations.engine.state import (
     Engine,
     Plan,
     plan,
-    release_of,
     version_to_be,
 )
 from operations.engine_access import EngineWay
 from operations.packages import Packages
-from operations.system import IMAGES, Disk, System, disk_problems
+from operations.system import IMAGES, Disk, System, disk_problems, release_of
 from toolkit.patterns import shown
 from toolkit.settings import Settings
 

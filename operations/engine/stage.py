@@ -17,10 +17,10 @@ from operations.base import files, snapshot, templates
 from operations.base.operation import operation
 from operations.distributions import TITLES
 from operations.engine import access_problems, apt_sources, daemon, preflight, rootless
-from operations.engine.state import DEFAULT_SOCKETS, Engine, plan, release_of, version_to_be
+from operations.engine.state import DEFAULT_SOCKETS, Engine, plan, version_to_be
 from operations.engine_access import EngineWay
 from operations.packages import Packages
-from operations.system import System
+from operations.system import System, release_of
 from toolkit.settings import Settings, model
 
 __all__ = [

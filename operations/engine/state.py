@@ -6,13 +6,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
-from operations import distributions, engine_access, packages
+from operations import engine_access, packages
 from operations.base import snapshot, templates
-from operations.distributions import Release
 from operations.engine import apt_sources, daemon
 from operations.engine_access import DEFAULT_SOCKETS
 from operations.packages import Packages
-from operations.system import Disk, System, version_of
+from operations.system import Disk, System, release_of, version_of
 from toolkit.settings import Settings
 
 MINIMUM = {"Docker Engine": "20.10", "Compose": "2.20", "buildx": "0.10"}
@@ -203,13 +202,6 @@ def plan(
         # An engine on a kernel with AppArmor cannot start containers without its parser.
         missing += ("apparmor",)
     return Plan(source, missing, removed)
-
-
-def release_of(system: System) -> Release | None:
-    """Return what is known of a host's release; a new one is taken to be as the one before."""
-    return distributions.known(
-        system.distribution, version_of(system.release) or distributions.NEWEST
-    )
 
 
 def version_to_be(

@@ -16,12 +16,11 @@ from operations import packages
 from operations.base import files, snapshot, templates
 from operations.gateway import front
 from toolkit.settings import Settings
-from toolkit.settings.exposure import Https
+from toolkit.settings.exposure import WEB_PORTS, Https
 
 PACKAGE = "caddy"
 CADDYFILE = "/etc/caddy/Caddyfile"
 INCLUDE = f"import {front.SITES}/*.caddy"
-WEB_PORTS = (80, 443)
 CERTIFICATE_BYTES = 64 << 10
 
 

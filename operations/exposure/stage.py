@@ -28,7 +28,7 @@ from operations.gateway import conflicts, front
 from operations.packages import Packages
 from operations.system import System
 from toolkit.settings import Settings
-from toolkit.settings.exposure import Https
+from toolkit.settings.exposure import WEB_PORTS, Https
 
 CERTIFICATE_SECONDS = 120
 """How long the first certificate may take; ACME takes some seconds."""
@@ -112,7 +112,7 @@ def _file_problems(https: Https, there: Web) -> Iterable[Problem]:
 def _port_problems(settings: Settings, there: Web) -> Iterable[Problem]:
     containers = snapshot.of(conflicts.There).containers
     taken = {one.port: f"{printable(one.process)} on {one.address}" for one in there.listeners}
-    for port in caddy.WEB_PORTS:
+    for port in WEB_PORTS:
         by = [one.name for one in containers if one.publishes(port)]
         who = f"the container {conflicts.shown(by[0])}" if by else taken.get(port)
         if who:

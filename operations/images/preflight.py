@@ -13,7 +13,7 @@ from operations.base.waits import waiting
 from operations.images import definitions, planning, reachability, state
 from operations.images.definitions import Definition
 from operations.images.sandbox import contexts
-from operations.system import System, is_known
+from operations.system import System, release_of
 from toolkit import lockfile, releases, trees
 from toolkit.lockfile import LockError
 from toolkit.releases import ReleaseError
@@ -90,7 +90,7 @@ def _silent(settings: Settings, image: Definition, reference: str, own: bool) ->
 
 @preflight.check
 def source_problems(settings: Settings) -> Iterable[Problem]:
-    if not is_known(snapshot.of(System)):
+    if release_of(snapshot.of(System)) is None:
         return
     try:
         said = planning.unreached_sources(settings)

@@ -26,6 +26,7 @@ from operations.engine_access import EngineWay
 from operations.exposure import stage as exposure
 from operations.gateway import form, network
 from operations.hardening import stage as hardening
+from operations.recorded import Recorded
 from operations.security import apparmor
 from toolkit.settings import Settings
 
@@ -75,7 +76,7 @@ def chosen() -> Purge:
 
 def problems(settings: Settings) -> Iterable[Problem]:
     """Say which places the host was last deployed with that are not those of the settings."""
-    for change in record.changes(settings, snapshot.of(record.Recorded).settings):
+    for change in record.changes(settings, snapshot.of(Recorded).settings):
         if change.key.startswith(PLACES):
             yield Problem(
                 f"{change.key} is {change.after!r}, and the host was deployed with"

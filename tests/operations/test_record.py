@@ -13,7 +13,7 @@ from pyinfra.api.inventory import Inventory
 from pyinfra.context import ctx_host
 
 from commandline.verbs import init
-from operations import record
+from operations import record, recorded
 from operations.base.notes import Change
 from tests.operations.hosts import FakeHost, commands, knowing
 from toolkit.settings import Settings, settings_for
@@ -26,7 +26,7 @@ def deployed_with(host: Any, settings: str) -> Any:
 
 
 def changes(settings: Settings, file: str) -> list[Change]:
-    return record.changes(settings, record.Recorded.parse([file]).settings)
+    return record.changes(settings, recorded.Recorded.parse([file]).settings)
 
 
 def problems(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
@@ -73,9 +73,9 @@ def test_a_setting_that_is_gone_is_no_change_and_nothing_to_take_up() -> None:
     before["images"]["registry"]["local"] = False
     text = json.dumps(before, indent=1, sort_keys=True)
     assert changes(wanted, text) == []
-    assert record.Recorded.parse(text.split("\n")).settings == json.loads(record.content(wanted))
+    assert recorded.Recorded.parse(text.split("\n")).settings == json.loads(record.content(wanted))
     digest = hashlib.sha256(f"{text}\n".encode()).hexdigest()
-    there = {"settings": text, "files": f"regular file|600|0:0|{digest}|{record.path(wanted)}"}
+    there = {"settings": text, "files": f"regular file|600|0:0|{digest}|{recorded.path(wanted)}"}
     assert commands(record.kept, there, settings=wanted) == []
     other = Settings.model_validate({"time_zone": "Europe/Paris"})
     (command,) = commands(record.kept, there, settings=other)

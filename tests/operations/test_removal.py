@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from operations import record
 from operations.base import snapshot
 from operations.lifecycle import removal
 from operations.lifecycle.removal import Purge, There
+from operations.recorded import Recorded
 from tests.operations.hosts import at, commands
 from toolkit.settings import Settings
 
@@ -306,6 +306,6 @@ def test_another_place_than_that_of_the_deploy_is_refused(
     recorded: dict[str, Any], stops: bool, monkeypatch
 ) -> None:
     settings = Settings.model_validate({"directories": {"config": "/srv/here"}})
-    monkeypatch.setattr(snapshot, "of", lambda kind: record.Recorded(recorded))
+    monkeypatch.setattr(snapshot, "of", lambda kind: Recorded(recorded))
     with at(settings):
         assert bool(list(removal.problems(settings))) is stops

@@ -13,7 +13,6 @@ from operations import system
 from operations.base import answers, preflight, snapshot
 from operations.base.preflight import Problem
 from operations.engine import preflight as checks
-from operations.engine import state
 from operations.gateway import conflicts
 from tests.operations.hosts import at
 from tests.operations.hosts import judged as told
@@ -92,7 +91,7 @@ def test_newer_releases_of_known_distributions_are_tried(
     (problem,) = judged(f"{text}userland=amd64\ncontainer=docker\n")
     assert problem.startswith("warning: ") is (said == "warning")
     system_there = system.System.parse(text.splitlines())
-    assert bool(state.release_of(system_there)) is (said == "warning")
+    assert bool(system.release_of(system_there)) is (said == "warning")
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 Profile = Literal["tunnel", "https"]
 TUNNEL = "tunnel"
+WEB_PORTS = (80, 443)
 _LABEL = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 
 

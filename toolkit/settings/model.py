@@ -15,7 +15,7 @@ from pydantic import Field
 from toolkit.settings.backup import Backup
 from toolkit.settings.channels import Channel, ChannelName
 from toolkit.settings.egress import Egress
-from toolkit.settings.exposure import Exposure
+from toolkit.settings.exposure import WEB_PORTS, Exposure
 from toolkit.settings.host import HostSettings
 from toolkit.settings.sandbox.model import Sandbox
 from toolkit.settings.section import Section
@@ -283,7 +283,7 @@ class Settings(Section):
         if not ipaddress.ip_address(self.gateway.address).is_loopback:
             ports.add(f"{self.gateway.port}/tcp")
         if self.exposure.https.domain:
-            ports |= {"80/tcp", "443/tcp"}
+            ports |= {f"{port}/tcp" for port in WEB_PORTS}
         return sorted(ports)
 
     @property

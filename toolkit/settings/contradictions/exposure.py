@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from toolkit.settings.contradictions.mounts import Inconsistency
+from toolkit.settings.exposure import WEB_PORTS
 from toolkit.settings.model import Settings
-
-WEB_PORTS = (80, 443)
 
 
 def problems(settings: Settings) -> Iterator[Inconsistency]:
