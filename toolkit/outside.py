@@ -42,6 +42,15 @@ class Seen:
     """Whether there is a way there at all."""
 
 
+def resolved(name: str, port: int | None = None) -> list[str]:
+    """Return the addresses of a name, as this machine knows them; none if it knows none."""
+    try:
+        found = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        return []
+    return [str(one[4][0]) for one in found]
+
+
 def usable(said: Iterable[str]) -> list[str]:
     """Return the addresses that a host says it has and others could reach it by."""
     found = []

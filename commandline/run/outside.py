@@ -8,7 +8,6 @@ at, because it means another machine here or because there is no way to it, is `
 from __future__ import annotations
 
 import re
-import socket
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
@@ -138,7 +137,10 @@ def _of(host: Host) -> Place:
     closes = settings.host.firewall.enabled
     said = snapshot.run_quietly(host, templates.render("outside/host.sh.j2", firewall=closes))
     words = [line.partition(" ")[::2] for line in said.splitlines()]
-    known = _resolved(there) + [str(one) for one in settings.exposure.https.addresses]
+    # A name that a jump host alone knows has none here.
+    known = outside.resolved(there.hostname, there.port) + [
+        str(one) for one in settings.exposure.https.addresses
+    ]
     claimed = outside.usable(rest for word, rest in words if word == "address")
     way = connection.transport(host)
     closed = closes and "manager" not in dict(words)
@@ -150,15 +152,6 @@ def _of(host: Host) -> Place:
         Expected.of(settings, there.port, closed),
         settings.exposure.https.domain,
     )
-
-
-def _resolved(there: Resolved) -> list[str]:
-    """Return the addresses of a host's name here; a jump host may know it alone."""
-    try:
-        found = socket.getaddrinfo(there.hostname, there.port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError):
-        return []
-    return [str(one[4][0]) for one in found]
 
 
 # As this machine sees it

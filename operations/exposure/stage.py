@@ -9,7 +9,6 @@ for each device to be approved (docs: gateway/security/network-exposure).
 from __future__ import annotations
 
 import ipaddress
-import socket
 from collections.abc import Generator, Iterable
 
 from pyinfra import host
@@ -27,6 +26,7 @@ from operations.exposure.caddy import Web
 from operations.gateway import conflicts, front
 from operations.packages import Packages
 from operations.system import System
+from toolkit import outside
 from toolkit.settings import Settings
 from toolkit.settings.exposure import WEB_PORTS, Https
 
@@ -126,11 +126,7 @@ def _port_problems(settings: Settings, there: Web) -> Iterable[Problem]:
 def _connected() -> list[str]:
     """Addresses by which this machine itself reaches the host."""
     name = getattr(host.data, "ssh_hostname", None) or host.name
-    try:
-        found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError):
-        return []
-    return [str(ipaddress.ip_address(str(one[4][0]).partition("%")[0])) for one in found]
+    return [str(ipaddress.ip_address(one.partition("%")[0])) for one in outside.resolved(name)]
 
 
 def _listed(addresses: Iterable[str]) -> str:

@@ -29,11 +29,10 @@ from operations.engine import uplink
 from operations.engine_access import EngineWay
 from operations.gateway import bridges, browser_network, form, front
 from operations.nftables import RULES, Table
+from toolkit import patterns
 from toolkit.settings import Settings
 from toolkit.settings.egress import METADATA, PRIVATE, parse_destination
 from toolkit.settings.sandbox import names
-
-_INTERFACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,14}")
 
 
 @snapshot.fact("network")
@@ -68,7 +67,9 @@ class Network:
             tuple(
                 (line[1], line[2])
                 for line in said
-                if line[:1] == ["network"] and len(line) == 3 and _INTERFACE.fullmatch(line[2])
+                if line[:1] == ["network"]
+                and len(line) == 3
+                and patterns.matches(patterns.INTERFACE, line[2])
             ),
         )
 

@@ -23,6 +23,7 @@ from operations.base.operation import operation
 from operations.base.preflight import Problem
 from operations.hardening import trial
 from operations.nftables import RULES, Table
+from toolkit import patterns
 from toolkit.settings import Settings
 
 TABLE = Table(
@@ -44,7 +45,6 @@ OPEN = {
     ),
 }
 """Why the host's own firewall closes nothing, and what mends it."""
-_INTERFACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,14}")
 _PORT = re.compile(r"[0-9]{1,5}/(tcp|udp)")
 
 
@@ -97,7 +97,9 @@ class Firewall:
             systemd="systemd" in said,
             owner=(said.get("owner") or [""])[0],
             ssh=_ports(said.get("ssh", [])),
-            uplinks=tuple(one for one in said.get("uplink", []) if _INTERFACE.fullmatch(one)),
+            uplinks=tuple(
+                one for one in said.get("uplink", []) if patterns.matches(patterns.INTERFACE, one)
+            ),
             manager=managers[0],
             open=tuple(one for one in said.get("open", []) if (managers[0], one) in OPEN),
             has=tuple(one for one in said.get("has", []) if _PORT.fullmatch(one)),

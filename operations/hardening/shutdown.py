@@ -8,12 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable
 
-from pyinfra import host
-from pyinfra.api import StringCommand
-
-from operations.base import files, notes, snapshot, templates
+from operations.base import files, snapshot, templates
 from operations.base.operation import operation
-from operations.hardening.upkeep import SHUTDOWN, Upkeep
+from operations.hardening.upkeep import SHUTDOWN, Upkeep, one_file
 from toolkit.settings import Settings
 
 UNIT = f"/etc/systemd/system/{SHUTDOWN}.service"
@@ -31,19 +28,15 @@ def turns_finished(settings: Settings) -> Generator:
     + settings: the settings of the host
     """
     upgrades, there = settings.host.unattended_upgrades, snapshot.of(Upkeep)
-    wanted = unit(settings)
-    if not (upgrades.enabled and upgrades.reboot and there.systemd):
-        if files.found(UNIT):
-            yield StringCommand("sh -s", _stdin=[gone()])
-        else:
-            host.noop("the host does not reboot by itself")
-    elif SHUTDOWN in there.active and not files.differs(wanted):
-        host.noop("a reboot waits for turns that are running")
-    else:
-        files.show_difference(wanted)
-        script = templates.render("hardening/file.sh.j2", files=[wanted], service=SHUTDOWN)
-        yield StringCommand("sh -s", _stdin=[script])
-        notes.of(host).outcome.append("a reboot waits for turns that are running, up to 330 s")
+    yield from one_file(
+        upgrades.enabled and upgrades.reboot is not None and there.systemd,
+        unit(settings),
+        "reboot",
+        "waits for turns that are running, up to 330 s",
+        gone(),
+        service=SHUTDOWN,
+        active=SHUTDOWN in there.active,
+    )
 
 
 def unit(settings: Settings) -> files.File:

@@ -119,12 +119,13 @@ def guessers_shut_out(settings: Settings) -> Generator:
     + settings: the settings of the host
     """
     content = templates.render("hardening/jail.conf.j2", deployment=settings.name)
-    yield from _one_file(
+    yield from one_file(
         settings.host.fail2ban.enabled,
         files.File(JAIL, content),
         "fail2ban",
         "who guesses sshd's passwords is shut out",
-        then="fail2ban",
+        gone(JAIL, "fail2ban"),
+        service="fail2ban",
         active="fail2ban" in snapshot.of(Upkeep).active,
     )
 
@@ -140,11 +141,12 @@ def upgrades_installed(settings: Settings) -> Generator:
         "hardening/upgrades.conf.j2", deployment=settings.name, reboot=upgrades.reboot
     )
     reboot = f"at {upgrades.reboot} if one needs it" if upgrades.reboot else "never"
-    yield from _one_file(
+    yield from one_file(
         upgrades.enabled,
         files.File(UPGRADES, content),
         "updates",
         f"of security, by themselves; reboot {reboot}",
+        gone(UPGRADES),
     )
 
 
@@ -210,12 +212,25 @@ def gone(path: str, service: str = "") -> str:
     return templates.render("hardening/file_gone.sh.j2", path=path, service=service)
 
 
-def _one_file(
-    wanted: bool, file: files.File, what: str, said: str, then: str = "", active: bool = True
+def one_file(
+    wanted: bool,
+    file: files.File,
+    what: str,
+    said: str,
+    gone: str,
+    service: str = "",
+    active: bool = True,
 ) -> Generator:
+    """Yield what puts a file on the host that is all of a part of its upkeep, or takes it away.
+
+    + wanted: whether it is to be there
+    + what: the part, and `said` what it does; for people
+    + gone: the script that takes it away
+    + service: what reads it, and whether that is `active`
+    """
     if not wanted:
         if files.found(file.path):
-            yield StringCommand("sh -s", _stdin=[gone(file.path, then)])
+            yield StringCommand("sh -s", _stdin=[gone])
             notes.of(host).outcome.append(f"{what}: as it was before")
         else:
             host.noop(f"{what}: not asked for")
@@ -225,7 +240,7 @@ def _one_file(
         files.show_difference(file)
         yield StringCommand(
             "sh -s",
-            _stdin=[templates.render("hardening/file.sh.j2", files=[file], service=then)],
+            _stdin=[templates.render("hardening/file.sh.j2", files=[file], service=service)],
         )
         notes.of(host).outcome.append(f"{what}: {said}")
 
