@@ -54,6 +54,12 @@ def by_key(host: Host) -> bool:
     return bool(found) and pyinfra_internals.authenticated_by(found) == "publickey"
 
 
+def host_key(host: Host) -> str:
+    """Return the kind of key by which a host was known over SSH; '' without SSH."""
+    found = transport(host)
+    return found.get_remote_server_key().get_name() if found else ""
+
+
 @contextmanager
 def anew(host: Host, seconds: float) -> Iterator[None]:
     """Have a host asked over another connection, made now; without SSH over that which there is.

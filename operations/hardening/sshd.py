@@ -1,6 +1,6 @@
-"""The host's SSH server: no password for root, no X11, and no passwords at all where the run came
-in by a key. Debian's sshd_config reads /etc/ssh/sshd_config.d first, and of two values the first
-counts (https://man.openbsd.org/sshd_config).
+"""The host's SSH server: no password for root, no X11, no passwords at all where the run came in by
+a key, and no algorithm that ssh-audit fails. Debian's sshd_config reads /etc/ssh/sshd_config.d
+first, and of two values the first counts (https://man.openbsd.org/sshd_config).
 """
 
 from __future__ import annotations
@@ -19,6 +19,9 @@ from toolkit.settings import Settings
 
 STRICTER = ("no", "forced-commands-only")
 """What PermitRootLogin may be that is not to be loosened."""
+WEAK = ("KexAlgorithms", "HostKeyAlgorithms", "MACs")
+"""OpenSSH's own lists, which get better with each release, and out of which something is taken:
+what ssh-audit fails (https://github.com/jtesta/ssh-audit)."""
 PATH = "/etc/ssh/sshd_config.d/00-openclaw-pyinfra.conf"
 
 
@@ -26,37 +29,51 @@ PATH = "/etc/ssh/sshd_config.d/00-openclaw-pyinfra.conf"
 @dataclass(frozen=True)
 class Sshd:
     """What a host says: whether there is an sshd, whether its configuration begins with those that
-    it includes, how root may log in now, and whether something of ours is not in effect."""
+    it includes, how root may log in now, which lists of algorithms somebody else has set, and
+    whether something of ours is not in effect."""
 
     there: bool = False
     includes: bool = False
     root_login: str = ""
     ignored: bool = False
+    lists: frozenset[str] = frozenset()
 
     @staticmethod
     def script(settings: Settings) -> str:
         return templates.render(
-            "hardening/sshd_probe.sh.j2", wanted=settings.host.sshd.enabled, path=PATH
+            "hardening/sshd_probe.sh.j2",
+            wanted=settings.host.sshd.enabled,
+            path=PATH,
+            lists=[name.lower() for name in WEAK],
         )
 
     @classmethod
     def parse(cls, lines: list[str]) -> Sshd:
         words = dict(line.partition(" ")[::2] for line in lines)
         return cls(
-            "there" in words, "includes" in words, words.get("root-login", ""), "ignored" in words
+            "there" in words,
+            "includes" in words,
+            words.get("root-login", ""),
+            "ignored" in words,
+            frozenset(line.partition(" ")[2] for line in lines if line.startswith("list ")),
         )
 
 
 def configuration(settings: Settings) -> files.File:
     """Return the drop-in; it names the deployment whose it is."""
-    keys, stricter = connection.by_key(host), snapshot.of(Sshd).root_login
+    there, keys = snapshot.of(Sshd), connection.by_key(host)
+    weak = [name for name in WEAK if name.lower() not in there.lists]
+    if connection.host_key(host).startswith("ecdsa-") and "HostKeyAlgorithms" in weak:
+        weak.remove("HostKeyAlgorithms")  # by which this machine, at least, knows the host
     # Who logs in as root by a password, or as nobody knows whom, goes on doing so.
     root = keys or connection.login_user(host) not in (None, "root")
+    stricter = there.root_login if there.root_login in STRICTER else "prohibit-password"
     content = templates.render(
         "hardening/sshd.conf.j2",
         deployment=settings.name,
         keys_only=keys,
-        root_login=(stricter if stricter in STRICTER else "prohibit-password") if root else "",
+        root_login=stricter if root else "",
+        weak=weak,
     )
     return files.File(PATH, content)
 

@@ -23,6 +23,7 @@ TRIAL = f"ls -d /etc/openclaw-pyinfra/trial-* {TIMERS} 2>/dev/null; true"
 LEFT = "ls -d /etc/openclaw-pyinfra/host /etc/systemd/system/openclaw-* 2>/dev/null; true"
 BOTH = {"firewall": {"enabled": True, "allow": [PORT]}, "sshd": {"enabled": True}}
 OURS = [part.path for part in stage.parts()]
+LYNIS = 60
 EMPTIED = "systemctl stop openclaw-firewall.timer; nft flush ruleset"
 
 
@@ -125,6 +126,20 @@ def test_the_whole_preset(job: Job) -> None:
     until(lambda: "Journal matches" in job.sh("fail2ban-client status sshd"), 30, "its jail")
     assert "-security" in job.sh("unattended-upgrade --dry-run -d 2>&1 | grep 'Allowed origins'")
     assert job.sh("ls /openclaw.swap 2>/dev/null; true") == "", "a container has no swap of its own"
+
+
+def test_judges_of_others_find_little(job: Job) -> None:
+    """ssh-audit: no algorithm that it fails; lynis: what docs/host.md has, and not less."""
+    get = "DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends"
+    job.sh(f"{get} ssh-audit lynis >/dev/null")
+    judged = job.sh("ssh-audit --no-colors --level=fail 127.0.0.1; echo code $?")
+    assert judged in ("code 0", "code 2"), f"2 is warnings alone: {judged}"
+    job.sh("lynis audit system --quick --quiet --no-colors >/dev/null 2>&1; true")
+    report = job.sh("cat /var/log/lynis-report.dat")
+    said = dict(line.partition("=")[::2] for line in report.splitlines())
+    print(*(line for line in report.splitlines() if line.startswith(("warn", "sugg"))), sep="\n")
+    assert int(said["hardening_index"]) >= LYNIS, report
+    job.sh("apt-get purge -qq -y ssh-audit lynis >/dev/null")
 
 
 def test_who_guesses_is_shut_out(job: Job) -> None:

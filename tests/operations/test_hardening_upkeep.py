@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from pyinfra.api.operation import PyinfraOperation
 
-from operations.base import connection, files, snapshot
+from operations.base import connection, files, snapshot, templates
 from operations.base.files import digest
 from operations.hardening import shutdown, sshd, stage, upkeep
 from operations.hardening.trial import Trial
@@ -59,13 +59,48 @@ def configured(key: bool, user: str | None, said: str = "there\nincludes") -> li
     return [line for line in text.splitlines() if not line.startswith("#")]
 
 
+LESS = ["KexAlgorithms -ecdh-sha2-nistp*", "HostKeyAlgorithms -ecdsa-sha2-nistp*"]
+LESS += ["MACs -hmac-sha1*"]
+NO_LISTS = "there\nincludes\nlist kexalgorithms\nlist hostkeyalgorithms\nlist macs"
+
+
+def test_what_ssh_audit_fails_goes_but_for_what_somebody_has_set() -> None:
+    assert configured(True, "root")[-3:] == LESS
+    assert set(configured(True, "root", "there\nincludes\nlist macs")) & set(LESS) == set(LESS[:2])
+    assert not set(configured(True, "root", NO_LISTS)) & set(LESS)
+
+
+def test_a_host_that_is_known_by_an_ecdsa_key_keeps_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "host_key", lambda host: "ecdsa-sha2-nistp256")
+    assert "HostKeyAlgorithms" not in " ".join(configured(True, "root"))
+
+
+@pytest.mark.parametrize(
+    ("effective", "ignored"),
+    [
+        ("macs hmac-sha2-256,umac-128@openssh.com", False),
+        ("macs hmac-sha2-256,hmac-sha1-etm@openssh.com", True),
+        ("macs hmac-sha1", True),
+    ],
+)
+def test_an_sshd_that_still_takes_what_is_to_go_does_not_follow(
+    tmp_path: Path, effective: str, ignored: bool
+) -> None:
+    (tmp_path / "sshd").write_text(f"#!/bin/sh\necho {effective}\n")
+    (tmp_path / "sshd").chmod(0o755)
+    (tmp_path / "own.conf").write_text("# A comment\nMACs -hmac-sha1*\n")
+    text = (templates.DIRECTORY / "hardening/sshd_effect.sh").read_text()
+    script = f"PATH={tmp_path}:$PATH\n{text}\nsshd_ignores {tmp_path}/own.conf"
+    assert (subprocess.run(["sh", "-c", script]).returncode == 0) is ignored
+
+
 def test_passwords_go_only_where_the_run_came_in_by_a_key() -> None:
     with_key = configured(True, "root")
     assert {"PasswordAuthentication no", "PermitRootLogin prohibit-password"} < set(with_key)
-    assert configured(False, "root") == ["X11Forwarding no"], "root's password is all he has"
-    assert configured(False, None) == ["X11Forwarding no"], "nobody knows who logs in there"
-    by_password = ["PermitRootLogin prohibit-password", "X11Forwarding no"]
-    assert configured(False, "deploy") == by_password
+    only = ["X11Forwarding no", *LESS]
+    assert configured(False, "root") == only, "root's password is all he has"
+    assert configured(False, None) == only, "nobody knows who logs in there"
+    assert configured(False, "deploy") == ["PermitRootLogin prohibit-password", *only]
 
 
 @pytest.mark.parametrize("stricter", ["no", "forced-commands-only"])
