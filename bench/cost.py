@@ -62,12 +62,7 @@ class Reached:
         self.container = container
         pid = lab.container(container).attrs["State"]["Pid"]
         self.account = Path(f"/proc/{pid}/root{ACCOUNT}")
-        group = next(
-            line.split(":", 2)[2]
-            for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines()
-            if "cpuacct" in line.split(":")[1]
-        )
-        self.usage = Path("/sys/fs/cgroup/cpuacct" + group) / "cpuacct.usage"
+        self.usage = usage(lab.find(self.host))
 
     def switch(self, on: bool) -> None:
         if on:
@@ -109,6 +104,17 @@ class Reached:
             data = file.read()
         records = [data[at : at + RECORD] for at in range(0, len(data), RECORD)]
         return [(bool(one[0] & 1), one[-16:].rstrip(b"\0").decode()) for one in records]
+
+
+def usage(host: lab.Host) -> Path:
+    """Return the file that says how many nanoseconds of CPU time a lab host has taken."""
+    pid = lab.container(host.container).attrs["State"]["Pid"]
+    group = next(
+        line.split(":", 2)[2]
+        for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines()
+        if "cpuacct" in line.split(":")[1]
+    )
+    return Path("/sys/fs/cgroup/cpuacct" + group) / "cpuacct.usage"
 
 
 def main() -> int:

@@ -57,12 +57,16 @@ class Door:
 
 
 @contextmanager
-def opened(host: lab.Host, number: int) -> Iterator[tuple[list[Door], Door]]:
-    """`number` ways into a host, and the one that notes; closed afterwards."""
+def opened(host: lab.Host, number: int, forced: str = "") -> Iterator[tuple[list[Door], Door]]:
+    """`number` ways into a host, and the one that notes; closed afterwards.
+
+    `forced` is what those of the ways run instead of any command.
+    """
     ports = [FIRST + index for index in range(number)]
     parts = [ports[start : start + MOST_PORTS] for start in range(0, number, MOST_PORTS)]
     servers = [f"-p {NOTED} -o ForceCommand={PLACE}/note"]
-    servers += [" ".join(f"-p {port}" for port in part) for part in parts]
+    own = f" -o ForceCommand={shlex.quote(forced)} -o MaxStartups={number}" if forced else ""
+    servers += [" ".join(f"-p {port}" for port in part) + own for part in parts]
     start = "\n".join(
         f"/usr/sbin/sshd {options} -o AddressFamily=inet -o PidFile={PLACE}/{index}.pid\n"
         f"until [ -s {PLACE}/{index}.pid ]; do sleep 0.1; done"

@@ -15,7 +15,7 @@ from typing import Any
 
 from bench.doors import Door
 from lab import hosts as lab
-from tests.e2e.harness import ROOT, claw
+from tests.e2e.harness import ROOT, Result, claw
 
 ANSIBLE = "2.18.19"
 """Faster than 2.19, which takes 1.5 times the CPU time on the control machine for this playbook."""
@@ -43,8 +43,7 @@ class Fleet:
 
     def ours(self) -> float:
         """`./claw up`, the whole deploy of the repository."""
-        state = {"XDG_STATE_HOME": str(self.directory / "state")}
-        result = claw("up", str(self._inventory()), "--json", expect=None, env=state)
+        result = self.claw("up", "--json")
         if result.returncode:
             raise NotConverged(result.output[-4000:])
         document = result.json
@@ -54,9 +53,14 @@ class Fleet:
         self.phases.append({**document["phases"], "whole": result.seconds})
         return result.seconds
 
+    def claw(self, verb: str, *arguments: str) -> Result:
+        """`./claw VERB` of all hosts, whatever comes of it."""
+        state = {"XDG_STATE_HOME": str(self.directory / "state")}
+        return claw(verb, str(self.written()), *arguments, expect=None, env=state)
+
     def pyinfra(self) -> float:
         """`pyinfra`, the release that the toolkit is locked to, with its own operations."""
-        command = [str(ROOT / ".venv/bin/pyinfra"), "-y", str(self._inventory())]
+        command = [str(ROOT / ".venv/bin/pyinfra"), "-y", str(self.written())]
         environment = {"BENCH_RESOURCES": str(self.resources), "PYINFRA_PROGRESS": "off"}
         seconds, said = _timed([*command, str(SAME / "deploy.py")], environment)
         total = re.search(r"Grand total\s+(\d+)\s+-\s+-\s+(\d+)", said)
@@ -120,7 +124,8 @@ class Fleet:
         ways = {OURS: self.ours, PYINFRA: self.pyinfra, ANSIBLE_WAY: self.ansible}
         return {**ways, FLOOR: self.floor}[way]()
 
-    def _inventory(self) -> Path:
+    def written(self) -> Path:
+        """Write the inventory of the hosts, and return its path."""
         hosts = [(door.name, self._connection(door)) for door in self.doors]
         path = self.directory / "fleet.py"
         path.write_text(f"hosts = {hosts!r}\n")
