@@ -13,9 +13,10 @@ import re
 import shlex
 import socket
 import subprocess
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
+from hmac import digest
 from pathlib import Path
 
 from pyinfra.api.exceptions import PyinfraError
@@ -25,6 +26,7 @@ from toolkit.ssh import PKey, SSHException, UnknownKeyType
 SECONDS = 30
 """How long `ssh -G` may take, with the commands of `Match exec`."""
 _TRUE = ("yes", "true")
+_END = "end-of-an-answer"
 _TOKENS = re.compile(r"%(.)")
 
 
@@ -97,11 +99,9 @@ def resolve(
     Raises:
         OpenSSHError: it refuses the configuration or the name, or is not installed.
     """
-    words = [*file_option(config_file)]
-    words += ["-l", user] if user else []
-    words += ["-p", str(port)] if port else []
     said: dict[str, list[str]] = {}
-    for line in run(["ssh", "-G", *words, "--", name]).splitlines():
+    asked = _question(name, user, port, config_file)
+    for line in (_answers.get(asked) or run([*asked])).splitlines():
         key, _, value = line.partition(" ")
         said.setdefault(key, []).append(value)
 
@@ -142,6 +142,37 @@ def resolve(
     return Resolved(**{**vars(found), "command": _expanded(command, found)})
 
 
+Question = tuple[str, "str | None", "int | None", "str | None"]
+"""What `resolve` takes."""
+_answers: dict[tuple[str, ...], str] = {}
+"""What `ssh -G` said to its words."""
+
+
+def ask_together(questions: Sequence[Question]) -> None:
+    """Have OpenSSH asked what `resolve` is to know of several hosts, from one process: to start one
+    from this here costs as much as `ssh -G` itself. What it refuses, `resolve` asks again.
+    """
+    asked = [_question(*one) for one in questions]
+    lines = [f"{{ {shlex.join(words)} || echo; }} 2>/dev/null; echo {_END}" for words in asked]
+    try:
+        said = run(["sh", "-c", "\n".join(lines)])
+    except OpenSSHError:
+        return
+    parts = said.split(f"{_END}\n")
+    if len(parts) == len(asked) + 1:
+        _answers.update(
+            (words, text) for words, text in zip(asked, parts, strict=False) if text.strip()
+        )
+
+
+def _question(
+    name: str, user: str | None, port: int | None, config_file: str | None
+) -> tuple[str, ...]:
+    login = ["-l", user] if user else []
+    login += ["-p", str(port)] if port else []
+    return ("ssh", "-G", *file_option(config_file), *login, "--", name)
+
+
 def hops(there: Resolved) -> list[Resolved]:
     """Return the jump hosts on the way to a host, the nearest first; raises like `resolve`."""
     return [resolve(*hop(jump), there.config_file) for jump in there.jumps]
@@ -155,14 +186,22 @@ def files(there: Resolved, given: str | None) -> tuple[Path, ...]:
 def lookup(name: str, files: Iterable[Path]) -> KnownKeys:
     """Return what known_hosts files have for a name: hashed, by pattern, or as it is.
 
-    What `ssh-keygen` cannot read of a file is passed over, as `ssh` does.
+    What `ssh-keygen` cannot read of a file is passed over, as `ssh` does. Where a file has neither
+    patterns nor markers, the names are compared here: to ask for each of a thousand hosts costs a
+    tenth of what they cost in all.
     """
     keys: list[PKey] = []
     revoked: list[PKey] = []
     authority = False
     for file in filter(Path.is_file, files):
-        words = ["ssh-keygen", "-F", name, "-f", str(file)]
-        for line in run(words, failing=True).splitlines():
+        written = file.stat()
+        named = _named(file, (written.st_ino, written.st_size, written.st_mtime_ns))
+        if named is None:
+            words = ["ssh-keygen", "-F", name, "-f", str(file)]
+            lines = run(words, failing=True).splitlines()
+        else:
+            lines = named.lines(name)
+        for line in lines:
             marker, fields = "", line.split()
             if fields and fields[0].startswith("@"):
                 marker, *fields = fields
@@ -173,6 +212,53 @@ def lookup(name: str, files: Iterable[Path]) -> KnownKeys:
             elif key := _key(fields[1], fields[2]):
                 (revoked if marker == "@revoked" else keys).append(key)
     return KnownKeys(tuple(keys), tuple(revoked), authority)
+
+
+@dataclass(frozen=True)
+class _Named:
+    """The lines of a known_hosts file, by name, and those with a hash of it, which is
+    HMAC-SHA1(salt, name): sshd(8), "SSH_KNOWN_HOSTS FILE FORMAT"."""
+
+    plain: dict[str, list[str]]
+    hashed: list[tuple[bytes, bytes, str]]
+
+    def lines(self, name: str) -> list[str]:
+        asked = name.lower().encode()
+        found = self.plain.get(name.lower(), [])
+        return found + [
+            line for salt, value, line in self.hashed if digest(salt, asked, "sha1") == value
+        ]
+
+
+@lru_cache(maxsize=8)
+def _named(file: Path, written: tuple[int, int, int]) -> _Named | None:
+    """Return the lines of a file; None where it has some that only OpenSSH can match. `written`
+    says which file it is.
+    """
+    plain: dict[str, list[str]] = {}
+    hashed = []
+    try:
+        text = file.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    for line in text.splitlines():
+        names, *rest = line.split() or [""]
+        if len(rest) < 2 or names.startswith("#"):
+            continue
+        if set(names) & set("@*?!"):
+            return None
+        if names.startswith("|"):
+            try:
+                _, kind, salt, value = names.split("|")
+                hashed.append((base64.b64decode(salt), base64.b64decode(value), line))
+            except (ValueError, binascii.Error):
+                return None
+            if kind != "1":
+                return None
+            continue
+        for name in names.lower().split(","):
+            plain.setdefault(name, []).append(line)
+    return _Named(plain, hashed)
 
 
 def run(words: list[str], failing: bool = False) -> str:

@@ -26,8 +26,9 @@ def make_known_hosts(host: Host) -> None:
     """Make ~/.ssh/known_hosts on a machine that never used SSH; pyinfra fails without it."""
     path = Path(host.data.get("ssh_known_hosts_file") or "~/.ssh/known_hosts").expanduser()
     with contextlib.suppress(OSError):  # the connection itself will say what is wrong
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path.touch(mode=0o600)
+        if not path.exists():  # a file that is touched is read anew
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            path.touch(mode=0o600)
 
 
 def prepare_socket(host: Host) -> None:

@@ -15,12 +15,12 @@ from pyinfra.connectors.ssh import SSHConnector
 
 from toolkit import openssh
 from toolkit.greenlets import Pool
-from toolkit.openssh import OpenSSHError, Resolved
+from toolkit.openssh import OpenSSHError, Question, Resolved
 from toolkit.settings.contradictions.mounts import inside
 from toolkit.settings.model import Engine, Settings
 from toolkit.settings.sources.errors import Problem
 
-AT_ONCE = 8
+AT_ONCE, MOST_TOGETHER = 8, 100
 DIRECTORIES = ("project", "config", "workspace", "auth")
 
 
@@ -42,9 +42,13 @@ def resolved(host: Host) -> Resolved:
     Raises:
         OpenSSHError: it refuses the configuration or the name.
     """
+    return openssh.resolve(*_asked(host))
+
+
+def _asked(host: Host) -> Question:
     data = host.data
     port = data.get("ssh_port")
-    return openssh.resolve(
+    return (
         data.get("ssh_hostname") or host.name,
         data.get("ssh_user"),
         int(port) if port else None,
@@ -56,6 +60,11 @@ def problems(hosts: Iterable[Host], settings: Mapping[str, Settings]) -> Iterato
     """Yield what hosts on one machine may not share; `settings` are those that are valid."""
     together: dict[str, list[str]] = {}
     known = [host for host in hosts if host.name in settings]
+    asked = [_asked(host) for host in known if issubclass(host.connector_cls, SSHConnector)]
+    size = min(MOST_TOGETHER, -(-len(asked) // AT_ONCE)) or 1
+    if size > 1:
+        parts = [asked[start : start + size] for start in range(0, len(asked), size)]
+        Pool(AT_ONCE).map(openssh.ask_together, parts)
     for host, place in zip(known, Pool(AT_ONCE).map(_machine, known), strict=True):
         if isinstance(place, OpenSSHError):
             yield Problem(host.name, "ssh", str(place))
