@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 from pyinfra.api.exceptions import PyinfraError
 from pyinfra.api.host import Host
 from pyinfra.api.inventory import Inventory
-from pyinfra.api.state import StateOperationHostData
+from pyinfra.api.state import State, StateOperationHostData
 from pyinfra.connectors.ssh import SSHConnector
 
 from toolkit.greenlets import Popen
@@ -28,8 +28,12 @@ PIECES = (
     "paramiko.channel:Channel.exec_command",
     "paramiko.transport:Transport.open_session",
     "pyinfra:is_cli",
+    "pyinfra.api.arguments:all_argument_meta",
     "pyinfra.api.arguments:all_global_arguments",
     "pyinfra.api.connectors:entry_points",
+    "pyinfra.api.deploy:pop_global_arguments",
+    "pyinfra.api.host:extract_callable_datas",
+    "pyinfra.api.operation:pop_global_arguments",
     "pyinfra.api.state:StateOperationHostData.command_generator",
     "pyinfra.api.util:getframeinfo",
     "pyinfra.api.util:stack",
@@ -127,6 +131,27 @@ def _place(frame: FrameType) -> Place:
     return Place(frame.f_code.co_filename, frame.f_lineno)
 
 
+class _Host(NamedTuple):
+    """What pyinfra reads of a host for the arguments of an operation, where its data have none."""
+
+    current_deploy_kwargs: Any
+    data: object = None
+
+
+def _popping(pop: Callable[..., Any]) -> Callable[..., Any]:
+    """Return what does as pyinfra does, but looks the data of a host through once and not for each
+    argument: a name that is nowhere is looked for in six places, and there are thirty.
+    """
+    names = frozenset(piece("pyinfra.api.arguments:all_argument_meta"))
+    datas = piece("pyinfra.api.host:extract_callable_datas")
+
+    def popped(state: State, host: Host, kwargs: dict[str, Any]) -> Any:
+        bare = all(names.isdisjoint(data) for data in datas(host.data.datas))
+        return pop(state, _Host(host.current_deploy_kwargs) if bare else host, kwargs)
+
+    return popped
+
+
 def install() -> None:
     """Have pyinfra order operations as its own command line does, and for less; ask nobody for a
     password, for that is done before; and keep Ctrl-C from the commands on this machine.
@@ -145,6 +170,10 @@ def install() -> None:
     ):
         if not hasattr(piece(name), "cache_info"):
             put(name, cache(piece(name)))
+    for module in ("deploy", "operation"):
+        name = f"pyinfra.api.{module}:pop_global_arguments"
+        if piece(name).__module__ != __name__:
+            put(name, _popping(piece(name)))
     put("pyinfra.connectors.util:Popen", partial(Popen, start_new_session=True))
     put("pyinfra.connectors.util:getpass", lambda prompt: "")
 

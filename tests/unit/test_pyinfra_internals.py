@@ -10,7 +10,11 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from pyinfra.api import arguments
+from pyinfra.api.config import Config
 from pyinfra.api.host import Host
+from pyinfra.api.inventory import Inventory
+from pyinfra.api.state import State
 from pyinfra.connectors.ssh import SSHConnector
 
 from commandline import errors
@@ -61,8 +65,12 @@ USES: dict[str, Callable[[], object]] = {
         SimpleNamespace(), print
     ),
     "pyinfra:is_cli": pyinfra_internals.install,
+    "pyinfra.api.arguments:all_argument_meta": pyinfra_internals.install,
     "pyinfra.api.arguments:all_global_arguments": pyinfra_internals.install,
     "pyinfra.api.connectors:entry_points": pyinfra_internals.install,
+    "pyinfra.api.deploy:pop_global_arguments": pyinfra_internals.install,
+    "pyinfra.api.host:extract_callable_datas": pyinfra_internals.install,
+    "pyinfra.api.operation:pop_global_arguments": pyinfra_internals.install,
     "pyinfra.api.state:StateOperationHostData.command_generator": lambda: (
         pyinfra_internals.commands_by(cast(Any, SimpleNamespace()), cast(Any, print))
     ),
@@ -162,6 +170,24 @@ def test_one_that_is_gone_is_named_where_it_is_used(
 def test_one_of_an_object_that_is_gone_is_named(name: str, use: Callable[[], object]) -> None:
     with pytest.raises(Gone, match=name):
         use()
+
+
+@pytest.mark.parametrize(
+    ("host", "everybody"),
+    [({}, {}), ({"_sudo": True}, {}), ({}, {"_env": {"A": "b"}}), ({"gateway": {}}, {"_sudo": 1})],
+)
+def test_arguments_are_those_that_pyinfra_itself_finds(
+    host: dict[str, Any], everybody: dict[str, Any]
+) -> None:
+    inventory = Inventory(([("one", host), "other"], everybody))
+    state = State(inventory, Config(SUDO_USER="somebody"))
+    popped = pyinfra_internals._popping(arguments.pop_global_arguments)
+    for one in inventory:
+        one.current_deploy_kwargs = {"_chdir": "/srv"}
+        given = {"name": "Do it", "_su_user": "nobody", "own": 1}
+        wanted, ours = dict(given), dict(given)
+        assert popped(state, one, ours) == arguments.pop_global_arguments(state, one, wanted)
+        assert ours == wanted == {"own": 1}
 
 
 def test_a_run_names_all_that_is_gone_in_one_error_and_without_a_traceback(
