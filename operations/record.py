@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Generator, Iterable, Mapping
+from functools import lru_cache
 from shlex import quote
 from typing import Any
 
@@ -77,7 +78,7 @@ def changes(settings: Settings, recorded: Mapping[str, Any]) -> list[Change]:
 
     A setting that the toolkit of before did not know is left out: nobody changed it.
     """
-    before, after = _flat(recorded), _flat(resolved(settings))
+    before, after = _flat(recorded), _wanted(settings)
     both = [key for key in after if key in before and after[key] != before[key]]
     one = [
         key
@@ -133,10 +134,10 @@ def kept(settings: Settings) -> Generator:
     those that it had (`GONE`).
     """
     before = _flat(snapshot.of(Recorded).settings)
-    after = _flat(resolved(settings))
+    after = _wanted(settings)
     there = files.found(path(settings))
     new = after.keys() - before.keys()
-    defaults = _flat(resolved(Settings())) if before and new else {}
+    defaults = _wanted(Settings()) if before and new else {}
     same = bool(before) and before | {key: defaults.get(key) for key in new} == after
     if same and there and (there.mode, there.owner) == ("600", "0:0"):
         host.noop("the host has the settings of this deploy on record")
@@ -148,6 +149,11 @@ def kept(settings: Settings) -> Generator:
 def keep(settings: Settings) -> None:
     """Keep on the host what it was deployed with."""
     kept(name="Record the settings of this deploy", settings=settings)
+
+
+@lru_cache(maxsize=64)
+def _wanted(settings: Settings) -> Mapping[str, Any]:
+    return _flat(resolved(settings))
 
 
 def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from pyinfra.api.inventory import Inventory
 from pyinfra.context import ctx_inventory
 
 from toolkit import atomic, own_files, patterns, pyinfra_internals
+from toolkit.by_content import ByContent
 
 ROOT = Path(__file__).resolve().parent.parent
 SHIPPED = ROOT / "templates" / "images" / "releases.lock.yml"
@@ -83,7 +84,7 @@ class Release(_Entry):
     npm: Npm
 
 
-class Lock(_Entry):
+class Lock(ByContent, _Entry):
     """`releases` by version, `images` (digests) by reference, `repositories` (commits) by
     `REPOSITORY#REF`, `tools` of the sandbox images by name."""
 
@@ -93,9 +94,13 @@ class Lock(_Entry):
     tools: dict[_Tool, Binary] = Field(default_factory=dict)
 
 
+Written = tuple[tuple[Path, tuple[int, int, int] | None], ...]
+"""Files, and by what each is known again: an atomic replacement has another number."""
+
+
 def declare(inventory: Inventory, file: Path) -> None:
     """Remember the file that an inventory was read from."""
-    _files[inventory] = file
+    _files[inventory] = file.resolve()
 
 
 def location() -> Path:
@@ -103,10 +108,15 @@ def location() -> Path:
 
     It is beside the file that the inventory was read from; without one, in `inventories/`.
     """
-    inventory, file = ctx_inventory.get(), None
-    if inventory is not None:
-        file = _files.get(inventory) or pyinfra_internals.inventory_file(inventory)
-    return (file.resolve().parent if file else ROOT / "inventories") / NAME
+    inventory = ctx_inventory.get()
+    if inventory is None:
+        return ROOT / "inventories" / NAME
+    if inventory not in _files:
+        file = pyinfra_internals.inventory_file(inventory)
+        if file is None:
+            return ROOT / "inventories" / NAME
+        declare(inventory, file)
+    return _files[inventory].with_name(NAME)
 
 
 def read(path: Path | None = None) -> Lock:
@@ -115,7 +125,25 @@ def read(path: Path | None = None) -> Lock:
     Raises:
         LockError: a file is not readable or not a lock.
     """
-    shipped, own = _load(SHIPPED), _load(path or location())
+    return _read(written(path))
+
+
+def written(path: Path | None = None) -> Written:
+    """Return what is another one once either of the two locks is another file, or none."""
+    return tuple(map(_written, (SHIPPED, path or location())))
+
+
+def _written(path: Path) -> tuple[Path, tuple[int, int, int] | None]:
+    try:
+        found = path.stat()
+    except OSError:
+        return path, None
+    return path, (found.st_ino, found.st_size, found.st_mtime_ns)
+
+
+@lru_cache(maxsize=8)
+def _read(written: Written) -> Lock:
+    shipped, own = (_load(path) for path, _ in written)
     return Lock(
         releases={**shipped.releases, **own.releases},
         images={**shipped.images, **own.images},

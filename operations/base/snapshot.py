@@ -14,21 +14,25 @@ import secrets
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Protocol, TypeVar
 
-from pyinfra import host as current_host
 from pyinfra.api.exceptions import PyinfraError
 from pyinfra.api.host import Host
 from pyinfra.api.output import echo
+from pyinfra.context import ctx_host
 
 from operations.base import answers, templates
 from operations.base.privileges import needs_sudo as needs_sudo
 from operations.base.privileges import privileges as privileges
+from toolkit import lockfile
 from toolkit.settings import Settings, settings_for
 
 MARK = "\x1e"
 STALE_AFTER_SECONDS = 30
 LANES = 3
+KEPT_SCRIPTS = 64
+"""Of hosts with as many different settings; it is the same for those with the same ones."""
 _CACHE = "openclaw_snapshot"
 
 
@@ -101,6 +105,16 @@ def before(*names: str) -> Callable[[Script], Script]:
 
 def script(settings: Settings) -> str:
     """Return the shell script that asks for every fact, some of them at once."""
+    return _script(settings, lockfile.written(), tuple(sorted(_facts.items())), tuple(_shared))
+
+
+@lru_cache(maxsize=KEPT_SCRIPTS)
+def _script(
+    settings: Settings,
+    locks: lockfile.Written,
+    facts: tuple[tuple[str, type[Fact]], ...],
+    shared: tuple[tuple[Script, frozenset[str]], ...],
+) -> str:
     functions = [templates.render("host/bounded.sh.j2"), templates.render("packages/manager.sh")]
     quiet = "2>/dev/null </dev/null"
 
@@ -113,10 +127,10 @@ def script(settings: Settings) -> str:
 
     asked = {
         name: f"printf '\\036%s\\n' {name}\n(\n{body(kind.script)}\n) 8>&1 {quiet}"
-        for name, kind in sorted(_facts.items())
+        for name, kind in facts
     }
     lanes = []
-    for function, names in _shared:
+    for function, names in shared:
         if those := [asked.pop(name) for name in sorted(names & asked.keys())]:
             lanes.append([f"exec 8>&1 {quiet}", body(function), *those])
     rest = list(asked.values())
@@ -168,7 +182,7 @@ def of(kind: type[F], host: Host | None = None) -> F:
 
 def read(host: Host | None = None) -> Snapshot:
     """Return all facts of a host at once; otherwise as `of`."""
-    target = host or current_host
+    target = host or ctx_host.get()
     kept = target.connector_data.get(_CACHE)
     if kept and (not target.state.is_executing or time.monotonic() - kept[0] < STALE_AFTER_SECONDS):
         last: Snapshot = kept[1]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 
 from operations.base import templates
 from operations.base.waits import waiting
@@ -131,6 +132,13 @@ def npm_context(settings: Settings, release: Release, base: Base) -> dict[str, s
     Raises:
         LockError: the release's dependency tree is neither recorded nor can it be resolved.
     """
+    tree = trees.of(settings.gateway.version, release)
+    return {**_npm_files(settings, release, base), TREE: tree}
+
+
+@lru_cache(maxsize=64)
+def _npm_files(settings: Settings, release: Release, base: Base) -> dict[str, str]:
+    """Return the files of that context which come of the toolkit's own templates."""
     gateway = settings.gateway
     dockerfile = templates.render(
         "images/gateway/Dockerfile.j2",
@@ -146,8 +154,7 @@ def npm_context(settings: Settings, release: Release, base: Base) -> dict[str, s
         docker=settings.sandbox.enabled,
         browser="browser" in names.kinds(settings.sandbox),
     )
-    tree = trees.of(gateway.version, release)
-    return {**identity.context(FOLDER, dockerfile, SCRIPTS), TREE: tree}
+    return identity.context(FOLDER, dockerfile, SCRIPTS)
 
 
 def _image_context(settings: Settings) -> dict[str, str]:

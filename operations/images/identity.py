@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from operations import distributions
@@ -85,7 +86,14 @@ def bootstrapped_base() -> Base:
 
 def inputs(context: dict[str, str], base: Base, arguments: dict[str, str] | None = None) -> str:
     """Return the digest of everything that an image is made from."""
-    return digest([context, base.digest, arguments or {}])
+    return _inputs(tuple(context.items()), base.digest, tuple((arguments or {}).items()))
+
+
+@lru_cache(maxsize=64)
+def _inputs(
+    context: tuple[tuple[str, str], ...], base: str | None, arguments: tuple[tuple[str, str], ...]
+) -> str:
+    return digest([dict(context), base, dict(arguments)])
 
 
 def labels(settings: Settings, digest: str, base: Base) -> dict[str, str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable
 from dataclasses import dataclass
+from functools import cache
 from shlex import quote
 
 from pyinfra import host
@@ -150,7 +151,12 @@ class Profiles:
     @property
     def digest(self) -> str:
         """Return a digest that changes whenever a container of this kind has to be made again."""
-        return files.digest(repr([self.options, seccomp.render(self.kind)]))
+        return _digest(tuple(self.options), self.kind)
+
+
+@cache
+def _digest(options: tuple[str, ...], kind: Kind) -> str:
+    return files.digest(repr([list(options), seccomp.render(kind)]))
 
 
 @operation

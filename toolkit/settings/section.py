@@ -7,10 +7,12 @@ reads the source at every import: a tenth of a run's start. Only the reference n
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import ConfigDict
+
+from toolkit.by_content import ByContent
 
 
-class Section(BaseModel):
+class Section(ByContent):
     """Base of every section: immutable, and an unknown key is an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)

@@ -56,7 +56,8 @@ _known: WeakKeyDictionary[Inventory, dict[str, _Known] | SettingsError] = WeakKe
 
 
 def settings_for(host: Host) -> Settings:
-    """Return the validated settings of `host`, the same object each time.
+    """Return the validated settings of `host`, the same object each time, and for hosts with the
+    same settings.
 
     The first call validates every host of the inventory and logs what `warnings_for` says.
 
@@ -176,6 +177,7 @@ def _validated(inventory: Inventory, variables: Mapping[str, str]) -> dict[str, 
         logger.warning(sentence)
     problems: list[Problem] = list(from_environment.problems)
     found: dict[str, _Known] = {}
+    same: dict[Settings, Settings] = {}
     reached = []
     for host in inventory:
         if wrong_connection := list(_connector_problems(host)):
@@ -186,7 +188,7 @@ def _validated(inventory: Inventory, variables: Mapping[str, str]) -> dict[str, 
         settings, wrong = validate(host.name, merged)
         problems.extend(wrong)
         if settings:
-            found[host.name] = _Known(settings, sources, merged)
+            found[host.name] = _Known(same.setdefault(settings, settings), sources, merged)
     valid = {name: known.settings for name, known in found.items()}
     problems.extend(machines.problems(reached, valid))
     if problems:
