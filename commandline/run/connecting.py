@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import resource
 import socket
 import subprocess
 from pathlib import Path
@@ -20,6 +21,20 @@ SOCKET_OPTIONS = {
     "TCP_KEEPCNT": 4,
     "TCP_USER_TIMEOUT": 60_000,  # milliseconds for which what was sent may stay unanswered
 }
+
+FILES_BESIDE, FILES_OF_A_HOST = 256, 3
+
+
+def allow_files(hosts: int) -> None:
+    """Raise the limit of open files, as far as it may be, where the connections to so many hosts
+    need more: most systems begin with 1024.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = FILES_BESIDE + FILES_OF_A_HOST * hosts
+    if hard != resource.RLIM_INFINITY:
+        needed = min(needed, hard)
+    if soft != resource.RLIM_INFINITY and soft < needed:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
 
 
 def make_known_hosts(host: Host) -> None:

@@ -23,7 +23,12 @@ from pyinfra.context import ctx_config, ctx_inventory, ctx_state
 
 from commandline import host_keys, targets
 from commandline.run import history, ssh_client
-from commandline.run.connecting import make_known_hosts, need_container, prepare_socket
+from commandline.run.connecting import (
+    allow_files,
+    make_known_hosts,
+    need_container,
+    prepare_socket,
+)
 from commandline.screen.display import Display, LogHandler
 from commandline.screen.given import Given
 from operations.base import answers, waits
@@ -113,6 +118,7 @@ class Session:
     def connect(self) -> None:
         """Connect to all hosts at once; those that fail are in `unreachable` afterwards."""
         self.state.set_stage(StateStage.Connect)
+        allow_files(len(self.hosts))
         connected = self.on_each(self.hosts, self._connect)
         self.connecting = self.took
         for host, error in connected.items():
