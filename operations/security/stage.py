@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from shlex import quote
 
 from pyinfra import host
@@ -151,12 +151,12 @@ class Profiles:
     @property
     def digest(self) -> str:
         """Return a digest that changes whenever a container of this kind has to be made again."""
-        return _digest(tuple(self.options), self.kind)
+        return _digest(tuple(self.options), seccomp.render(self.kind))
 
 
-@cache
-def _digest(options: tuple[str, ...], kind: Kind) -> str:
-    return files.digest(repr([list(options), seccomp.render(kind)]))
+@lru_cache(maxsize=64)
+def _digest(options: tuple[str, ...], profile: str) -> str:
+    return files.digest(repr([list(options), profile]))
 
 
 @operation
