@@ -183,7 +183,7 @@ def test_arguments_are_those_that_pyinfra_itself_finds(
     state = State(inventory, Config(SUDO_USER="somebody"))
     popped = pyinfra_internals._popping(arguments.pop_global_arguments)
     for one in inventory:
-        one.current_deploy_kwargs = {"_chdir": "/srv"}
+        one.current_deploy_kwargs = cast(Any, {"_chdir": "/srv"})
         given = {"name": "Do it", "_su_user": "nobody", "own": 1}
         wanted, ours = dict(given), dict(given)
         assert popped(state, one, ours) == arguments.pop_global_arguments(state, one, wanted)
