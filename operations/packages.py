@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from shlex import quote
 
 from pyinfra import host
 from pyinfra.api import StringCommand
 from pyinfra.api.deploy import deploy
 
-from operations.base import preflight, snapshot, templates
+from operations.base import files, preflight, snapshot, templates
 from operations.base.operation import operation
 from operations.base.preflight import Problem
 from operations.distributions import IMAGE_SUITE, SEARCH
@@ -104,6 +105,26 @@ def install_command(items: Iterable[str]) -> StringCommand:
     """Return the command that brings `items` to their state (`packages_install` says which)."""
     words = " ".join(quote(item) for item in items)
     return StringCommand(f"sh -s -- {words}", _stdin=[templates.render("packages/install.sh.j2")])
+
+
+def trusted_key(
+    path: str, url: str, fingerprint: str, given: str | None, setting: str
+) -> Generator:
+    """Yield what puts the signing key of a repository on a host, for apt to read there.
+
+    + path: where, by its whole name
+    + url: of the key, which is taken only if it has that fingerprint
+    + given: the file on this machine that is to be the key instead, and `setting` names it
+    """
+    if given:
+        yield StringCommand(f"mkdir -p {quote(path.rpartition('/')[0])}")
+        content = Path(given).read_text(encoding="utf-8").rstrip("\n") + "\n"
+        yield files.write_command(files.File(path, content))
+        return
+    script = templates.render(
+        "packages/key.sh.j2", key=path, url=url, fingerprint=fingerprint, setting=setting
+    )
+    yield StringCommand("sh", "-s", "--", _stdin=[script])
 
 
 @operation

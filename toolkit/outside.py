@@ -24,6 +24,7 @@ ATTACKED = (
 )
 """TCP ports that are tried everywhere on the Internet: log-ins, databases, engines, consoles."""
 SECONDS, MOST_ADDRESSES = 5.0, 16
+_TAILNETS = [ipaddress.ip_network(one) for one in ("100.64.0.0/10", "fd7a:115c:a1e0::/48")]
 _NO_WAY = (errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 _SHUT = (errno.ECONNREFUSED, errno.ECONNRESET, errno.EHOSTUNREACH, errno.ETIMEDOUT, errno.EACCES)
 """What a port says, or whoever stands before it, that nobody may connect to."""
@@ -64,6 +65,11 @@ def usable(said: Iterable[str]) -> list[str]:
 
 def is_public(address: str) -> bool:
     return ipaddress.ip_address(address).is_global
+
+
+def of_tailnet(address: str) -> bool:
+    """Return whether an address is one that a tailnet gives: https://tailscale.com/kb/1015"""
+    return any(ipaddress.ip_address(address) in network for network in _TAILNETS)
 
 
 def own(address: str) -> bool:

@@ -11,7 +11,9 @@ import re
 from collections.abc import Sequence
 
 HIDDEN = "(hidden)"
-_PLAINLY = re.compile(r"(token|secret|password|passwd|credential|api[_-]?key)s?$", re.IGNORECASE)
+_PLAINLY = re.compile(
+    r"(token|secret|password|passwd|credential|(api|auth)[_-]?key)s?$", re.IGNORECASE
+)
 _PERHAPS = re.compile(
     r"token|key|secret|passw|credential|auth|cookie|headers?$|^env$|^vars$|url$|^args$",
     re.IGNORECASE,
@@ -36,13 +38,14 @@ MADE = re.compile(
     r"\b\d{6,12}:[A-Za-z0-9_-]{30,}"  # Telegram
     r"|\bsk-[A-Za-z0-9_-]{16,}|\bxox[a-z]-[A-Za-z0-9-]{10,}|\bxapp-[A-Za-z0-9-]{10,}"
     r"|\bgh[pousr]_[A-Za-z0-9]{20,}|\bgithub_pat_\w{20,}|\bAIza[A-Za-z0-9_-]{30,}"
-    r"|\bAKIA[A-Z0-9]{16}\b|-----BEGIN [A-Z ]*PRIVATE KEY"
+    r"|\btskey-[a-z]+-[A-Za-z0-9-]{10,}|\bAKIA[A-Z0-9]{16}\b|-----BEGIN [A-Z ]*PRIVATE KEY"
 )
 """What providers and channels make, wherever it stands."""
 _BELOW = (
     ("build", "arguments"),
     ("credentials",),
     ("images", "registry", "password"),
+    ("exposure", "tailscale", "auth_key"),
     ("engine", "daemon"),
     ("openclaw",),
 )

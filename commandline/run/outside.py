@@ -40,13 +40,14 @@ class Expected:
     """What may be open on a host: the ports that are `wanted`; of these, `asked` must answer.
 
     `ours`: ports of the deployment or of its engine that are never to be, with their names;
-    `closed`: the toolkit's firewall closes all others.
+    `closed`: the toolkit's firewall closes all others; `served`: ports open to the host's tailnet.
     """
 
     wanted: frozenset[int]
     asked: frozenset[int]
     ours: Mapping[int, str]
     closed: bool = False
+    served: frozenset[int] = frozenset()
 
     @classmethod
     def of(cls, settings: Settings, ssh: int, closed: bool) -> Expected:
@@ -59,7 +60,14 @@ class Expected:
             ours[CADDY_ADMIN] = "Caddy's administration"
         ours |= dict.fromkeys(ENGINE_PORTS, "the engine's API")
         allowed = {int(one.partition("/")[0]) for one in settings.host.firewall.allow}
-        return cls(frozenset({ssh} | public), frozenset(public - allowed), ours, closed)
+        served = frozenset({443} if settings.exposure.tailscale.name else ())
+        return cls(frozenset({ssh} | public), frozenset(public - allowed), ours, closed, served)
+
+    def at(self, address: str) -> Expected:
+        """Return what may be open on one of the host's addresses."""
+        if not outside.of_tailnet(address):
+            return self
+        return replace(self, wanted=self.wanted | self.served, asked=self.asked | self.served)
 
     @property
     def tried(self) -> list[int]:
@@ -150,7 +158,7 @@ def _of(host: Host) -> Place:
         tuple(claimed),
         way.get_remote_server_key() if way else None,
         Expected.of(settings, there.port, closed),
-        settings.exposure.https.domain,
+        settings.exposure.https.domain or settings.exposure.tailscale.name,
     )
 
 
@@ -245,7 +253,7 @@ def parse(said: str, addresses: Iterable[str], ports: Iterable[int]) -> Iterator
 
 def judged(seen: Seen, expected: Expected, by: str = "") -> Check:
     """Return what an address that was looked at means; nothing is said of what hides everything."""
-    who = by or "this machine"
+    who, expected = by or "this machine", expected.at(seen.address)
     if not seen.way:
         kind = "IPv6" if ":" in seen.address else "IPv4"
         return _unknown(seen.address, f"not tried: {who} has no way there ({kind})")

@@ -261,10 +261,9 @@ class Report:
             self._tunnel(host, port)
             if notes.of(host).forwards:
                 self._line(f"  Open        {command('open')}   (the tunnel, and a browser)")
-        if settings.exposure.https.domain:
-            self._line(f"  Control UI  https://{settings.exposure.https.domain}/")
-        else:
-            self._line(f"  Control UI  http://{form.in_url(at)}:{port}/")
+        origins = settings.exposure.origins
+        where = origins[0] if origins else f"http://{form.in_url(at)}:{port}"
+        self._line(f"  Control UI  {where}/")
         self._line(f"  Token       {command('token')}")
         self._line(f"  Device      {command('devices approve')}   (where it says 1008)")
         self._channel(settings, command)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Generator
-from pathlib import Path
 from shlex import quote
 
 from pyinfra import host
@@ -180,19 +179,13 @@ def users_added(users: tuple[str, ...]) -> Generator:
 def _trust_docker(settings: Settings) -> Generator:
     if snapshot.of(Engine).other_source:
         return
-    key = settings.engine.repository_key
-    if key:
-        yield StringCommand("mkdir -p /etc/apt/keyrings")
-        content = Path(key).read_text(encoding="utf-8").rstrip("\n") + "\n"
-        yield files.write_command(files.File(apt_sources.KEY, content))
-    else:
-        url = f"{apt_sources.repository(settings, snapshot.of(System).distribution)}/gpg"
-        yield _script(
-            "engine/docker-key.sh.j2",
-            key=apt_sources.KEY,
-            url=url,
-            fingerprint=apt_sources.FINGERPRINT,
-        )
+    yield from packages.trusted_key(
+        apt_sources.KEY,
+        url=f"{apt_sources.repository(settings, snapshot.of(System).distribution)}/gpg",
+        fingerprint=apt_sources.FINGERPRINT,
+        given=settings.engine.repository_key,
+        setting="engine.repository_key",
+    )
     source = apt_sources.docker(settings, snapshot.of(System))
     if files.differs(source):
         files.show_difference(source)

@@ -1,4 +1,5 @@
-"""How people reach the Control UI from elsewhere: a tunnel, or Caddy in front of the gateway.
+"""How people reach the Control UI from elsewhere: a tunnel, Caddy in front of the gateway, or a
+tailnet (`operations/exposure/tailscale`).
 
 With `exposure.https` the distribution's Caddy has a site for the domain: it gets a certificate by
 ACME, speaks TLS and HTTP/2, and hands on requests and WebSockets to the port that is published on
@@ -21,7 +22,7 @@ from operations.base.check import Check
 from operations.base.operation import operation
 from operations.base.preflight import Problem
 from operations.engine_access import EngineWay
-from operations.exposure import caddy
+from operations.exposure import caddy, tailscale
 from operations.exposure.caddy import Web
 from operations.gateway import conflicts, front
 from operations.packages import Packages
@@ -139,7 +140,7 @@ def served(settings: Settings) -> Generator:
 
     + settings: the settings of the host
     """
-    if settings.exposure.profile == "tunnel":
+    if settings.exposure.profile != "https":
         if not snapshot.of(front.Front).site:
             host.noop("nothing stands in front of the gateway")
             return
@@ -182,10 +183,17 @@ def removal(name: str) -> dict[str, object]:
         "sites": front.SITES,
         "caddyfile": caddy.CADDYFILE,
         "digest": files.digest(caddy.caddyfile().content),
+        **tailscale.removal(name),
     }
 
 
 @deploy("Exposure")
 def expose(settings: Settings) -> None:
     """Have people reach the gateway in the way that the settings say."""
+    by_tailnet = settings.exposure.profile == "tailscale"
+    # Port 443 is one's or the other's: who has it no more leaves it first.
+    if not by_tailnet:
+        tailscale.served(name="Have the tailnet served as the settings say", settings=settings)
     served(name="Have the gateway reached as the settings say", settings=settings)
+    if by_tailnet:
+        tailscale.served(name="Have the tailnet served as the settings say", settings=settings)

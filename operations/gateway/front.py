@@ -3,9 +3,9 @@
 OpenClaw takes the address of a client from `X-Forwarded-For` only where the connection comes from
 `gateway.trustedProxies`. It refuses what is forwarded by anybody else, and what comes from there
 and is not forwarded (docs: gateway/security/network-exposure, `proxy_attribution_required`). An
-engine connects to a container from one address, whoever asks for a published port. So Caddy has a
-port of its own, whose connections the deployment's rules give another address, and a tunnel and
-the toolkit's own looks at the gateway go on as they were.
+engine connects to a container from one address, whoever asks for a published port. So Caddy, or
+tailscaled, has a port of its own, whose connections the deployment's rules give another address,
+and a tunnel and the toolkit's own looks at the gateway go on as they were.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from shlex import quote
 
+from operations import tailnet
 from operations.base import snapshot
 from toolkit.settings import Settings
 from toolkit.settings.exposure import Exposure
@@ -27,17 +28,19 @@ SITES = "/etc/caddy/openclaw-pyinfra"
 @snapshot.fact("front")
 @dataclass(frozen=True)
 class Front:
-    """What a host says: whether Caddy has a site of the deployment."""
+    """What a host says: whether Caddy has a site of the deployment, or tailscaled serves it."""
 
     site: bool = False
+    tailnet: bool = False
 
     @staticmethod
     def script(settings: Settings) -> str:
-        return f"[ ! -e {quote(site_path(settings.name))} ] || echo site"
+        site, machine = quote(site_path(settings.name)), quote(tailnet.record(settings.name))
+        return f"[ ! -e {site} ] || echo site\n[ ! -e {machine} ] || echo tailnet"
 
     @classmethod
     def parse(cls, lines: list[str]) -> Front:
-        return cls("site" in lines)
+        return cls("site" in lines, "tailnet" in lines)
 
 
 def site_path(name: str) -> str:
@@ -50,8 +53,9 @@ def trusted(exposure: Exposure, gateway: Gateway, port: int | None) -> tuple[str
 
     + port: Caddy's own to a gateway in a container; one of the host meets it on its own loopback
     """
-    if exposure.profile == "https":
+    if exposure.profile in ("https", "tailscale"):
         return ("127.0.0.1" if port is None else ADDRESS,)
     if gateway.trusted_proxies:
         return gateway.trusted_proxies
-    return () if snapshot.of(Front).site else None
+    there = snapshot.of(Front)
+    return () if there.site or there.tailnet else None

@@ -16,13 +16,14 @@ from dataclasses import dataclass
 from pyinfra import host
 from pyinfra.api import StringCommand
 
-from operations import packages
+from operations import packages, tailnet
 from operations.base import files, notes, preflight, snapshot, templates
 from operations.base.answers import printable
 from operations.base.operation import operation
 from operations.base.preflight import Problem
 from operations.hardening import trial
 from operations.nftables import RULES, Table
+from operations.tailnet import Tailnet
 from toolkit import patterns
 from toolkit.settings import Settings
 
@@ -45,6 +46,7 @@ OPEN = {
     ),
 }
 """Why the host's own firewall closes nothing, and what mends it."""
+CLOSED_SSH = "    # SSH comes in over the tailnet alone."
 _PORT = re.compile(r"[0-9]{1,5}/(tcp|udp)")
 
 
@@ -55,7 +57,8 @@ class Firewall:
     that this session came in by, and how its own firewall is.
 
     `has`: what is allowed there of what is to be; `ours`: what the toolkit allowed there;
-    `listening`: ports that others may connect to, for what will be closed.
+    `ssh_closed`: the rules let SSH in over the tailnet alone; `listening`: ports that others may
+    connect to, for what will be closed.
     """
 
     there: bool = False
@@ -64,6 +67,7 @@ class Firewall:
     systemd: bool = False
     owner: str = ""
     ssh: tuple[int, ...] = ()
+    ssh_closed: bool = False
     uplinks: tuple[str, ...] = ()
     manager: str = ""
     open: tuple[str, ...] = ()
@@ -77,6 +81,7 @@ class Firewall:
             "hardening/firewall_probe.sh.j2",
             apply=TABLE,
             record=RECORD,
+            closed_ssh=CLOSED_SSH,
             wanted=settings.host.firewall.enabled,
             allowed=settings.public_ports,
         )
@@ -97,6 +102,7 @@ class Firewall:
             systemd="systemd" in said,
             owner=(said.get("owner") or [""])[0],
             ssh=_ports(said.get("ssh", [])),
+            ssh_closed="ssh-closed" in said,
             uplinks=tuple(
                 one for one in said.get("uplink", []) if patterns.matches(patterns.INTERFACE, one)
             ),
@@ -118,9 +124,20 @@ def rules(settings: Settings) -> files.File:
         uplinks=there.uplinks,
         input=not there.manager,
         ssh=there.ssh,
+        ssh_closed=over_tailnet_alone(settings),
+        interface=tailnet.INTERFACE,
+        tailnet=[*there.ssh, 443] if settings.exposure.tailscale.name else [],
         allowed=[one.split("/") for one in settings.public_ports],
     )
     return files.File(TABLE.rules, content)
+
+
+def over_tailnet_alone(settings: Settings) -> bool:
+    """Return whether SSH is to be let in over the tailnet alone: this run has proved that it does
+    come in so, or an earlier one has."""
+    there = snapshot.of(Firewall)
+    proved = snapshot.of(Tailnet).over or there.ssh_closed
+    return settings.exposure.tailscale.close_ssh and proved
 
 
 @packages.required
@@ -145,6 +162,7 @@ def problems(settings: Settings) -> Iterable[Problem]:
             "name its ports there (host.firewall.allow), and set host.firewall.enabled to false"
             " here",
         )
+    yield from _ssh_problems(settings)
     for one in there.open:
         what, fix = OPEN[there.manager, one]
         yield Problem(
@@ -155,6 +173,26 @@ def problems(settings: Settings) -> Iterable[Problem]:
         yield Problem(
             "host.firewall: without systemd nobody sets the rules at boot",
             "run ./claw up after each boot, or have your init run nft -f " + TABLE.rules,
+            stops=False,
+        )
+
+
+def _ssh_problems(settings: Settings) -> Iterable[Problem]:
+    there, tailscale = snapshot.of(Firewall), settings.exposure.tailscale
+    if not tailscale.close_ssh:
+        return
+    if there.manager:
+        yield Problem(
+            f"exposure.tailscale.close_ssh: {there.manager} is active, and says who comes in by"
+            " SSH",
+            f"close it there, and set close_ssh to false; or disable {there.manager}, and the"
+            " toolkit's own rules close the host",
+        )
+    elif not over_tailnet_alone(settings):
+        yield Problem(
+            "exposure.tailscale.close_ssh: SSH stays open to everybody, for this run has not come"
+            " in over the tailnet",
+            f"once the host is in it, run again with ssh_hostname {tailscale.name}",
             stops=False,
         )
 
@@ -185,7 +223,8 @@ def closed(settings: Settings) -> Generator:
         return
     for file in changed:
         files.show_difference(file)
-    open_ports = ", ".join([*(f"{port}/tcp (SSH)" for port in there.ssh), *ports]) or "nothing"
+    ssh = "SSH, over the tailnet" if over_tailnet_alone(settings) else "SSH"
+    open_ports = ", ".join([*(f"{port}/tcp ({ssh})" for port in there.ssh), *ports]) or "nothing"
     if there.manager:
         open_ports = f"what {there.manager} lets in, and {', '.join(ports) or 'nothing else'}"
     reached = {int(one.partition("/")[0]) for one in ports} | set(there.ssh)

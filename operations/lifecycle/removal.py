@@ -16,7 +16,7 @@ from pyinfra.api import StringCommand
 from pyinfra.api.deploy import deploy
 from pyinfra.api.state import State
 
-from operations import engine_access, record
+from operations import engine_access, record, tailnet
 from operations.base import notes, snapshot, templates
 from operations.base.answers import printable
 from operations.base.operation import operation
@@ -83,6 +83,7 @@ def problems(settings: Settings) -> Iterable[Problem]:
                 f" {printable(repr(change.before))}",
                 "give the inventory that it was deployed with; ./claw init writes one",
             )
+    yield from tailnet.leaving()
 
 
 def look(settings: Settings) -> There:
@@ -153,6 +154,7 @@ def script(settings: Settings) -> str:
         host_parts=hardening.parts(),
         sources=list(apt_sources.BORROWED_FILES),
         docker_sources=[apt_sources.SOURCE, apt_sources.KEY],
+        tailscale_sources=[tailnet.SOURCE, tailnet.KEY],
         repository=settings.backup.repository,
         data=purge.data,
         engine=purge.engine,

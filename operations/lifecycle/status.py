@@ -51,6 +51,10 @@ DRIFT = {
         "host.firewall: the host's own table is gone, or not what was set",
         "./claw up sets it again",
     ),
+    "tailnet": Problem(
+        "the host's name in the tailnet is not answered by https",
+        "./claw up has it served again, or says why not",
+    ),
     "https": Problem(
         "the domain is not answered by https, or its certificate has ended",
         "./claw up has it served again, or says why not",
@@ -121,7 +125,8 @@ def script(settings: Settings) -> str:
             "rules": network.applied(settings),
             **({"host-rules": firewall.TABLE} if settings.host.firewall.enabled else {}),
         },
-        domain=settings.exposure.https.domain,
+        domain=settings.exposure.https.domain or settings.exposure.tailscale.name,
+        tailnet=bool(settings.exposure.tailscale.name),
         record=recorded.path(settings),
         record_bytes=recorded.MAX_BYTES,
         backup=backup.program(settings),

@@ -57,7 +57,8 @@ def fetch(
     """Run the script; the key is to be `keyrings/docker.asc` in the directory."""
     (directory / "keyrings").mkdir()
     script = templates.render(
-        "engine/docker-key.sh.j2",
+        "packages/key.sh.j2",
+        setting="engine.repository_key",
         key=str(directory / "keyrings" / "docker.asc"),
         url=url,
         fingerprint=expected,

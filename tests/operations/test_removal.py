@@ -17,6 +17,7 @@ from operations.base import snapshot
 from operations.lifecycle import removal
 from operations.lifecycle.removal import Purge, There
 from operations.recorded import Recorded
+from operations.tailnet import Tailnet
 from tests.operations.hosts import at, commands
 from toolkit.settings import Settings
 
@@ -306,6 +307,7 @@ def test_another_place_than_that_of_the_deploy_is_refused(
     recorded: dict[str, Any], stops: bool, monkeypatch
 ) -> None:
     settings = Settings.model_validate({"directories": {"config": "/srv/here"}})
-    monkeypatch.setattr(snapshot, "of", lambda kind: Recorded(recorded))
+    there = {Recorded: Recorded(recorded), Tailnet: Tailnet()}
+    monkeypatch.setattr(snapshot, "of", there.__getitem__)
     with at(settings):
         assert bool(list(removal.problems(settings))) is stops

@@ -41,7 +41,7 @@ TOLD = {
     "templates/images/bootstrap.sh.j2": ("$1/etc/apt/auth.conf", '"$1"/etc/apt ', "dpkg_options"),
     # Texts of errors:
     "templates/engine/borrowed.sh.j2": ("apt does not take a source", "no apt source for"),
-    "templates/engine/docker-key.sh.j2": ("the host's apt does not trust it",),
+    "templates/packages/key.sh.j2": ("the host's apt does not trust it",),
     "templates/lifecycle/remove.sh.j2": ('"apt could not purge"',),
 }
 """What may be there beside."""

@@ -18,6 +18,7 @@ ROOMS = (
     (
         *("container_user", "engine_access", "nftables", "packages", "project", "recorded"),
         "system",
+        "tailnet",
     ),
     ("engine", "hardening", "security"),
     ("images",),

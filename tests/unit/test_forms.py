@@ -32,9 +32,11 @@ SAYING = {
     "operations/gateway/container.py",
     "templates/compose/gateway.sh.j2",
     "templates/service/gateway.sh.j2",
-    # Of engines, of Caddy, and of containers that are tried out, not of the gateway:
+    # Of engines, of Caddy and tailscaled, and of containers that are tried out, not of the gateway:
     "operations/exposure/stage.py",
     "templates/exposure/configure.sh.j2",
+    "templates/exposure/join.sh.j2",
+    "templates/exposure/serve.sh.j2",
     "templates/backup/started.sh.j2",
     "templates/compose/rehearsal.sh.j2",
     "templates/engine/rootless.sh.j2",

@@ -8,16 +8,18 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import AfterValidator, model_validator
 
 from toolkit.settings.section import Section
-from toolkit.settings.types import AbsolutePath, Accepts, IpAddress
+from toolkit.settings.types import AbsolutePath, Accepts, Boolean, Credential, IpAddress, Url
 
 if TYPE_CHECKING:
     from pydantic import GetJsonSchemaHandler
     from pydantic.json_schema import JsonSchemaValue
     from pydantic_core import CoreSchema
 
-Profile = Literal["tunnel", "https"]
+Profile = Literal["tunnel", "https", "tailscale"]
 TUNNEL = "tunnel"
 WEB_PORTS = (80, 443)
+TAILNET_PORT = "41641/udp"
+"""Of tailscaled, for connections that need no relay: https://tailscale.com/kb/1082/firewall-ports"""
 _LABEL = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 
 
@@ -25,6 +27,13 @@ def _domain(value: str) -> str:
     name = value.lower()
     if not re.fullmatch(rf"({_LABEL}\.)+[a-z]({_LABEL})?", name) or len(name) > 253:
         raise ValueError("not the name of a host")
+    return name
+
+
+def _node(value: str) -> str:
+    name = value.lower().rstrip(".")
+    if not re.fullmatch(rf"{_LABEL}(\.{_LABEL}){{2,}}", name) or len(name) > 253:
+        raise ValueError("not the name of a machine of a tailnet")
     return name
 
 
@@ -44,6 +53,11 @@ Domain = Annotated[
     str,
     AfterValidator(_domain),
     Accepts("the full name of a host, such as `claw.example.org` (xn--... for others than ASCII)"),
+]
+NodeName = Annotated[
+    str,
+    AfterValidator(_node),
+    Accepts("the full name of a machine of a tailnet, such as `claw.tail1a2b.ts.net`"),
 ]
 Email = Annotated[str, AfterValidator(_email), Accepts("an address such as `me@example.org`")]
 
@@ -72,12 +86,31 @@ class Https(Section):
     own certificate is of; none: one that the host trusts."""
 
 
+class Tailscale(Section):
+    """Tailscale on the host, for the machines of its tailnet by https."""
+
+    name: NodeName | None = None
+    """The machine's name and its tailnet's, `claw.tail1a2b.ts.net`. None: no tailnet."""
+    auth_key: Credential | None = None
+    """The key with which the host joins, by reference: `env: NAME`, `file: PATH` or `command: ...`,
+    read on the control machine. It is needed once; a host that is in the tailnet needs none."""
+    close_ssh: Boolean = False
+    """Have `host.firewall` let SSH in over the tailnet alone, from a run on that has come in so."""
+    repository_url: Url = "https://pkgs.tailscale.com/stable"
+    """Tailscale's apt repository, without the distribution's name; not asked where Tailscale is
+    installed already."""
+    repository_key: AbsolutePath | None = None
+    """File on the control machine with the repository's signing key; none: fetched from the
+    repository, and taken only if it is Tailscale's, by its fingerprint."""
+
+
 class Exposure(Section):
     """How people reach the Control UI: `tunnel`, or a mapping with one of the keys
     (docs/exposure.md). It sets published address, origins, trusted proxies and the summary's words
     together."""
 
     https: Https = Https()
+    tailscale: Tailscale = Tailscale()
 
     @model_validator(mode="before")
     @classmethod
@@ -92,9 +125,9 @@ class Exposure(Section):
 
     @property
     def profile(self) -> Profile:
-        return "https" if self.https.domain else "tunnel"
+        return "https" if self.https.domain else "tailscale" if self.tailscale.name else "tunnel"
 
     @property
     def origins(self) -> list[str]:
         """The origins under which browsers open the Control UI, beside those of the loopback."""
-        return [f"https://{self.https.domain}"] if self.https.domain else []
+        return [f"https://{one}" for one in (self.https.domain, self.tailscale.name) if one]

@@ -15,7 +15,7 @@ from pydantic import Field
 from toolkit.settings.backup import Backup
 from toolkit.settings.channels import Channel, ChannelName
 from toolkit.settings.egress import Egress
-from toolkit.settings.exposure import WEB_PORTS, Exposure
+from toolkit.settings.exposure import TAILNET_PORT, WEB_PORTS, Exposure
 from toolkit.settings.host import HostSettings
 from toolkit.settings.sandbox.model import Sandbox
 from toolkit.settings.section import Section
@@ -232,7 +232,9 @@ class Settings(Section):
     onboarding: Onboarding = Onboarding()
     sandbox: Sandbox = Sandbox()
     egress: Egress = Egress()
-    exposure: Annotated[Exposure, Accepts("`tunnel`, or a mapping with the key https")] = Exposure()
+    exposure: Annotated[
+        Exposure, Accepts("`tunnel`, or a mapping with the key https or tailscale")
+    ] = Exposure()
     backup: Backup = Backup()
     upgrade: Upgrade = Upgrade()
     host: HostSettings = HostSettings()
@@ -270,8 +272,8 @@ class Settings(Section):
 
     @property
     def front_port(self) -> int | None:
-        """The port of the host's loopback by which Caddy reaches a gateway in a container, and
-        nobody else: OpenClaw derives no port of its own from there."""
+        """The port of the host's loopback by which Caddy or tailscaled reaches a gateway in a
+        container, and nobody else: OpenClaw derives no port of its own from there."""
         if self.exposure.profile == "tunnel" or self.gateway_on_host:
             return None
         return self.gateway.port + 10
@@ -284,6 +286,8 @@ class Settings(Section):
             ports.add(f"{self.gateway.port}/tcp")
         if self.exposure.https.domain:
             ports |= {f"{port}/tcp" for port in WEB_PORTS}
+        if self.exposure.tailscale.name:
+            ports.add(TAILNET_PORT)
         return sorted(ports)
 
     @property

@@ -12,6 +12,7 @@ from toolkit.settings.model import Settings
 def problems(settings: Settings) -> Iterator[Inconsistency]:
     """Yield what keys of the gateway say against `exposure`."""
     https, gateway = settings.exposure.https, settings.gateway
+    yield from _of_tailscale(settings)
     if https.domain is None:
         for key in https.model_fields_set - {"domain"}:
             yield Inconsistency(
@@ -19,33 +20,69 @@ def problems(settings: Settings) -> Iterator[Inconsistency]:
                 "has no effect without exposure.https.domain",
             )
         return
-    if gateway.address != "127.0.0.1":
-        yield Inconsistency(
-            ("gateway.address", "exposure.https.domain"),
-            f"given {gateway.address}: with exposure.https only Caddy reaches the gateway, on the"
-            " host's loopback; accepted: 127.0.0.1, or exposure: tunnel",
-        )
-    if gateway.trusted_proxies:
-        yield Inconsistency(
-            ("gateway.trusted_proxies", "exposure.https.domain"),
-            f"given {', '.join(gateway.trusted_proxies)}: with exposure.https it is Caddy on the"
-            " host and nobody else; accepted: none, or exposure: tunnel",
-        )
+    yield from _behind_a_front(settings, "exposure.https.domain", "Caddy")
     if gateway.port in WEB_PORTS:
         yield Inconsistency(
             ("gateway.port", "exposure.https.domain"),
             f"given {gateway.port}: with exposure.https Caddy has the ports 80 and 443; accepted:"
             " another, such as 18789",
         )
+
+
+def _behind_a_front(settings: Settings, key: str, who: str) -> Iterator[Inconsistency]:
+    """Yield what keeps something on the host from being alone in front of the gateway."""
+    gateway, profile = settings.gateway, key.rpartition(".")[0]
+    if gateway.address != "127.0.0.1":
+        yield Inconsistency(
+            ("gateway.address", key),
+            f"given {gateway.address}: with {profile} only {who} reaches the gateway, on the"
+            " host's loopback; accepted: 127.0.0.1, or exposure: tunnel",
+        )
+    if gateway.trusted_proxies:
+        yield Inconsistency(
+            ("gateway.trusted_proxies", key),
+            f"given {', '.join(gateway.trusted_proxies)}: with {profile} it is {who} on"
+            " the host and nobody else; accepted: none, or exposure: tunnel",
+        )
     if (settings.front_port or 0) > 65535:
         yield Inconsistency(
-            ("gateway.port", "exposure.https.domain"),
-            f"given {gateway.port}: with exposure.https Caddy reaches it by the tenth port after"
-            " it; accepted: at most 65525",
+            ("gateway.port", key),
+            f"given {gateway.port}: with {profile} {who} reaches it by the tenth port"
+            " after it; accepted: at most 65525",
         )
     if settings.front_port and settings.engine.daemon.get("userland-proxy") is False:
         yield Inconsistency(
-            ("engine.daemon.userland-proxy", "exposure.https.domain"),
-            "given false: with exposure.https the engine's own proxy leads from the host's"
+            ("engine.daemon.userland-proxy", key),
+            f"given false: with {profile} the engine's own proxy leads from the host's"
             " loopback to the gateway; accepted: true, or exposure: tunnel",
+        )
+
+
+def _of_tailscale(settings: Settings) -> Iterator[Inconsistency]:
+    """Yield what has no effect without a tailnet, or says otherwise than it."""
+    tailscale, key = settings.exposure.tailscale, "exposure.tailscale.name"
+    if tailscale.name is None:
+        for given in sorted(tailscale.model_fields_set - {"name"}):
+            yield Inconsistency(
+                (f"exposure.tailscale.{given}", key), f"has no effect without {key}"
+            )
+        return
+    yield from _behind_a_front(settings, key, "tailscaled")
+    if settings.exposure.https.domain:
+        yield Inconsistency(
+            ("exposure.https.domain", key),
+            "given both: port 443 is either Caddy's or the tailnet's; accepted: one of them",
+        )
+    if tailscale.close_ssh and not settings.host.firewall.enabled:
+        yield Inconsistency(
+            ("exposure.tailscale.close_ssh", "host.firewall.enabled"),
+            "given true: it is host.firewall that closes SSH; accepted: with host.firewall.enabled",
+        )
+    gateway = settings.openclaw.get("gateway")
+    own = gateway.get("tailscale") if isinstance(gateway, dict) else None
+    if isinstance(own, dict) and own.get("mode", "off") != "off":
+        yield Inconsistency(
+            ("openclaw.gateway.tailscale.mode", key),
+            "OpenClaw would serve by a tailscale of its own, which a container has none of;"
+            " accepted: off",
         )

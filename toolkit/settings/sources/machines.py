@@ -95,12 +95,15 @@ def _clashes(one: Settings, other: Settings) -> Iterator[tuple[str, str]]:
     ):
         yield (
             "gateway.port",
-            f"given {one.gateway.port}; with exposure.https it takes the tenth port after it, too;"
+            f"given {one.gateway.port}; with exposure it takes the tenth port after it, too;"
             " accepted: one apart from that of",
         )
     if one.exposure.https.domain and one.exposure.https.domain == other.exposure.https.domain:
         given = f"given {one.exposure.https.domain}"
         yield "exposure.https.domain", f"{given}; accepted: another than that of"
+    if one.exposure.tailscale.name and other.exposure.tailscale.name:
+        given = f"given {one.exposure.tailscale.name}; a host is one machine of a tailnet"
+        yield "exposure.tailscale.name", f"{given}; accepted: none beside that of"
     for name in DIRECTORIES:
         path = getattr(one, f"{name}_directory")
         for other_name in DIRECTORIES:
