@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.harness import Deployment, until
-from tests.e2e.test_gateway_swap import running, up
+from tests.e2e.swapping import running, up
 
 pytestmark = [pytest.mark.engine, pytest.mark.whole]
 

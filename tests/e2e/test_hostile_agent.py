@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.e2e.harness import Deployment, until
-from tests.e2e.test_gateway_swap import BROKEN, build, image, retag
+from tests.e2e.swapping import BROKEN, build, image, retag
 
 pytestmark = [pytest.mark.engine, pytest.mark.whole]
 

@@ -16,7 +16,7 @@ import pytest
 from tests.e2e.conftest import on_this_machine
 from tests.e2e.harness import ROOT, Deployment, until
 from tests.e2e.sandbox.conftest import _MODEL, MODEL_PORT, SCRIPTED
-from tests.e2e.test_gateway_swap import build, image, retag, running
+from tests.e2e.swapping import build, image, retag, running
 
 pytestmark = [pytest.mark.engine, pytest.mark.long]
 
