@@ -111,7 +111,27 @@ def measure(host: lab.Host, directory: Path, options: argparse.Namespace) -> int
     say("deployed", deployed.seconds)
     if "pyinfra" in options.what or "ansible" in options.what:
         resources.read(host, directory)
-    loads, rows = [os.getloadavg()[0]], []
+    loads, rows, stopped = [os.getloadavg()[0]], [], 0
+    try:
+        for row in _measured(host, directory, options):
+            rows.append(row)
+            loads.append(os.getloadavg()[0])
+    except (KeyboardInterrupt, NotConverged) as error:
+        print(f"bench: stopped: {error or 'interrupted'}", file=sys.stderr)
+        stopped = 1
+    if rows:
+        print(
+            f"{os.cpu_count()} cores, one run each; load of the machine, its own in it, "
+            f"{min(loads):.1f} to {max(loads):.1f}.\n"
+        )
+        header = ["no change", "hosts", "wall, s", "CPU here, ms a host", "memory, MB"]
+        header += ["CPU of the sshds, ms a host", "commands a host", "round trips a host"]
+        print(table(header, rows))
+    return stopped
+
+
+def _measured(host: lab.Host, directory: Path, options: argparse.Namespace) -> Iterator[list[str]]:
+    """Yield a row of the table for each way and size."""
     with _recorded(host, directory, options.what) as lines:
         most = max(options.sizes)
         replay = f"{ANSWERS}/replay answer {ANSWERS}"
@@ -126,17 +146,7 @@ def measure(host: lab.Host, directory: Path, options: argparse.Namespace) -> int
                         continue
                     cost = _cost(host, lambda: _run(fleet, what, lines))  # noqa: B023
                     say(f"{what}, {size} hosts", cost.wall)
-                    rows.append(_row(what, size, cost, counted))
-                    loads.append(os.getloadavg()[0])
-    if rows:
-        print(
-            f"{os.cpu_count()} cores, one run each; load of the machine, its own in it, "
-            f"{min(loads):.1f} to {max(loads):.1f}.\n"
-        )
-        header = ["no change", "hosts", "wall, s", "CPU here, ms a host", "memory, MB"]
-        header += ["CPU of the sshds, ms a host", "commands a host", "round trips a host"]
-        print(table(header, rows))
-    return 0
+                    yield _row(what, size, cost, counted)
 
 
 @contextmanager
@@ -210,7 +220,7 @@ def _cost(host: lab.Host, work: Callable[[], object]) -> Cost:
     _, status, spent = os.wait4(child, 0)
     wall = time.monotonic() - start
     if status:
-        raise SystemExit("bench: a run did not go as it should; see above")
+        raise NotConverged("a run did not go as it should; see above")
     there = (int(used.read_text()) - before) / 1e9
     return Cost(wall, spent.ru_utime + spent.ru_stime, there, spent.ru_maxrss / 1024)
 
