@@ -294,7 +294,10 @@ def script(settings: Settings) -> str:
         **state_copy.variables(
             "rehearsal", False, settings.name, gateway.port, memory, gateway.pids_limit
         )
-        | {"counts": state_copy.counts_across_releases()},
+        | {
+            "counts": state_copy.counts_across_releases(),
+            "environment": state_copy.environment(settings.exposure),
+        },
     )
 
 

@@ -32,9 +32,9 @@ JUDGES_SECONDS = 900
 """OpenClaw's command line takes 5 s of CPU to start, minutes on a slow or busy machine."""
 FATAL = frozenset({"closed", "token"})
 """Checks whose failure ends the run: the gateway would be open to strangers."""
-EXPECTED_AUDIT = frozenset({"gateway.trusted_proxies_missing"})
+EXPECTED_AUDIT = frozenset({"gateway.trusted_proxies_missing", "gateway.trusted_proxy_auth"})
 """What the audit says of every gateway on the loopback without a proxy in front of it, which would
-be set by `gateway.trusted_proxies`."""
+be set by `gateway.trusted_proxies`; and of every one that believes a proxy, as a reminder."""
 
 
 def hardening(there: activation.Running, settings: Settings) -> Iterable[Check]:

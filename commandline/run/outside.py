@@ -59,6 +59,8 @@ class Expected:
         if settings.exposure.https.domain:
             ours[CADDY_ADMIN] = "Caddy's administration"
         ours |= dict.fromkeys(ENGINE_PORTS, "the engine's API")
+        if any(outside.own(one) for one in settings.exposure.proxy.proxies):
+            public.add(settings.gateway.port)  # to nobody else, and this machine is the proxy
         allowed = {int(one.partition("/")[0]) for one in settings.host.firewall.allow}
         served = frozenset({443} if settings.exposure.tailscale.name else ())
         return cls(frozenset({ssh} | public), frozenset(public - allowed), ours, closed, served)

@@ -264,7 +264,11 @@ class Report:
         origins = settings.exposure.origins
         where = origins[0] if origins else f"http://{form.in_url(at)}:{port}"
         self._line(f"  Control UI  {where}/")
-        self._line(f"  Token       {command('token')}")
+        if settings.exposure.profile == "proxy":
+            proxies = ", ".join(settings.exposure.proxy.proxies)
+            self._line(f"  Proxy       {proxies} to http://{at}:{port}, and nobody else")
+        else:
+            self._line(f"  Token       {command('token')}")
         self._line(f"  Device      {command('devices approve')}   (where it says 1008)")
         self._channel(settings, command)
         self._line(f"  Status      {command('status')}")

@@ -87,6 +87,8 @@ def link(host: Host, up: str) -> str:
     """
     settings = settings_for(host)
     port = settings.gateway.port
+    if settings.exposure.proxy.origin:
+        raise VerbError(f"the way in is the proxy: {settings.exposure.proxy.origin}/")
     if not connection.forwards(host, port):
         raise VerbError(REFUSED.format(port=port))
     line = form.of(settings).cli(settings, ("dashboard", "--json"), False, missing(settings, up))

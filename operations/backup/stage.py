@@ -293,4 +293,5 @@ def _script(settings: Settings) -> str:
         **state_copy.variables(
             "drill", True, settings.name, gateway.port, memory, gateway.pids_limit
         ),
+        environment=state_copy.environment(settings.exposure),
     )

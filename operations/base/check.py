@@ -6,9 +6,12 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 Outcome = Literal["ok", "failed", "unknown"]
-EXPECTED_DOCTOR = frozenset({"gateway.bind_network_accessible", "node-onboarding-url"})
+EXPECTED_DOCTOR = frozenset(
+    {"gateway.bind_network_accessible", "node-onboarding-url", "machine-client-auth"}
+)
 """What `doctor` says of every gateway in a container: it binds to lan, and only the host's
-published port decides who can reach it. And of one on the host: it binds to the loopback alone."""
+published port decides who can reach it. Of one on the host: it binds to the loopback alone. And of
+every one that believes a proxy: nodes on other machines have no way in (docs/exposure.md)."""
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,6 @@ from operations.base.operation import operation
 from operations.configuration import channels, sandbox_policy
 from operations.engine_access import EngineWay
 from operations.gateway import existing_state, form, front, host_secrets, includes
-from operations.gateway.secrets import TOKEN
 from operations.images import stage as images
 from operations.recorded import Recorded
 from toolkit import merging, secret_names
@@ -57,13 +56,14 @@ def owned(
         **of_form["gateway"],
         "port": settings.gateway.port,
         "auth": {
-            "mode": "token",
-            "token": {"source": "env", "provider": "default", "id": TOKEN},
+            **front.authentication(settings.exposure),
             "rateLimit": {"maxAttempts": 10, "windowMs": 60_000, "lockoutMs": 300_000},
         },
         "controlUi": {"allowedOrigins": allowed_origins(settings.gateway, settings.exposure)},
         "terminal": {"enabled": False},
     }
+    if settings.exposure.profile != "proxy":
+        gateway = merging.merge(gateway, front.left((there or {}).get("gateway")))
     if proxies is not None:
         gateway["trustedProxies"] = list(proxies) or None
     defaults: dict[str, Any] = {
@@ -202,13 +202,14 @@ def script(settings: Settings) -> str:
         config=settings.config_directory,
         image=images.tag(settings.name),
         onboard=settings.onboarding.enabled,
+        believes_proxy=settings.exposure.profile == "proxy",
         bind=form.of(settings).configuration(settings)["gateway"]["bind"],
         auth_choice=settings.onboarding.auth_choice,
         port=settings.gateway.port,
         seconds=MERGE_SECONDS,
         uid=EngineWay(settings).uid if EngineWay(settings).own_engine else None,
         patch=patch,
-        token="token" in patch.get("gateway", {}).get("auth", {}),
+        token=bool(patch.get("gateway", {}).get("auth", {}).get("token")),
         nulls=list(nulls(patch, there)),
         kept=existing_state.KEPT,
     )

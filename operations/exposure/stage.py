@@ -42,6 +42,12 @@ something keeps it from that."""
 @preflight.check
 def problems(settings: Settings) -> Iterable[Problem]:
     https = settings.exposure.https
+    if settings.exposure.profile == "proxy" and EngineWay(settings).own_engine:
+        yield Problem(
+            "exposure.proxy: an engine without root connects to the gateway from one address,"
+            " whoever asks, so that the proxy could not be told from others",
+            "set sandbox.socket to socket, or exposure to tunnel",
+        )
     if https.domain is None:
         return
     there = snapshot.of(Web)

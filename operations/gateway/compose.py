@@ -177,6 +177,7 @@ def _render(settings: Settings, inputs: str) -> str:
         port=gateway.port,
         published=published_address(settings),
         front=settings.front_port,
+        believes_proxy=settings.exposure.profile == "proxy",
         inputs=inputs,
         networks=_networks(settings),
         groups=groups(settings),

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from shlex import quote
+from typing import Any
 
 from operations import tailnet
 from operations.base import snapshot
@@ -21,6 +22,7 @@ from toolkit.settings.model import Gateway
 
 ADDRESS = "192.0.0.8"
 """By which a gateway in a container knows Caddy; nobody on a network has it (RFC 7600)."""
+TOKEN, PASSWORD = "OPENCLAW_GATEWAY_TOKEN", "OPENCLAW_GATEWAY_PASSWORD"
 SITES = "/etc/caddy/openclaw-pyinfra"
 """The directory of the sites of this toolkit, one for each deployment."""
 
@@ -43,6 +45,33 @@ class Front:
         return cls("site" in lines, "tailnet" in lines)
 
 
+def authentication(exposure: Exposure) -> dict[str, Any]:
+    """Return what the gateway goes by, of `gateway.auth`; a None means: absent.
+
+    A proxy's word and a shared token exclude each other; what looks at the gateway on the host
+    itself has the token's value as the password (docs: gateway/trusted-proxy-auth).
+    """
+    proxy = exposure.proxy
+    if exposure.profile != "proxy":
+        token = {"source": "env", "provider": "default", "id": TOKEN}
+        return {"mode": "token", "token": token}
+    trusted = {
+        "userHeader": proxy.user_header,
+        "requiredHeaders": list(proxy.required_headers),
+        "allowUsers": list(proxy.users),
+        "allowLoopback": None,
+    }
+    return {"mode": "trusted-proxy", "token": None, "trustedProxy": trusted}
+
+
+def left(gateway: object) -> dict[str, Any]:
+    """Return what is to go of an openclaw.json's `gateway` by which a proxy is still believed."""
+    auth = gateway.get("auth") if isinstance(gateway, dict) else None
+    if not isinstance(auth, dict) or auth.get("mode") != "trusted-proxy":
+        return {}
+    return {"trustedProxies": None, "auth": {"trustedProxy": None}}
+
+
 def site_path(name: str) -> str:
     return f"{SITES}/{name}.caddy"
 
@@ -55,6 +84,8 @@ def trusted(exposure: Exposure, gateway: Gateway, port: int | None) -> tuple[str
     """
     if exposure.profile in ("https", "tailscale"):
         return ("127.0.0.1" if port is None else ADDRESS,)
+    if exposure.profile == "proxy":
+        return exposure.proxy.proxies
     if gateway.trusted_proxies:
         return gateway.trusted_proxies
     there = snapshot.of(Front)

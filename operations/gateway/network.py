@@ -122,6 +122,7 @@ def rules(settings: Settings) -> files.File:
         private=_families(PRIVATE) if egress.private == "deny" else [],
         host=egress.host == "allow",
         front=settings.front_port,
+        proxies=",".join(settings.exposure.proxy.proxies),
         caddy=front.ADDRESS,
     )
     return files.File(f"{RULES}/{settings.name}.nft", content)
@@ -137,6 +138,8 @@ def neighbour(settings: Settings) -> Script:
         lock=f"/run/{table(settings)}.neighbour",
         port=settings.gateway.port,
         address=settings.gateway.address,
+        # Who is none of them is a neighbour there, too.
+        proxies=[",".join(settings.exposure.proxy.proxies)],
         browsers=names.browser_prefix(settings.name),
         # A rootless engine's networks are its own: their addresses mean nothing on the host.
         direct=not EngineWay(settings).own_engine,

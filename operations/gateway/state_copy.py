@@ -6,8 +6,10 @@ from __future__ import annotations
 from typing import Any
 
 from operations.base import templates
+from operations.gateway.front import PASSWORD, TOKEN
 from operations.images import gateway as images
 from toolkit.settings.contradictions.mounts import AUTH
+from toolkit.settings.exposure import Exposure
 
 _READY = "fetch('http://127.0.0.1:%s/readyz').then(r=>process.exit(r.ok?0:1),()=>process.exit(1))"
 _COUNTS = templates.DIRECTORY / "backup" / "counts.mjs"
@@ -18,6 +20,17 @@ def backups(name: str) -> str:
     by whoever has OpenClaw make an archive.
     """
     return f"/var/lib/{name}/backup"
+
+
+def environment(exposure: Exposure) -> str:
+    """Return the shell script that keeps a .env for the gateway of a copy."""
+    keep = "cat"
+    if exposure.profile == "proxy":
+        # As compose.yml has it: this mode refuses a token.
+        rename = f"sed s/^{TOKEN}=/{PASSWORD}=/"
+        mode = "grep -q trusted-proxy ~/.openclaw/openclaw.json"
+        keep = f"{{ if {mode}; then {rename}; else cat; fi; }}"
+    return f"umask 077; [ -e ~/.openclaw/.env ] || {keep} >~/.openclaw/.env"
 
 
 def counts_across_releases() -> str:

@@ -128,6 +128,8 @@ def rules(settings: Settings) -> files.File:
         interface=tailnet.INTERFACE,
         tailnet=[*there.ssh, 443] if settings.exposure.tailscale.name else [],
         allowed=[one.split("/") for one in settings.public_ports],
+        proxies=settings.exposure.proxy.proxies,
+        port=settings.gateway.port,
     )
     return files.File(TABLE.rules, content)
 

@@ -54,6 +54,11 @@ def problems(settings: Settings) -> Iterable[Problem]:
     there, name = activation.running(), chosen()
     if name:
         yield from _credential_problems(settings, name)
+    elif settings.exposure.profile == "proxy":
+        yield Problem(
+            "with exposure.proxy nobody comes in by a token, which the gateway does not have",
+            "take access away at the proxy, and in exposure.proxy.users",
+        )
     elif TOKEN in settings.credentials:
         yield Problem(
             f"the token comes from the inventory, credentials.{TOKEN}",

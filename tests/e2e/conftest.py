@@ -8,6 +8,7 @@ import secrets
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from lab.engine import Engine
 from lab.making import one_at_a_time
 from tests.e2e.fleet_job import Fleet, local, remote
 from tests.e2e.harness import Deployment, claw, free_port, merged
+from tests.e2e.reached import Reached, around
 
 MakeHost = Callable[..., lab.Host]
 MakeDeployment = Callable[..., Deployment]
@@ -175,28 +177,80 @@ def run_claw() -> Callable[..., Any]:
     return claw
 
 
+@pytest.fixture
+def chromium() -> Iterator[Callable[..., Browser]]:
+    """`chromium(*arguments, home=None)`: as `browser`, which is to be closed; `home` is where it
+    looks for authorities that it is to trust.
+    """
+    # Of one test alone: while Playwright runs, whoever waits for a process waits with a busy core.
+    with chromiums() as launch:
+        yield launch
+
+
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """Debian's Chromium, headless, installed where that may be done."""
-    if not shutil.which("chromium"):
-        if os.geteuid() or not shutil.which("apt-get"):
-            pytest.skip("no Chromium, and it cannot be installed without root and apt-get")
-        apt = ["apt-get", "-qq", "-o", "DPkg::Lock::Timeout=300"]
-        install = [
-            *apt,
-            "install",
-            "-y",
-            "--no-install-recommends",
-            "chromium",
-            "fonts-dejavu-core",
-        ]
-        if subprocess.run(install, stdout=subprocess.DEVNULL).returncode:
-            subprocess.run([*apt, "update"], check=True, stdout=subprocess.DEVNULL)
-            subprocess.run(install, check=True, stdout=subprocess.DEVNULL)
+    with chromiums() as launch, launch() as launched:
+        yield launched
+
+
+@contextmanager
+def chromiums() -> Iterator[Callable[..., Browser]]:
+    installed("chromium", "chromium", "fonts-dejavu-core")
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=QUIET)
-        yield chromium
-        chromium.close()
+
+        def launch(*arguments: str, home: Path | None = None) -> Browser:
+            env: dict[str, Any] | None = {**os.environ, "HOME": str(home)} if home else None
+            return playwright.chromium.launch(
+                executable_path="/usr/bin/chromium", args=[*QUIET, *arguments], env=env
+            )
+
+        yield launch
+
+
+@pytest.fixture
+def authority_in(tmp_path: Path) -> Callable[[Path], Path]:
+    """`authority_in(root)`: a home for `chromium` that trusts the authority of that certificate."""
+    installed("certutil", "libnss3-tools")
+
+    def trust(root: Path) -> Path:
+        database = tmp_path / ".pki" / "nssdb"
+        database.mkdir(parents=True)
+        certutil = ["certutil", "-d", f"sql:{database}"]
+        subprocess.run([*certutil, "-N", "--empty-password"], check=True)
+        subprocess.run(
+            [*certutil, "-A", "-n", "laboratory", "-t", "C,,", "-i", str(root)], check=True
+        )
+        return tmp_path
+
+    return trust
+
+
+@pytest.fixture(scope="session")
+def reached(
+    lab_host: MakeHost, deployment: MakeDeployment, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Reached]:
+    """A deployment, a neighbour and who serves it, for the tests of `exposure`: each of them says
+    by `reached.exposed` which profile it wants.
+    """
+    seen, neighbour, other = (lab_host(label=f"reached{it}") for it in ("", "-beside", "-other"))
+    root = tmp_path_factory.mktemp("authority") / "root.pem"
+    one = deployment(seen, gateway={"ready_timeout": 900})
+    with around(one, neighbour, other, root) as made:
+        yield made
+
+
+def installed(command: str, *packages: str) -> None:
+    """Have Debian's packages on this machine, for a command that is not there."""
+    if shutil.which(command):
+        return
+    if os.geteuid() or not shutil.which("apt-get"):
+        pytest.skip(f"no {command}, and it cannot be installed without root and apt-get")
+    apt = ["apt-get", "-qq", "-o", "DPkg::Lock::Timeout=300"]
+    install = [*apt, "install", "-y", "--no-install-recommends", *packages]
+    if subprocess.run(install, stdout=subprocess.DEVNULL).returncode:
+        subprocess.run([*apt, "update"], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(install, check=True, stdout=subprocess.DEVNULL)
 
 
 def on_this_machine(make: MakeDeployment, settings: dict[str, Any]) -> Deployment:

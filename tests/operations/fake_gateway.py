@@ -17,6 +17,7 @@ from operations.base import templates
 from operations.base.quoting import Script
 from operations.gateway import state_copy
 from toolkit import secret_names
+from toolkit.settings.exposure import Exposure
 
 FUNCTIONS = r"""
 fake={fake}
@@ -194,6 +195,7 @@ class Gateway:
             "spare_bytes": 1,
             "state_inside": "/home/node/.openclaw",
             **state_copy.variables("rehearsal", False, "openclaw", 1, "3g", 9),
+            "environment": state_copy.environment(Exposure()),
             "auth": str(self.rollback.parent / "auth"),
         }
         return templates.render("compose/activate.sh.j2", **(given | more))

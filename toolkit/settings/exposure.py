@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import AfterValidator, model_validator
+from pydantic import AfterValidator, StringConstraints, model_validator
 
 from toolkit.settings.section import Section
-from toolkit.settings.types import AbsolutePath, Accepts, Boolean, Credential, IpAddress, Url
+from toolkit.settings.types import (
+    AbsolutePath,
+    Accepts,
+    Boolean,
+    Credential,
+    IpAddress,
+    Origin,
+    Url,
+)
 
 if TYPE_CHECKING:
     from pydantic import GetJsonSchemaHandler
     from pydantic.json_schema import JsonSchemaValue
     from pydantic_core import CoreSchema
 
-Profile = Literal["tunnel", "https", "tailscale"]
+Profile = Literal["tunnel", "https", "tailscale", "proxy"]
 TUNNEL = "tunnel"
 WEB_PORTS = (80, 443)
 TAILNET_PORT = "41641/udp"
@@ -43,6 +52,13 @@ def _email(value: str) -> str:
     return value
 
 
+def _ipv4(value: str) -> str:
+    address = ipaddress.IPv4Address(value)
+    if address.is_loopback or address.is_unspecified or address.is_multicast:
+        raise ValueError("not the address of a machine")
+    return str(address)
+
+
 def _directory(value: str) -> str:
     if not re.fullmatch(r"https://[A-Za-z0-9._~:/@=,+!\[\]-]+", value):
         raise ValueError("not the https address of a directory")
@@ -66,6 +82,23 @@ AcmeDirectory = Annotated[
     str,
     AfterValidator(_directory),
     Accepts("the address of an ACME server's directory, `https://...`"),
+]
+
+
+Ipv4Address = Annotated[
+    str,
+    AfterValidator(_ipv4),
+    Accepts("one IPv4 address, not a loopback's: over IPv6 an engine hides who connects"),
+]
+HeaderName = Annotated[
+    str,
+    StringConstraints(pattern="^[A-Za-z0-9][A-Za-z0-9-]{0,63}$", to_lower=True),
+    Accepts("the name of a header"),
+]
+Identity = Annotated[
+    str,
+    StringConstraints(pattern=r"^[!-~]([ -~]{0,252}[!-~])?$"),
+    Accepts("a user as the proxy names him, such as `me@example.org`"),
 ]
 
 
@@ -104,6 +137,25 @@ class Tailscale(Section):
     repository, and taken only if it is Tailscale's, by its fingerprint."""
 
 
+class Proxy(Section):
+    """A proxy of one's own on another machine, which knows who its users are and says so by a
+    header (OpenClaw's trusted-proxy mode)."""
+
+    origin: Origin | None = None
+    """Under which browsers open the Control UI, `https://...`. None: no such proxy."""
+    address: Ipv4Address | None = None
+    """The host's address on which the gateway is published for the proxy."""
+    proxies: tuple[Ipv4Address, ...] = ()
+    """The addresses from which the proxy connects; nobody else reaches the gateway, and nobody
+    else is believed."""
+    users: tuple[Identity, ...] = ()
+    """Who may come in, as the proxy names them."""
+    user_header: HeaderName = "x-forwarded-user"
+    """The header in which the proxy says who the user is."""
+    required_headers: tuple[HeaderName, ...] = ("x-forwarded-proto", "x-forwarded-host")
+    """Headers without which a request is not the proxy's."""
+
+
 class Exposure(Section):
     """How people reach the Control UI: `tunnel`, or a mapping with one of the keys
     (docs/exposure.md). It sets published address, origins, trusted proxies and the summary's words
@@ -111,6 +163,7 @@ class Exposure(Section):
 
     https: Https = Https()
     tailscale: Tailscale = Tailscale()
+    proxy: Proxy = Proxy()
 
     @model_validator(mode="before")
     @classmethod
@@ -125,9 +178,14 @@ class Exposure(Section):
 
     @property
     def profile(self) -> Profile:
-        return "https" if self.https.domain else "tailscale" if self.tailscale.name else "tunnel"
+        if self.https.domain:
+            return "https"
+        if self.tailscale.name:
+            return "tailscale"
+        return "proxy" if self.proxy.origin else "tunnel"
 
     @property
     def origins(self) -> list[str]:
         """The origins under which browsers open the Control UI, beside those of the loopback."""
-        return [f"https://{one}" for one in (self.https.domain, self.tailscale.name) if one]
+        served = [f"https://{one}" for one in (self.https.domain, self.tailscale.name) if one]
+        return [*served, *([self.proxy.origin] if self.proxy.origin else [])]

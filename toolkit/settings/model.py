@@ -8,9 +8,9 @@ the environment nor any file.
 from __future__ import annotations
 
 import ipaddress
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from toolkit.settings.backup import Backup
 from toolkit.settings.channels import Channel, ChannelName
@@ -233,11 +233,22 @@ class Settings(Section):
     sandbox: Sandbox = Sandbox()
     egress: Egress = Egress()
     exposure: Annotated[
-        Exposure, Accepts("`tunnel`, or a mapping with the key https or tailscale")
+        Exposure, Accepts("`tunnel`, or a mapping with the key https, tailscale or proxy")
     ] = Exposure()
     backup: Backup = Backup()
     upgrade: Upgrade = Upgrade()
     host: HostSettings = HostSettings()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _published(cls, value: Any) -> Any:
+        """Where a proxy is to find the gateway, it is published, unless another place is given."""
+        try:
+            address = value["exposure"]["proxy"]["address"]
+            gateway = {"address": address, **value.get("gateway", {})}
+        except (KeyError, TypeError):
+            return value
+        return {**value, "gateway": gateway} if address else value
 
     @property
     def project_directory(self) -> str:
@@ -274,7 +285,7 @@ class Settings(Section):
     def front_port(self) -> int | None:
         """The port of the host's loopback by which Caddy or tailscaled reaches a gateway in a
         container, and nobody else: OpenClaw derives no port of its own from there."""
-        if self.exposure.profile == "tunnel" or self.gateway_on_host:
+        if self.exposure.profile in ("tunnel", "proxy") or self.gateway_on_host:
             return None
         return self.gateway.port + 10
 
@@ -282,7 +293,8 @@ class Settings(Section):
     def public_ports(self) -> list[str]:
         """What anybody may connect to, as `PORT/PROTOCOL`: the one place that says it."""
         ports = set(self.host.firewall.allow)
-        if not ipaddress.ip_address(self.gateway.address).is_loopback:
+        loopback = ipaddress.ip_address(self.gateway.address).is_loopback
+        if not (loopback or self.exposure.proxy.origin):
             ports.add(f"{self.gateway.port}/tcp")
         if self.exposure.https.domain:
             ports |= {f"{port}/tcp" for port in WEB_PORTS}

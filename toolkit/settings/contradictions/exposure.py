@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterator
 
 from toolkit.settings.contradictions.mounts import Inconsistency
@@ -13,6 +14,7 @@ def problems(settings: Settings) -> Iterator[Inconsistency]:
     """Yield what keys of the gateway say against `exposure`."""
     https, gateway = settings.exposure.https, settings.gateway
     yield from _of_tailscale(settings)
+    yield from _of_proxy(settings)
     if https.domain is None:
         for key in https.model_fields_set - {"domain"}:
             yield Inconsistency(
@@ -86,3 +88,64 @@ def _of_tailscale(settings: Settings) -> Iterator[Inconsistency]:
             "OpenClaw would serve by a tailscale of its own, which a container has none of;"
             " accepted: off",
         )
+
+
+def _of_proxy(settings: Settings) -> Iterator[Inconsistency]:
+    """Yield what is missing of a proxy of one's own, or says otherwise than it."""
+    proxy, gateway, key = settings.exposure.proxy, settings.gateway, "exposure.proxy.origin"
+    if proxy.origin is None:
+        for given in proxy.model_dump(exclude_defaults=True):
+            yield Inconsistency((f"exposure.proxy.{given}", key), f"has no effect without {key}")
+        return
+    for other in ("https.domain", "tailscale.name"):
+        if operator.attrgetter(other)(settings.exposure):
+            yield Inconsistency(
+                (f"exposure.{other}", key),
+                "given both: either a front on the host or a proxy of your own; accepted: one of"
+                " them",
+            )
+    if not proxy.origin.startswith("https://"):
+        yield Inconsistency(
+            (key,),
+            f"given {proxy.origin}: who a user is may not travel in the clear; accepted:"
+            " https://...",
+        )
+    for name in ("address", "proxies", "users"):
+        if not getattr(proxy, name):
+            yield Inconsistency(
+                (f"exposure.proxy.{name}", key),
+                "given nothing: without it the gateway would be closed to the proxy, or open to"
+                f" others; accepted: {NEEDED[name]}",
+            )
+    if proxy.address and gateway.address != proxy.address:
+        yield Inconsistency(
+            ("gateway.address", "exposure.proxy.address"),
+            f"given {gateway.address}: with exposure.proxy it is published on {proxy.address};"
+            " accepted: none",
+        )
+    if gateway.trusted_proxies:
+        yield Inconsistency(
+            ("gateway.trusted_proxies", "exposure.proxy.proxies"),
+            f"given {', '.join(gateway.trusted_proxies)}: with exposure.proxy it is the proxy"
+            " alone; accepted: none",
+        )
+    if settings.gateway_on_host or settings.sandbox.socket == "rootless":
+        yield Inconsistency(
+            ("sandbox.socket", key),
+            f"given {settings.sandbox.socket}: only to a container in the host's own engine does"
+            " the proxy's address come through; accepted: socket, or sandboxes without it",
+        )
+    if wrong := {proxy.user_header, *proxy.required_headers} & NO_IDENTITY:
+        yield Inconsistency(
+            ("exposure.proxy.user_header",),
+            f"given {', '.join(sorted(wrong))}, which any client sends; accepted: a header that"
+            " the proxy alone sets",
+        )
+
+
+NEEDED = {
+    "address": "the host's address on which the proxy finds it",
+    "proxies": "the proxy's addresses",
+    "users": "who may come in",
+}
+NO_IDENTITY = {"host", "origin", "user-agent", "authorization", "cookie", "connection", "upgrade"}
