@@ -45,7 +45,7 @@ def settings(more: dict[str, Any] | None = None, **proxy: Any) -> Settings:
         (
             {},
             {"origin": None, "address": None},
-            {f"exposure.proxy.{key}" for key in PROXY} - {"exposure.proxy.origin"},
+            {"exposure.proxy.proxies", "exposure.proxy.users"},
         ),
         ({}, {"user_header": "Cookie"}, {"exposure.proxy.user_header"}),
         ({"gateway": {"address": "0.0.0.0"}}, {}, {"gateway.address"}),
