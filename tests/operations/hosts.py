@@ -36,9 +36,10 @@ class FakeHost:
         self.data = SimpleNamespace()
         self.connector = None
 
-    def run_shell_command(self, command: Any, **_: Any) -> tuple[bool, SimpleNamespace]:
+    def run_shell_command(self, command: Any, **options: Any) -> tuple[bool, SimpleNamespace]:
         there = self.snapshots[min(self.commands_run, len(self.snapshots) - 1)]
-        return True, SimpleNamespace(stdout=framed(command.get_raw_value(), there), stderr="")
+        question = "\n".join([*options.get("_stdin", ()), command.get_raw_value()])
+        return True, SimpleNamespace(stdout=framed(question, there), stderr="")
 
     def noop(self, reason: str) -> None:
         self.noops.append(reason)

@@ -57,8 +57,8 @@ class Hostile(FakeHost):
         super().__init__({probe: said})
         self.state.failed_hosts = set()
 
-    def run_shell_command(self, command: Any, **arguments: Any) -> tuple[bool, SimpleNamespace]:
-        question = command.get_raw_value()
+    def run_shell_command(self, command: Any, **options: Any) -> tuple[bool, SimpleNamespace]:
+        question = "\n".join([*options.get("_stdin", ()), command.get_raw_value()])
         if "lane0" in question:
             said = framed(question, self.snapshots[0])
         else:
