@@ -132,7 +132,8 @@ def used(item: pytest.Item) -> set[str]:
 def rank(item: pytest.Item) -> int:
     if "e2e" not in item.path.parts:
         return 0
-    deploys = any(name in SHARED or name.startswith("fresh_") for name in used(item))
+    own = ("fresh_", "local_deployment")
+    deploys = any(name in SHARED or name.startswith(own) for name in used(item))
     return 1 if deploys else 2
 
 

@@ -27,13 +27,14 @@ ITEMS = [
     item("e2e/d", fixture="gateway"),
     item("e2e/both", "deployed_trixie", "deployed"),
     item("e2e/own", "fresh_host"),
+    item("e2e/here", "local_deployment"),
     item("unit/a"),
 ]
 
 
 def test_what_shares_a_deployed_gateway_is_together_and_before_what_has_none() -> None:
     names = [[one.path.stem for one in group] for group in groups(ITEMS)]
-    assert names == [["a", "a"], ["words"], ["b", "c", "both"], ["d"], ["own"], ["cheap"]]
+    assert names == [["a", "a"], ["words"], ["b", "c", "both"], ["d"], ["own"], ["here"], ["cheap"]]
 
 
 def test_each_test_is_taken_once(tmp_path: Path) -> None:
