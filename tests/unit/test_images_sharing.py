@@ -7,16 +7,20 @@ import io
 import json
 import tarfile
 from collections.abc import Sequence
-from typing import cast
+from types import SimpleNamespace
+from typing import Any, cast
 
 import gevent
 import pytest
 from pyinfra.api.host import Host
+from pyinfra.context import ctx_host
 
 from operations.images.sharing import archive, groups
 from operations.images.sharing.archive import Archive, Part, Splitter
 from operations.images.sharing.groups import Group, SharingError, Want, grouped
 from operations.images.sharing.processes import ChannelError
+from toolkit.greenlets import Event, sleep, spawn, wait
+from toolkit.settings import Settings
 
 A, B, C = (cast(Host, name) for name in "abc")
 
@@ -244,3 +248,33 @@ def test_who_reads_a_broken_part_learns_why() -> None:
     assert next(reader) == b"some"
     with pytest.raises(ChannelError, match="the connection broke"):
         next(reader)
+
+
+def test_a_host_that_comes_second_waits_until_the_groups_are_known(monkeypatch) -> None:
+    """All hosts of a run plan at once: what is a group is asked of a registry meanwhile."""
+    hosts = [SimpleNamespace(name=name, connector_data={}) for name in "ab"]
+    state = SimpleNamespace(inventory=hosts, active_hosts=hosts)
+    known, seen = Event(), list[str]()
+    for one in hosts:
+        one.state = state
+    monkeypatch.setattr(groups.preflight, "passed", lambda host: True)
+    monkeypatch.setattr(groups.processes, "reachable", lambda host: True)
+    monkeypatch.setattr(groups, "settings_for", lambda host: Settings())
+
+    def arrange(*_: Any) -> None:
+        known.wait(5)
+        seen.append("known")
+
+    monkeypatch.setattr(groups, "_arrange", arrange)
+
+    def plan(one: Any) -> None:
+        with ctx_host.use(one):
+            groups.arrange([lambda settings: None])
+            seen.append(one.name)
+
+    plans = [spawn(plan, one) for one in hosts]
+    sleep(0)
+    assert seen == []
+    known.set()
+    wait(plans)
+    assert seen == ["known", "a", "b"]

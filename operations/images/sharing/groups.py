@@ -204,9 +204,9 @@ def arrange(wishes: Iterable[Wishes]) -> None:
     A host that is alone, or whose settings say so, has no group and builds for itself.
     """
     state = current_host.state
-    if _GROUPS in current_host.connector_data:
-        return
-    with vars(state).setdefault(_RUN, RLock()):
+    with vars(state).setdefault(_RUN, RLock()):  # who comes second waits until it is known
+        if _GROUPS in current_host.connector_data:
+            return
         hosts = [
             one
             for one in state.inventory
