@@ -26,7 +26,7 @@ from operations.base.operation import operation
 from operations.base.preflight import Problem
 from operations.configuration import stage as configuration
 from operations.engine_access import EngineWay
-from operations.gateway import form, host_secrets, secrets, service, state_copy
+from operations.gateway import form, front, host_secrets, service, state_copy
 from operations.images import stage as images
 from toolkit import patterns
 from toolkit.settings import Settings
@@ -277,7 +277,7 @@ def script(settings: Settings) -> str:
         ownership=form.ownership(settings),
         **form.script_variables(settings),
         inputs_variable=service.INPUTS_VARIABLE,
-        token=secrets.TOKEN,
+        token=front.TOKEN,
         uid=form.of(settings).uid(settings),
         directories=form.of(settings).writable(settings),
         config=settings.config_directory,

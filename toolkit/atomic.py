@@ -6,6 +6,19 @@ import os
 import tempfile
 from pathlib import Path
 
+Version = tuple[int, int, int]
+"""Which file is at a path: one that was replaced has another number."""
+
+
+def version(path: Path) -> Version:
+    """Return by what a file is known again as long as nobody has replaced or written it.
+
+    Raises:
+        OSError: there is none.
+    """
+    found = path.stat()
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
 
 def replace(path: Path, text: str, mode: int) -> None:
     """Replace a file; who reads it, or a run at the same time, never sees half of it.

@@ -94,8 +94,8 @@ class Lock(ByContent, _Entry):
     tools: dict[_Tool, Binary] = Field(default_factory=dict)
 
 
-Written = tuple[tuple[Path, tuple[int, int, int] | None], ...]
-"""Files, and by what each is known again: an atomic replacement has another number."""
+Written = tuple[tuple[Path, atomic.Version | None], ...]
+"""Files, and which they are; None: there is none."""
 
 
 def declare(inventory: Inventory, file: Path) -> None:
@@ -133,12 +133,11 @@ def written(path: Path | None = None) -> Written:
     return tuple(map(_written, (SHIPPED, path or location())))
 
 
-def _written(path: Path) -> tuple[Path, tuple[int, int, int] | None]:
+def _written(path: Path) -> tuple[Path, atomic.Version | None]:
     try:
-        found = path.stat()
+        return path, atomic.version(path)
     except OSError:
         return path, None
-    return path, (found.st_ino, found.st_size, found.st_mtime_ns)
 
 
 @lru_cache(maxsize=8)

@@ -21,6 +21,7 @@ from pathlib import Path
 
 from pyinfra.api.exceptions import PyinfraError
 
+from toolkit import atomic
 from toolkit.ssh import PKey, SSHException, UnknownKeyType
 
 SECONDS = 30
@@ -194,8 +195,7 @@ def lookup(name: str, files: Iterable[Path]) -> KnownKeys:
     revoked: list[PKey] = []
     authority = False
     for file in filter(Path.is_file, files):
-        written = file.stat()
-        named = _named(file, (written.st_ino, written.st_size, written.st_mtime_ns))
+        named = _named(file, atomic.version(file))
         if named is None:
             words = ["ssh-keygen", "-F", name, "-f", str(file)]
             lines = run(words, failing=True).splitlines()
@@ -231,10 +231,8 @@ class _Named:
 
 
 @lru_cache(maxsize=8)
-def _named(file: Path, written: tuple[int, int, int]) -> _Named | None:
-    """Return the lines of a file; None where it has some that only OpenSSH can match. `written`
-    says which file it is.
-    """
+def _named(file: Path, version: atomic.Version) -> _Named | None:
+    """Return the lines of a file; None where it has some that only OpenSSH can match."""
     plain: dict[str, list[str]] = {}
     hashed = []
     try:

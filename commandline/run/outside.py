@@ -160,7 +160,7 @@ def _of(host: Host) -> Place:
         tuple(claimed),
         way.get_remote_server_key() if way else None,
         Expected.of(settings, there.port, closed),
-        settings.exposure.https.domain or settings.exposure.tailscale.name,
+        settings.exposure.domain,
     )
 
 

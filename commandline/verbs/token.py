@@ -12,7 +12,7 @@ from commandline import asking
 from commandline.asking import Answers, VerbError
 from commandline.options import examples, target_options
 from operations.base import snapshot
-from operations.gateway import host_secrets, secrets
+from operations.gateway import front, host_secrets
 from toolkit import dotenv
 from toolkit.settings import settings_for
 
@@ -32,9 +32,9 @@ def token_of(host: Host) -> str:
     settings = settings_for(host)
     path = host_secrets.environment_path(settings)
     text = snapshot.read_quietly(host, f"cat {shlex.quote(path)} 2>/dev/null || true")
-    value = dotenv.values(text).get(secrets.TOKEN)
+    value = dotenv.values(text).get(front.TOKEN)
     if not value:
-        raise VerbError(f"there is no {secrets.TOKEN} in {path}; ./claw up makes it")
+        raise VerbError(f"there is no {front.TOKEN} in {path}; ./claw up makes it")
     return value
 
 

@@ -15,12 +15,12 @@ from pyinfra.api.deploy import deploy
 from operations import project
 from operations.base import files, preflight, snapshot
 from operations.base.operation import operation
-from operations.gateway import environment_file, front, host_secrets
+from operations.gateway import environment_file, host_secrets
+from operations.gateway.front import TOKEN
 from toolkit import credentials, dotenv
 from toolkit.settings import Settings
 
 _LOOPBACK = re.compile(r"^(\w+://)?([^/@]*@)?(localhost|127\.[\d.]+|\[::1\])(:|/|$)")
-TOKEN = front.TOKEN
 SHORTEST_TOKEN = 24
 """OpenClaw's `security audit` warns of shorter ones (`gateway.token_too_short`)."""
 HEADER = "# Secrets of the OpenClaw gateway, read by Docker Compose. Your own lines stay.\n"

@@ -27,7 +27,7 @@ from operations.base.answers import printable
 from operations.base.operation import operation
 from operations.base.preflight import Problem
 from operations.gateway import form, host_secrets, secrets
-from operations.gateway.secrets import TOKEN
+from operations.gateway.front import TOKEN
 from operations.lifecycle import power
 from toolkit import credentials, dotenv
 from toolkit.credentials import CredentialError

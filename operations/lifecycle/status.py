@@ -125,7 +125,7 @@ def script(settings: Settings) -> str:
             "rules": network.applied(settings),
             **({"host-rules": firewall.TABLE} if settings.host.firewall.enabled else {}),
         },
-        domain=settings.exposure.https.domain or settings.exposure.tailscale.name,
+        domain=settings.exposure.domain,
         tailnet=bool(settings.exposure.tailscale.name),
         record=recorded.path(settings),
         record_bytes=recorded.MAX_BYTES,

@@ -17,7 +17,8 @@ from operations.base.answers import printable
 from operations.base.preflight import Problem
 from operations.configuration import stage as configuration
 from operations.gateway import existing_state, host_secrets, includes
-from operations.gateway.secrets import HEADER, SHORTEST_TOKEN, TOKEN, plaintext_token
+from operations.gateway.front import TOKEN
+from operations.gateway.secrets import HEADER, SHORTEST_TOKEN, plaintext_token
 from operations.lifecycle.installation import NAMES, Installation
 from toolkit import dotenv, patterns
 from toolkit.patterns import shown

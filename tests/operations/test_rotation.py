@@ -17,7 +17,7 @@ from pyinfra.api.exceptions import PyinfraError
 
 from operations.backup import listing
 from operations.base import notes, snapshot
-from operations.gateway import compose, form, secrets, service
+from operations.gateway import compose, form, front, service
 from operations.lifecycle import rotation
 from tests.operations.fake_gateway import Gateway
 from tests.operations.hosts import at, commands, private_answer
@@ -319,7 +319,7 @@ def test_the_label_is_the_one_that_the_next_run_computes(
         ({"status": "exited"}, {}, "", "the gateway is exited"),
         ({"unfinished": "candidate"}, {}, "", "an earlier run was interrupted"),
         ({"wanted_image": "sha256:2"}, {}, "", "another image waits"),
-        ({}, {secrets.TOKEN: {"env": "T"}}, "", "the token comes from the inventory"),
+        ({}, {front.TOKEN: {"env": "T"}}, "", "the token comes from the inventory"),
         ({}, {}, "NO_SUCH", "there is no credential NO_SUCH; there are: none"),
         ({}, {"KEY": {"env": "NOT_SET"}}, "KEY", "NOT_SET"),
         ({"unfinished": "rotating candidate", "status": "exited"}, {}, "", ""),

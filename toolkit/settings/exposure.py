@@ -185,7 +185,12 @@ class Exposure(Section):
         return "proxy" if self.proxy.origin else "tunnel"
 
     @property
+    def domain(self) -> str | None:
+        """The name under which the host itself answers by https."""
+        return self.https.domain or self.tailscale.name
+
+    @property
     def origins(self) -> list[str]:
         """The origins under which browsers open the Control UI, beside those of the loopback."""
-        served = [f"https://{one}" for one in (self.https.domain, self.tailscale.name) if one]
-        return [*served, *([self.proxy.origin] if self.proxy.origin else [])]
+        served = self.domain and f"https://{self.domain}"
+        return [one for one in (served, self.proxy.origin) if one]

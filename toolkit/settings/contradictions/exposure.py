@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from toolkit.settings.contradictions.mounts import Inconsistency
 from toolkit.settings.exposure import WEB_PORTS
@@ -16,11 +16,7 @@ def problems(settings: Settings) -> Iterator[Inconsistency]:
     yield from _of_tailscale(settings)
     yield from _of_proxy(settings)
     if https.domain is None:
-        for key in https.model_fields_set - {"domain"}:
-            yield Inconsistency(
-                (f"exposure.https.{key}", "exposure.https.domain"),
-                "has no effect without exposure.https.domain",
-            )
+        yield from _without("exposure.https.domain", https.model_fields_set)
         return
     yield from _behind_a_front(settings, "exposure.https.domain", "Caddy")
     if gateway.port in WEB_PORTS:
@@ -29,6 +25,14 @@ def problems(settings: Settings) -> Iterator[Inconsistency]:
             f"given {gateway.port}: with exposure.https Caddy has the ports 80 and 443; accepted:"
             " another, such as 18789",
         )
+
+
+def _without(key: str, given: Iterable[str]) -> Iterator[Inconsistency]:
+    """Yield what is given of a profile and does nothing, for the key that switches it on is not."""
+    profile, _, own = key.rpartition(".")
+    for one in sorted(given):
+        if one != own:
+            yield Inconsistency((f"{profile}.{one}", key), f"has no effect without {key}")
 
 
 def _behind_a_front(settings: Settings, key: str, who: str) -> Iterator[Inconsistency]:
@@ -64,10 +68,7 @@ def _of_tailscale(settings: Settings) -> Iterator[Inconsistency]:
     """Yield what has no effect without a tailnet, or says otherwise than it."""
     tailscale, key = settings.exposure.tailscale, "exposure.tailscale.name"
     if tailscale.name is None:
-        for given in sorted(tailscale.model_fields_set - {"name"}):
-            yield Inconsistency(
-                (f"exposure.tailscale.{given}", key), f"has no effect without {key}"
-            )
+        yield from _without(key, tailscale.model_fields_set)
         return
     yield from _behind_a_front(settings, key, "tailscaled")
     if settings.exposure.https.domain:
@@ -94,8 +95,7 @@ def _of_proxy(settings: Settings) -> Iterator[Inconsistency]:
     """Yield what is missing of a proxy of one's own, or says otherwise than it."""
     proxy, gateway, key = settings.exposure.proxy, settings.gateway, "exposure.proxy.origin"
     if proxy.origin is None:
-        for given in proxy.model_dump(exclude_defaults=True):
-            yield Inconsistency((f"exposure.proxy.{given}", key), f"has no effect without {key}")
+        yield from _without(key, proxy.model_dump(exclude_defaults=True))
         return
     for other in ("https.domain", "tailscale.name"):
         if operator.attrgetter(other)(settings.exposure):
