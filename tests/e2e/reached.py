@@ -3,6 +3,10 @@ neighbour; all of them, and this machine, have IPv6 as well."""
 
 from __future__ import annotations
 
+import base64
+import os
+import socket
+import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -19,7 +23,7 @@ PREFIX = "fd91:92::"
 HERE, HERE_IPV4 = f"{PREFIX}1", lab.SUBNET.replace("0/24", "1")
 """This machine's addresses on the laboratory's network."""
 ROOT = "/var/lib/caddy/.local/share/caddy/pki/authorities/local/root.crt"
-SERVICES = """
+AUTHORITY = """
 {
 	admin off
 	skip_install_trust
@@ -33,6 +37,8 @@ https://acme.test:9000 {
 	tls internal
 	acme_server
 }
+"""
+PROXY = """
 claw.test {
 	tls internal
 	route {
@@ -102,19 +108,13 @@ class Reached:
     @property
     def profiles(self) -> dict[str, Any]:
         """`exposure` of each profile."""
-        https = {
-            "domain": DOMAIN,
-            "email": "me@example.org",
-            "acme_ca": "https://acme.test:9000/acme/local/directory",
-            "acme_ca_root": str(self.root),
-        }
         proxy = {
             "origin": f"https://{DOMAIN}",
             "address": self.one.vps.ip,
             "proxies": [self.other.ip],
             "users": ["me@example.org"],
         }
-        return {"tunnel": "tunnel", "https": {"https": https}, "proxy": {"proxy": proxy}}
+        return {"tunnel": "tunnel", "https": {"https": https(self.root)}, "proxy": {"proxy": proxy}}
 
     def exposed(self, profile: str, *words: str, **options: Any) -> Any:
         """`./claw up` with that profile, which stays that of the verbs after it."""
@@ -125,15 +125,7 @@ class Reached:
         """What curl says of a request by https, which it makes only to whom it can verify; of the
         host, unless of another address.
         """
-        resolve = f"{DOMAIN}:443:{at or self.one.vps.ip}"
-        common = ["curl", "-sS", "--noproxy", "*", "--max-time", "30", "--cacert", str(self.root)]
-        done = subprocess.run(
-            [*common, "--resolve", resolve, *words, f"https://{DOMAIN}{path}"],
-            capture_output=True,
-            text=True,
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+        return curl(at or self.one.vps.ip, self.root, path, *words)
 
     def answering(self, family: str, viewer: lab.Host | None = None) -> list[int]:
         """The ports of the host to which a host connects, or this machine: of those that anybody
@@ -149,6 +141,51 @@ class Reached:
             done = subprocess.run(command, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
         return [int(port) for port in done.stdout.split()]
+
+
+def https(root: Path) -> dict[str, str]:
+    """`exposure.https` with the laboratory's authority, by its certificate's file."""
+    return {
+        "domain": DOMAIN,
+        "email": "me@example.org",
+        "acme_ca": "https://acme.test:9000/acme/local/directory",
+        "acme_ca_root": str(root),
+    }
+
+
+def curl(address: str, root: Path, path: str, *words: str) -> str:
+    """What curl says of a request to the domain, which it makes only to whom it can verify."""
+    resolve = f"{DOMAIN}:443:{address}"
+    common = ["curl", "-sS", "--noproxy", "*", "--max-time", "30", "--cacert", str(root)]
+    done = subprocess.run(
+        [*common, "--resolve", resolve, *words, f"https://{DOMAIN}{path}"],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def upgraded(address: str, name: str, context: ssl.SSLContext) -> str:
+    """The first line of the answer to a browser that wants a WebSocket."""
+    context.set_alpn_protocols(["http/1.1"])
+    key = base64.b64encode(os.urandom(16)).decode()
+    request = (
+        f"GET / HTTP/1.1\r\nHost: {name}\r\nOrigin: https://{name}\r\nUpgrade: websocket\r\n"
+        f"Connection: Upgrade\r\nSec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n"
+    )
+    with (
+        socket.create_connection((address, 443), 30) as plain,
+        context.wrap_socket(plain, server_hostname=name) as connection,
+    ):
+        connection.sendall(request.encode())
+        return connection.recv(4096).decode(errors="replace").partition("\r\n")[0]
+
+
+def connects(address: str, port: int) -> bool:
+    with socket.socket() as client:
+        client.settimeout(5)
+        return client.connect_ex((address, port)) == 0
 
 
 def ipv6(host: lab.Host) -> str:
@@ -167,7 +204,7 @@ def around(one: Deployment, neighbour: lab.Host, other: lab.Host, root: Path) ->
     for host in (seen, neighbour, other):
         done = lab.ssh(host.name, f"{IPV6 % ipv6(host)}\n{NAMES % names}")
         assert done.returncode == 0, done.stderr
-    served = lab.ssh(other.name, SERVE, stdin=SERVICES % seen.ip)
+    served = lab.ssh(other.name, SERVE, stdin=AUTHORITY + PROXY % seen.ip)
     assert served.returncode == 0, served.stderr
     root.write_text(served.stdout)
     yield Reached(one, neighbour, other, root)

@@ -3,10 +3,8 @@ to https in the tailnet, SSH closed to all others, and back."""
 
 from __future__ import annotations
 
-import base64
 import json
 import os
-import socket
 import ssl
 import subprocess
 from collections.abc import Iterator
@@ -22,6 +20,7 @@ from operations.tailnet import KEY as REPOSITORY_KEY
 from operations.tailnet import SOURCE
 from tests.e2e.conftest import MakeDeployment, MakeHost
 from tests.e2e.harness import Deployment, Result
+from tests.e2e.reached import connects, upgraded
 from tests.e2e.test_engine_official import OVER_HTTPS
 
 pytestmark = [pytest.mark.engine, pytest.mark.long]
@@ -98,27 +97,6 @@ def curl(path: str, *words: str) -> str:
     return done.stdout
 
 
-def upgraded() -> str:
-    context = ssl._create_unverified_context()
-    key = base64.b64encode(os.urandom(16)).decode()
-    request = (
-        f"GET / HTTP/1.1\r\nHost: {NAME}\r\nOrigin: https://{NAME}\r\nUpgrade: websocket\r\n"
-        f"Connection: Upgrade\r\nSec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n"
-    )
-    with (
-        socket.create_connection((ADDRESS, 443), 30) as plain,
-        context.wrap_socket(plain, server_hostname=NAME) as connection,
-    ):
-        connection.sendall(request.encode())
-        return connection.recv(4096).decode(errors="replace").partition("\r\n")[0]
-
-
-def connects(address: str, port: int) -> bool:
-    with socket.socket() as client:
-        client.settimeout(5)
-        return client.connect_ex((address, port)) == 0
-
-
 def seen(done: Result) -> str:
     (line,) = [line for line in done.stdout.splitlines() if line.strip().startswith("Outside")]
     return line
@@ -176,7 +154,7 @@ def test_into_a_tailnet_and_back(one: Deployment, repository: Repository, tmp_pa
     assert one.sh(journal).strip() == "0"
 
     assert curl("/readyz", "-o", os.devnull, "-w", "%{http_code}") == "200"
-    assert "101" in upgraded()
+    assert "101" in upgraded(ADDRESS, NAME, ssl._create_unverified_context())
     ask: tuple[str, ...] = ("-o", os.devnull, "-w", "%{http_code}", "-X", "POST", "-d", "{}")
     ask += ("-H", "Content-Type: application/json", "-H", "Tailscale-User-Login: a@example.org")
     codes = [
