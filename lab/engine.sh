@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # engine.sh start | stop | status | env | base SUITE
 # The tests' private Docker engine: own containerd, data, socket, bridge and address pool, beside any engine the machine has.
-set -euo pipefail
+set -euo pipefail # so no `| grep -q`: what is still writing then ends by a signal, and the pipe has failed
 
 root=${OPENCLAW_LAB_DATA:-/var/lib/openclaw-lab}
 run=${OPENCLAW_LAB_RUN:-/run/openclaw-lab}
@@ -64,7 +64,7 @@ no_autostart() {
 plugin() {
   docker "$1" version >/dev/null 2>&1 && return
   say "installing $2"
-  if apt-cache policy "$2" | grep -q 'Candidate: 2\|Candidate: 0\.[1-9]'; then apt_install "$2"; return; fi
+  if apt-cache policy "$2" | grep 'Candidate: 2\|Candidate: 0\.[1-9]' >/dev/null; then apt_install "$2"; return; fi
   local apt=$root/apt-trixie keyring=/usr/share/keyrings/debian-archive-keyring.gpg
   mkdir -p "$apt"/{lists/partial,cache/archives/partial,debs}
   echo "deb [signed-by=$keyring] $(mirror) trixie main" >"$apt/sources.list"
@@ -89,14 +89,14 @@ mount_cgroups() {
 
 make_bridge() {
   ip link show $bridge >/dev/null 2>&1 || ip link add $bridge type bridge
-  ip addr show dev $bridge | grep -q " $bridge_cidr " || ip addr add $bridge_cidr dev $bridge
+  ip addr replace $bridge_cidr dev $bridge
   ip link set $bridge up
 }
 
 # alive NAME: the pid file names a process that is still the one we started (pids are reused).
 alive() {
   local pid
-  pid=$(cat "$run/$1.pid" 2>/dev/null) && [ -n "$pid" ] && tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null | grep -q -- "$root/$1"
+  pid=$(cat "$run/$1.pid" 2>/dev/null) && [ -n "$pid" ] && tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null | grep -- "$root/$1" >/dev/null
 } 2>/dev/null
 
 # await SECONDS COMMAND...: until it succeeds.
