@@ -17,6 +17,7 @@ from operations.images import stage as images
 from operations.images.sandbox import stage as sandbox_images
 from operations.sandbox import running, workspaces
 from operations.security import stage as security
+from operations.watch import stage as watch
 
 settings = preflight.run()
 config.SUDO = snapshot.needs_sudo(host)
@@ -41,6 +42,7 @@ activation.activate(settings=settings)
 channels.install(settings=settings)
 running.recreate(settings=settings)
 backup.configure(settings=settings)
+watch.watch(settings=settings)
 record.keep(settings=settings)
 images.prune(settings=settings)
 sandbox_images.prune(settings=settings)

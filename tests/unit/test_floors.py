@@ -26,7 +26,7 @@ ROOMS = (
     ("configuration",),
     ("activation",),
     ("backup", "channels", "devices", "exposure", "openclaw", "sandbox"),
-    ("record", "smoke", "upgrade", "verification"),
+    ("record", "smoke", "upgrade", "verification", "watch"),
     ("lifecycle",),
 )
 """Of operations/, likewise."""

@@ -52,6 +52,7 @@ from toolkit.settings.types import (
     VolumeName,
 )
 from toolkit.settings.upgrade import Upgrade
+from toolkit.settings.watch import Watch
 
 STATE = "/home/node/.openclaw"
 WORKSPACE = f"{STATE}/workspace"
@@ -238,6 +239,7 @@ class Settings(Section):
     backup: Backup = Backup()
     upgrade: Upgrade = Upgrade()
     host: HostSettings = HostSettings()
+    watch: Watch = Watch()
 
     @model_validator(mode="before")
     @classmethod
