@@ -28,7 +28,7 @@ from operations.gateway import form, network
 from operations.hardening import stage as hardening
 from operations.recorded import Recorded
 from operations.security import apparmor
-from operations.watch import stage as watch
+from operations.watch import places
 from toolkit.settings import Settings
 
 LOOK_SECONDS, COMMAND_SECONDS = 300, 3600
@@ -157,7 +157,7 @@ def script(settings: Settings) -> str:
         docker_sources=[apt_sources.SOURCE, apt_sources.KEY],
         tailscale_sources=[tailnet.SOURCE, tailnet.KEY],
         repository=settings.backup.repository,
-        watch_state=watch.state(settings.name),
+        watch_state=places.state(settings.name),
         data=purge.data,
         engine=purge.engine,
         socket=settings.engine.socket,

@@ -1,8 +1,4 @@
-"""What looks after a deployment on its host, unasked (docs/watch.md).
-
-Its files are in a directory of root's, its state in another that a boot empties and that no full
-disk closes.
-"""
+"""What looks after a deployment on its host, unasked (docs/watch.md)."""
 
 from __future__ import annotations
 
@@ -11,17 +7,8 @@ from collections.abc import Iterable
 from pyinfra.api.deploy import deploy
 
 from operations.base import files
+from operations.watch import places
 from toolkit.settings import Settings
-
-
-def directory(settings: Settings) -> str:
-    """Return the directory of root's with what runs, and what only root may read."""
-    return f"{settings.project_directory}/watch"
-
-
-def state(deployment: str) -> str:
-    """Return the directory of root's in which what watches a deployment keeps what it knows."""
-    return f"/run/openclaw-pyinfra/{deployment}.watch"
 
 
 @files.managed_paths
@@ -41,4 +28,4 @@ def watch(settings: Settings) -> None:
 
 def _directories(settings: Settings) -> list[str]:
     wanted = settings.watch.watchdog or settings.watch.metrics or settings.watch.notify.address
-    return [directory(settings)] if wanted else []
+    return [places.directory(settings)] if wanted else []
