@@ -6,7 +6,7 @@ import os
 import shlex
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 from pyinfra.api import StringCommand
 from pyinfra.api.host import Host
@@ -18,7 +18,6 @@ from commandline.asking import VerbError
 from commandline.options import ERRORS, fail, leave
 from commandline.results import FAILED
 from commandline.run.session import Session
-from commandline.screen.given import Given
 from operations.base import snapshot
 from operations.base.connection import for_any_shell
 from toolkit import greenlets
@@ -29,6 +28,7 @@ from toolkit.terminal import Screen, plain, said, unguarded
 
 ERROR_MARK = "\x1f"
 EXIT_MARK = "\x1eexit "
+Command = Callable[[Settings, str], str]
 STYLES = ("cyan", "green", "magenta", "yellow", "blue", "bright_cyan", "bright_magenta")
 """Of the names of hosts before their lines; what a host says has no colours on a terminal."""
 
@@ -36,12 +36,11 @@ STYLES = ("cyan", "green", "magenta", "yellow", "blue", "bright_cyan", "bright_m
 def run(
     target: str | None,
     options: dict[str, Any],
-    command: Callable[[Settings, str], str],
+    command: Command,
     what: str,
     *,
     terminal: bool = False,
-    hang_up: bool = False,
-) -> None:
+) -> NoReturn:
     """Run a shell command on the hosts of a target and exit as it does.
 
     One host gets our terminal (or, on this machine, our pipes); several are asked at once, each
@@ -51,9 +50,26 @@ def run(
         target: what was typed after the verb; `options` is the rest that `target_options` takes.
         command: makes the command of a host's settings, and of the line that makes a deployment.
         what: its name for people.
-        hang_up: end the command when the connection ends.
     """
-    given, session = Given.of(target, options), asking.opened(target, **options)
+    run_on(asking.opened(target, **options), command, what, terminal=terminal)
+
+
+def run_on(
+    session: Session,
+    command: Command,
+    what: str,
+    hang_up: bool = False,
+    *,
+    terminal: bool = False,
+    arrived: Callable[[str, str], None] | None = None,
+) -> NoReturn:
+    """Do as `run` on the hosts of an opened session.
+
+    Args:
+        hang_up: end the command when the connection ends.
+        arrived: gets each line of standard output, with its host, in place of ours.
+    """
+    given = session.options.given
 
     def line(host: Host) -> str:
         return command(settings_for(host), given.for_host("up", host.name))
@@ -61,7 +77,8 @@ def run(
     if terminal and len(session.hosts) > 1:
         fail("a terminal is for one host; choose it with --limit HOST")
     first = session.hosts[0]
-    if len(session.hosts) == 1 and (terminal or targets.is_local(first)):
+    alone = len(session.hosts) == 1 and arrived is None
+    if alone and (terminal or targets.is_local(first)):
         words = line(first)
         if sys.stderr.isatty() and session.options.verbosity >= 0:
             ERRORS.print(said(f"… {what} on {first.name}", "dim"))
@@ -71,7 +88,7 @@ def run(
             hand_over(first, words)
         except VerbError as error:
             fail(f"{first.name}: {error}")
-    set_echo(_write_line(session))
+    set_echo(_write_line(session, arrived))
     set_formatter(_mark_errors)
 
     def one(host: Host) -> int:
@@ -81,6 +98,11 @@ def run(
     asking.print_errors(found)
     code = max(answer.value or 0 for answer in found.values())
     leave(code or (FAILED if any(answer.error for answer in found.values()) else 0))
+
+
+def colours(session: Session) -> dict[str, str]:
+    """Return the colour of each host's name before its lines."""
+    return {name: STYLES[place % len(STYLES)] for place, name in enumerate(session.display.hosts)}
 
 
 def as_root(command: str) -> str:
@@ -138,9 +160,10 @@ def stream(host: Host, command: str, terminal: bool = False) -> int:
     return 1
 
 
-def _write_line(session: Session) -> Callable[..., None]:
-    several = len(session.hosts) > 1
-    styles = {name: STYLES[place % len(STYLES)] for place, name in enumerate(session.display.hosts)}
+def _write_line(
+    session: Session, arrived: Callable[[str, str], None] | None = None
+) -> Callable[..., None]:
+    several, styles = len(session.hosts) > 1, colours(session)
     streams = {False: (sys.stdout, Screen(soft_wrap=True)), True: (sys.stderr, ERRORS)}
 
     def write(message: object = "", **_: object) -> None:
@@ -151,6 +174,9 @@ def _write_line(session: Session) -> Callable[..., None]:
             return
         if session.display.awaited:
             session.display.awaited.pop(host, None)
+        if arrived and stream is sys.stdout:
+            arrived(host or session.hosts[0].name, text)
+            return
         if not stream.isatty():
             # For a program, such as a pager or a file, it is as the host said it.
             print(f"[{host}] {text}" if several else text, file=unguarded(stream))

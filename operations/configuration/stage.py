@@ -28,6 +28,7 @@ from toolkit import merging, secret_names
 from toolkit.settings import Settings
 from toolkit.settings.exposure import Exposure
 from toolkit.settings.model import Gateway
+from toolkit.settings.types import memory_bytes
 
 _ABSENT = object()
 MERGE_SECONDS = 900
@@ -73,6 +74,8 @@ def owned(
         "session": {"dmScope": "per-channel-peer"},
         "tools": {"elevated": {"enabled": False}},
     }
+    if logging := _logging(settings.gateway):
+        defaults["logging"] = logging
     if settings.gateway.install_browser:
         # No display, and no user namespaces for Chromium's own sandbox, in a closed container.
         defaults["browser"] = {"headless": True, "noSandbox": True}
@@ -80,6 +83,19 @@ def owned(
     defaults = merging.merge(defaults, sandbox_policy.configuration(settings, there))
     defaults = merging.merge(defaults, channels.configuration(settings.channels, before or {}))
     return merging.merge(defaults, settings.openclaw)
+
+
+def _logging(gateway: Gateway) -> dict[str, Any]:
+    """Return the owned keys of `logging` (docs/gateway/config-observability.md)."""
+    found: dict[str, Any] = {}
+    if gateway.log_level:
+        found = {
+            "level": gateway.log_level,
+            "consoleLevel": gateway.log_level,
+            # The file that is written and the five before it, in a quarter of /tmp.
+            "maxFileBytes": memory_bytes(gateway.tmp_size) // 4 // 6,
+        }
+    return found | ({"consoleStyle": gateway.log_style} if gateway.log_style else {})
 
 
 def allowed_origins(gateway: Gateway, exposure: Exposure) -> list[str]:

@@ -148,5 +148,17 @@ def log(settings: Settings, tail: int, follow: bool, missing: str) -> str:
     )
 
 
+def lines(
+    settings: Settings, since: int | None, until: int | None, tail: int | None, follow: bool
+) -> Script:
+    given = {"--since": since, "--until": until, "--tail": tail}
+    options = [f"{name}={value}" for name, value in given.items() if value is not None]
+    return templates.render(
+        "compose/lines.sh.j2",
+        options=[*options, *(["--follow"] if follow else [])],
+        sed=["-u"] if follow else [],
+    )
+
+
 def _compose(settings: Settings, missing: str, *words: str) -> str:
     return f"{entered(settings, missing)}\nexec docker compose {shlex.join(words)}"

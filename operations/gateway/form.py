@@ -101,6 +101,22 @@ class Form(Protocol):
     def log(self, settings: Settings, tail: int, follow: bool, missing: str) -> str:
         """Return the shell lines that print the gateway's log as it is."""
 
+    def lines(
+        self,
+        settings: Settings,
+        since: int | None,
+        until: int | None,
+        tail: int | None,
+        follow: bool,
+    ) -> Script:
+        """Return the shell function `gateway_lines`, which prints the log with the stream of each
+        line (`O`, `E`; `-`: not known) and its time (seconds since 1970, or RFC 3339; 0: that of
+        the one before) in front; it stands behind `entered`.
+
+        + since, until: moments in seconds since 1970
+        + tail: only so many lines, the last ones
+        """
+
 
 def of(settings: Settings) -> Form:
     """Return the form of a deployment."""

@@ -204,6 +204,20 @@ def log(settings: Settings, tail: int, follow: bool, missing: str) -> str:
     return f"{entered(settings, missing)}\ngateway_log --tail {tail}{' -f' if follow else ''}"
 
 
+def lines(
+    settings: Settings, since: int | None, until: int | None, tail: int | None, follow: bool
+) -> Script:
+    moments = {"--since": since, "--until": until}
+    options = [f"{name}=@{value}" for name, value in moments.items() if value is not None]
+    options += [] if tail is None else [f"--lines={tail}"]
+    return templates.render(
+        "service/lines.sh.j2",
+        unit=engine_access.service_unit(settings.name).rpartition("/")[2],
+        options=[*options, *(["--follow"] if follow else [])],
+        sed=["-u"] if follow else [],
+    )
+
+
 @files.managed_paths
 def paths(settings: Settings) -> Iterable[str]:
     return [unit_path(settings), program_path(settings)] if settings.gateway_on_host else []

@@ -31,7 +31,9 @@ WORDS = re.compile(
 SAYING = {
     "operations/gateway/container.py",
     "templates/compose/gateway.sh.j2",
+    "templates/compose/lines.sh.j2",
     "templates/service/gateway.sh.j2",
+    "templates/service/lines.sh.j2",
     # Of engines, of Caddy and tailscaled, and of containers that are tried out, not of the gateway:
     "operations/exposure/stage.py",
     "templates/exposure/configure.sh.j2",

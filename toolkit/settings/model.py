@@ -164,6 +164,13 @@ class Gateway(Section):
     """Size of `~/.cache` (tmpfs); OpenClaw keeps database snapshots there."""
     ready_timeout: Annotated[int, Field(ge=10, le=3600), NOT_A_BOOLEAN, Unit("seconds")] = 300
     """Seconds to wait for `/readyz` before a new gateway counts as failed."""
+    log_level: Literal["silent", "fatal", "error", "warn", "info", "debug", "trace"] | None = None
+    """The least level that OpenClaw logs, to its console and to its own file; none: what
+    openclaw.json has, else `info`. With one its own file, in the container's `/tmp`, is bounded
+    by `tmp_size`."""
+    log_style: Literal["pretty", "json"] | None = None
+    """How OpenClaw writes a line of its console: as text, or as an object of JSON, which says its
+    level (docs/logs.md); none: what openclaw.json has, else text."""
     environment: dict[EnvironmentName, EnvironmentValue] = Field(default_factory=dict)
     """Further environment variables of both services; secrets belong in `credentials`."""
 
