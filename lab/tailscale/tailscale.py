@@ -56,8 +56,10 @@ class Daemon:
         if self.kept["state"] != "Running":
             return
         address = tailnet()["address"]
+        # The same one each time: who has asked for it keeps it for most of a minute.
+        link = f"02:00:{socket.inet_aton(address).hex(':')}"
         for words in (
-            "link add tailscale0 link eth0 type macvlan mode bridge",
+            f"link add tailscale0 link eth0 address {link} type macvlan mode bridge",
             f"address add {address}/32 dev tailscale0",
             "link set tailscale0 up",
         ):
