@@ -119,7 +119,7 @@ class Reached:
     def exposed(self, profile: str, *words: str, **options: Any) -> Any:
         """`./claw up` with that profile, which stays that of the verbs after it."""
         self.one.settings["exposure"] = self.profiles[profile]
-        return self.one.claw("up", *words, timeout=1200, **options)
+        return self.one.claw("up", *words, **options)
 
     def curl(self, path: str, *words: str, at: str | None = None) -> str:
         """What curl says of a request by https, which it makes only to whom it can verify; of the

@@ -56,7 +56,7 @@ def seen(done: Result) -> str:
 
 def test_by_https_and_back(behind_caddy: Deployment, authority: Path, neighbour: lab.Host) -> None:
     one = behind_caddy
-    first = one.claw("up", timeout=1200)
+    first = one.claw("up")
     assert f"Control UI  https://{DOMAIN}/" in first.stdout
     assert "open, as wanted: 22, 80, 443 (WebSocket)" in seen(first)
     again = one.claw("up").stdout
@@ -97,14 +97,14 @@ def test_by_https_and_back(behind_caddy: Deployment, authority: Path, neighbour:
     one.sh("systemctl stop caddy")
     assert "not answered by https" in one.claw("status").stdout
 
-    one.claw("up", "--set", "exposure=tunnel", timeout=1200)
+    one.claw("up", "--set", "exposure=tunnel")
     assert not connects(one.vps.ip, 443) and not connects(one.vps.ip, 80)
     assert from_neighbour(one, neighbour) == [22]
     assert one.http() == 200
     assert "trustedProxies" not in one.sh("cat /var/lib/openclaw/config/openclaw.json")
     assert "nothing to change" in one.claw("up", "--set", "exposure=tunnel").stdout
 
-    one.claw("up", timeout=1200)
+    one.claw("up")
     assert curl(one.vps.ip, authority, "/readyz", "-o", os.devnull, "-w", "%{http_code}") == "200"
     one.claw("remove", "-y")
     assert not connects(one.vps.ip, 443)

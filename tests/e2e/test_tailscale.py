@@ -124,7 +124,7 @@ def test_into_a_tailnet_and_back(one: Deployment, repository: Repository, tmp_pa
         "update-ca-certificates 2>&1"
     )
     unknown = {"repository_url": f"https://{ip}/stable", "repository_key": None}
-    done = one.claw("up", settings={"exposure": {"tailscale": unknown}}, expect=1, timeout=1200)
+    done = one.claw("up", settings={"exposure": {"tailscale": unknown}}, expect=1)
     assert "exposure.tailscale.repository_key" in done.output
     one.sh(f"! command -v tailscale && ! [ -e {SOURCE} ] && ! [ -e {REPOSITORY_KEY} ]")
 
