@@ -13,7 +13,9 @@ import re
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from commandline.results import RunResult
 from commandline.targets import LOCAL
@@ -21,6 +23,36 @@ from toolkit import atomic
 
 KEPT = 20
 """Timelines that are kept."""
+KEPT_RUNS = 100
+"""What is kept in numbers, for `./claw report`."""
+
+
+@dataclass(frozen=True)
+class KeptRun:
+    """A run in numbers: `stages` are each one's seconds on the host where it took longest."""
+
+    time: str
+    owner: str
+    outcome: str
+    hosts: int
+    seconds: float
+    stages: dict[str, float]
+
+    @classmethod
+    def of(cls, document: dict[str, Any]) -> KeptRun:
+        """Return what `keep_run` kept; raises anything where it did not."""
+        stages: dict[str, float] = {}
+        for one in document["stages"]:
+            name, seconds = str(one["name"]), float(one["seconds"])
+            stages[name] = max(stages.get(name, 0.0), seconds)
+        return cls(
+            str(document["time"]),
+            str(document["owner"]),
+            str(document["outcome"]),
+            int(document["hosts"]),
+            float(document["seconds"]),
+            stages,
+        )
 
 
 def directory() -> Path:
@@ -93,6 +125,47 @@ def keep_timeline(target: str | None, html: str, file: Path | None = None) -> Pa
         with suppress(OSError):  # another run drops it
             old.unlink()
     return path
+
+
+def keep_run(target: str | None, result: RunResult, owner: str, outcome: str) -> None:
+    """Keep where the time of a run went that ends now: names of stages and numbers.
+
+    Raises:
+        OSError: the state directory cannot be written.
+    """
+    folder = directory() / "runs"
+    moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    document = {
+        "target": identity(target),
+        "time": moment,
+        "owner": owner,
+        "outcome": outcome,
+        "hosts": len(result.hosts),
+        "seconds": round(time.monotonic() - result.started, 1),
+        "stages": result.stages(),
+    }
+    name = f"{moment.translate({ord(c): None for c in '-:'})}-{os.getpid()}.json"
+    _write(folder / name, json.dumps(document) + "\n")
+    for old in sorted(folder.glob("*.json"))[:-KEPT_RUNS]:
+        with suppress(OSError):  # another run drops it
+            old.unlink()
+
+
+def last_runs(target: str | None, count: int) -> list[KeptRun]:
+    """Return the last runs of a target on this machine, the latest first; of a file that is not
+    what `keep_run` writes, nothing.
+    """
+    found = []
+    for path in sorted((directory() / "runs").glob("*.json"), reverse=True):
+        try:
+            document = json.loads(path.read_text(encoding="utf-8"))
+            if document["target"] == identity(target):
+                found.append(KeptRun.of(document))
+        except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+            continue
+        if len(found) == count:
+            break
+    return found
 
 
 def _path(target: str | None) -> Path:

@@ -11,6 +11,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
@@ -231,6 +232,9 @@ class Runner:
             self.display.warn(f"the timeline was not written: {error}")
         else:
             result.timeline = str(path)
+        with suppress(OSError):  # it is for a report alone
+            target = self.session.options.target
+            history.keep_run(target, result, owner, timeline.outcome(result))
 
     # Interruption
 

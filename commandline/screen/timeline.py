@@ -8,12 +8,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
 from commandline.results import HostResult, RunResult, split_name
+from commandline.screen import pages
 from commandline.screen.words import duration
-from operations.base.templates import DIRECTORY
-from toolkit.terminal import printable
 
 WAITING = ("Connect", "Check", "Lock", "Outside")
 STAGES = (
@@ -28,7 +25,7 @@ STAGES = (
         "Activation",
     ),
     *("Sandboxes", "Backups", "Record", "Superseded images", "Superseded sandbox images"),
-    *("Verification", "Exposure"),
+    *("Verification", "Exposure", "Watch"),
 )
 """Of deploy.py: each has its own colour, the same in every run."""
 HUES = 13
@@ -75,19 +72,13 @@ def render(result: RunResult, target: str, owner: str, moment: str) -> str:
     everything = [bar for own in by_host.values() for bar in own]
     total = max([bar.started + bar.seconds for bar in everything], default=0.0) or 1.0
     chosen = colours(bar.stage for bar in everything)
-    environment = Environment(
-        loader=FileSystemLoader(DIRECTORY),
-        undefined=StrictUndefined,
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    html = environment.get_template("timeline/timeline.html.j2").render(
+    return pages.render(
+        "timeline/timeline.html.j2",
         target=target,
         owner=owner,
         moment=moment,
         total=duration(total),
-        outcome=_outcome(result),
+        outcome=outcome(result),
         ticks=[{"left": _percent(second, total), "label": label} for second, label in ticks(total)],
         stages=_stages(by_host, chosen),
         hosts=[
@@ -95,7 +86,6 @@ def render(result: RunResult, target: str, owner: str, moment: str) -> str:
             for name in result.hosts
         ],
     )
-    return printable(html)
 
 
 def ticks(total: float) -> list[tuple[int, str]]:
@@ -107,7 +97,8 @@ def ticks(total: float) -> list[tuple[int, str]]:
     return [(second, f"{second // 60} min") for second in marks]
 
 
-def _outcome(result: RunResult) -> str:
+def outcome(result: RunResult) -> str:
+    """Return how many hosts ended how, in a few words."""
     if result.interrupted is not None:
         return "interrupted"
     states = [host.state for host in result.hosts.values()]

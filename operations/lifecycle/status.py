@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 
 from pyinfra.api.host import Host
@@ -100,6 +100,8 @@ class Status:
     reboot_required: bool = False
     security_updates: int | None = None
     attention: tuple[Problem, ...] = ()
+    drift: tuple[Problem, ...] = ()
+    """What of it is not as the last deploy left it, or waits for the next one."""
 
 
 def look(host: Host) -> Status:
@@ -168,15 +170,18 @@ def parse(settings: Settings, answer: str) -> Status:
     if _other_limits(said):
         drift.append("limits")
     lists = _ago(now, said.get("lists"))
-    wanting = [
-        *_of_gateway(found),
+    drifted = [
         *(DRIFT[word] for word in drift if word in DRIFT),
         *(_of_file(word[5:]) for word in drift if word.startswith("file ")),
         *([Problem(f"settings that wait: {changed}", "./claw up brings them")] if changed else ()),
+    ]
+    wanting = [
+        *_of_gateway(found),
+        *drifted,
         *_of_backups(settings, found.backups, said),
         *_of_host(found, lists),
     ]
-    return Status(**{**found.__dict__, "attention": tuple(wanting)})
+    return replace(found, attention=tuple(wanting), drift=tuple(drifted))
 
 
 def newer(running: str | None) -> str | None:

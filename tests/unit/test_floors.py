@@ -112,10 +112,11 @@ def test_every_operation_is_reached_from_a_deploy_file() -> None:
         for name, path in MODULES.items()
         if name.startswith("operations.") and path.name != "__init__.py"
     }
-    # What `./claw doctor`, `devices`, `logs`, `status` and `verify --smoke` alone ask.
+    # What `./claw doctor`, `devices`, `logs`, `report`, `status` and `verify --smoke` alone ask.
     asked = {
         "operations.devices",
         "operations.lifecycle.logs",
+        "operations.lifecycle.runs",
         "operations.lifecycle.status",
         "operations.sandbox.doctor",
         "operations.smoke",
