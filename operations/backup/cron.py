@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
+from operations import cron
 from operations.base import preflight, quoting
 from toolkit.settings import Settings
 
@@ -17,14 +18,11 @@ _NAMED = {
 }
 """As systemd has them, but not at midnight, with all the others."""
 ACCEPTED = "hourly, daily, weekly, monthly, or a time such as *-*-* 03:30:00"
-_HEAD = """# Backups of the OpenClaw deployment {}. Written by openclaw-pyinfra.
-PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"""
 _COMMANDS = {"backup": "create", "drill": "drill"}
 
 
 def path(settings: Settings) -> str:
-    # cron reads no file with a dot in its name; a deployment's has none.
-    return f"/etc/cron.d/{settings.name}-backup"
+    return cron.path(settings.name, "backup")
 
 
 def lines(settings: Settings, schedules: Mapping[str, str]) -> str:
@@ -34,10 +32,10 @@ def lines(settings: Settings, schedules: Mapping[str, str]) -> str:
         return ""
     # Of what `plain` lets through, nothing means anything to cron or to the shell.
     program = quoting.plain(f"{settings.project_directory}/backup/backup.sh")
-    jobs = (
+    jobs = [
         f"{at} root sh {program} {_COMMANDS[kind]} >/dev/null 2>&1" for kind, at in times.items()
-    )
-    return "\n".join([_HEAD.format(quoting.plain(settings.name)), *jobs, ""])
+    ]
+    return cron.content("Backups", settings.name, jobs)
 
 
 def time(schedule: str, kind: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pyinfra.api.deploy import deploy
 
 from operations.base import files
-from operations.watch import places
+from operations.watch import places, watchdog
 from toolkit.settings import Settings
 
 
@@ -24,6 +24,7 @@ def watch(settings: Settings) -> None:
         paths=_directories(settings),
         mode="700",
     )
+    watchdog.configured(name="Have the host look after the gateway", settings=settings)
 
 
 def _directories(settings: Settings) -> list[str]:

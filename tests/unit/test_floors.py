@@ -16,7 +16,7 @@ ROOMS = (
     ("base",),
     ("distributions",),
     (
-        *("container_user", "engine_access", "nftables", "packages", "project", "recorded"),
+        *("container_user", "cron", "engine_access", "nftables", "packages", "project", "recorded"),
         "system",
         "tailnet",
     ),
