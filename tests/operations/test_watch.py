@@ -13,6 +13,7 @@ from operations.watch import addresses, watchdog
 from tests.operations.hosts import at, commands, judged
 from toolkit import credentials
 from toolkit.settings import Settings
+from toolkit.settings.contradictions import general
 
 ADDRESS = "tgram://123456789:the-secret-token/42"
 
@@ -144,3 +145,13 @@ def test_what_is_overdue_follows_from_the_schedule(schedule: str, days: int) -> 
     with at(settings):
         text = watchdog.program_text(settings)
     assert f"-ge {days * 86400} ]; then wrong=overdue" in text
+
+
+@pytest.mark.parametrize("key", ["cooldown", "daily"])
+def test_what_has_no_effect_without_an_address_is_refused(key: str) -> None:
+    settings = Settings.model_validate(
+        {"watch": {"notify": {"cooldown": 60} if key == "cooldown" else {"daily": "08:00"}}}
+    )
+    (problem,) = general.problems(settings)
+    assert problem.keys[0] == f"watch.notify.{key}"
+    assert "without watch.notify.address" in problem.message

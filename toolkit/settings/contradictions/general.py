@@ -59,6 +59,7 @@ def problems(settings: Settings) -> Iterator[Inconsistency]:
     yield from _on_host(settings)
     yield from _environment(settings)
     yield from _backup(settings)
+    yield from _watch(settings)
     yield from exposure.problems(settings)
     yield from channels.problems(settings)
     yield from _owned("openclaw", settings.openclaw, OWNED_CONFIGURATION)
@@ -222,6 +223,16 @@ def _backup(settings: Settings) -> Iterator[Inconsistency]:
             yield Inconsistency((f"backup.environment.{name}",), "set backup.password")
         elif name.startswith("RESTIC_REPOSITORY"):
             yield Inconsistency((f"backup.environment.{name}",), "set backup.repository")
+
+
+def _watch(settings: Settings) -> Iterator[Inconsistency]:
+    notify = settings.watch.notify
+    for key in ("cooldown", "daily"):
+        if notify.address is None and key in notify.model_fields_set and getattr(notify, key):
+            yield Inconsistency(
+                (f"watch.notify.{key}", "watch.notify.address"),
+                "has no effect without watch.notify.address",
+            )
 
 
 def _environment(settings: Settings) -> Iterator[Inconsistency]:
