@@ -6,7 +6,7 @@ import contextlib
 import json
 import signal
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn, TypeVar
 
@@ -184,7 +184,37 @@ def ask(session: Session, question: Question, what: str, more: More | None = Non
     return answers
 
 
+def watch(session: Session, question: Question, what: str) -> Iterator[Answers]:
+    """Yield what all hosts of an opened session answer, again each time the next one is wanted.
+
+    They stay connected, and who cannot be connected is tried again; Ctrl-C disconnects them.
+    """
+    at_interruption.append(session.close)
+    with session.display:
+        with session.display.phase("Connecting"):
+            session.connect()
+        with session.display.phase(what):
+            found = session.on_each(session.active, _answering(session, question))
+        first = {name: Answer(error=reason) for name, reason in session.unreachable.items()}
+        first |= {host.name: answer for host, answer in found.items()}
+    yield {host.name: first[host.name] for host in session.hosts}
+
+    def again(host: Host) -> Answer:
+        error = session.connect_again(host)
+        return Answer(error=error) if error else _answering(session, question)(host)
+
+    while True:
+        found = session.on_each(session.hosts, again)
+        yield {host.name: found[host] for host in session.hosts}
+
+
 def _asked(session: Session, hosts: list[Host], question: Question, what: str) -> Answers:
+    with session.display.phase(what):
+        found = session.on_each(hosts, _answering(session, question))
+    return {host.name: answer for host, answer in found.items()}
+
+
+def _answering(session: Session, question: Question) -> Callable[[Host], Answer]:
     def one(host: Host) -> Answer:
         try:
             return Answer(question(host))
@@ -194,9 +224,7 @@ def _asked(session: Session, hosts: list[Host], question: Question, what: str) -
         except Exception as error:
             return Answer(error=explain(error))
 
-    with session.display.phase(what):
-        found = session.on_each(hosts, one)
-    return {host.name: answer for host, answer in found.items()}
+    return one
 
 
 def _interrupted(display: Display) -> None:

@@ -189,6 +189,22 @@ class Session:
             host.connector.connect()
         prepare_socket(host)
 
+    def connect_again(self, host: Host) -> str | None:
+        """Connect to a host that could not be connected, or was lost; return why it cannot be."""
+        if host in self.state.active_hosts:
+            if self.lost(host):
+                try:
+                    self.reconnect(host)
+                except Exception as error:  # pyinfra lets some of paramiko's through
+                    return f"cannot connect: {str(error) or type(error).__name__}"
+            return None
+        if reason := self._connect(host):
+            return reason
+        self.unreachable.pop(host.name, None)
+        self.state.failed_hosts.discard(host)
+        self.state.activate_host(host)
+        return None
+
     @property
     def active(self) -> list[Host]:
         """The connected hosts, in the inventory's order."""

@@ -16,18 +16,7 @@ _VERBS = (
     *("channels login [a-z-]+", "models login [a-z-]+"),
     *("backup", "channels", "cli", "devices approve", "devices", "doctor", "drill", "init"),
     *("logs", "onboard", "open", "pairing approve", "pairing", "remove", "restart", "rollback"),
-    *(
-        "report",
-        "rotate",
-        "sandboxes",
-        "start",
-        "stop",
-        "token",
-        "trust",
-        "up",
-        "upgrade",
-        "verify",
-    ),
+    *("rotate", "sandboxes", "start", "stop", "token", "trust", "up", "upgrade", "verify"),
 )
 _COMMAND = re.compile(rf"\./claw ({'|'.join(_VERBS)})\b")
 

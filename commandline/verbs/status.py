@@ -2,32 +2,53 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import asdict
-from typing import Any
+from functools import partial
+from typing import Any, NoReturn
 
 import click
+from rich.console import Group, RenderableType
+from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
 from commandline import asking
 from commandline.asking import Answer, Answers
-from commandline.options import examples, json_option, target_options
+from commandline.options import examples, fail, has_terminal, json_option, target_options
 from commandline.screen import tables
 from commandline.screen.given import Given
 from operations.lifecycle import status as looking
 from operations.lifecycle.status import Status, age
+from toolkit import greenlets
 from toolkit.terminal import said
+
+WATCH_SECONDS = 20
+"""How long a host has to answer while the others' table waits for it."""
 
 
 @click.command(
     epilog=examples(
-        "./claw status", "./claw status inventories/fleet.yml --json", "./claw status --check"
+        "./claw status",
+        "./claw status inventories/fleet.yml --json",
+        "./claw status --check",
+        "./claw status --watch",
     )
 )
 @target_options
 @click.option("--check", is_flag=True, help="Exit with 2 where something wants attention.")
+@click.option("--watch", is_flag=True, help="Look again and again, until Ctrl-C ends it.")
+@click.option(
+    "--every",
+    type=click.IntRange(min=1, max=3600),
+    default=5,
+    metavar="SECONDS",
+    help="How long after an answer --watch asks again (default 5).",
+)
 @json_option
-def status(target: str | None, check: bool, as_json: bool, **options: Any) -> None:
+def status(
+    target: str | None, check: bool, watch: bool, every: int, as_json: bool, **options: Any
+) -> None:
     """Show what runs, and what wants attention.
 
     Releases, backups, disk, updates and drift are told without a network from what the host and
@@ -38,6 +59,8 @@ def status(target: str | None, check: bool, as_json: bool, **options: Any) -> No
     something wants attention.
     """
     given = Given.of(target, options)
+    if watch:
+        _watch(target, options, given, every, "--json" if as_json else "--check" if check else "")
     asking.run(
         target,
         options,
@@ -56,6 +79,55 @@ def _show(answers: Answers, given: Given) -> None:
     console.print(table(answers))
     for line in attention(answers, given):
         console.print(said(line, "yellow"))
+
+
+def _watch(
+    target: str | None, options: dict[str, Any], given: Given, every: int, other: str
+) -> NoReturn:
+    """Show the table again and again; ends with Ctrl-C alone (exit code 130)."""
+    if other:
+        raise click.UsageError(f"--watch and {other} are opposites: give one of them")
+    console = tables.screen(240)
+    if not (has_terminal() and console.is_terminal):
+        fail("--watch shows a table that moves and needs a terminal; elsewhere: --json, --check")
+    session = asking.opened(target, **options)
+    question = partial(looking.look, seconds=WATCH_SECONDS)
+    live = Live(console=console, auto_refresh=False, vertical_overflow="crop")
+    # Its last table stays, and the cursor is back before anything else is said.
+    asking.at_interruption.insert(0, live.stop)
+    for answers in asking.watch(session, question, "Looking at what runs"):
+        if not live.is_started:
+            live.start()
+        moment = time.strftime("%H:%M:%S")
+        live.update(view(answers, given, console.size.height, moment), refresh=True)
+        greenlets.sleep(every)
+    raise AssertionError("it has no end of its own")
+
+
+def view(answers: Answers, given: Given, height: int, moment: str) -> Group:
+    """Return what `--watch` shows on a terminal of that height: what is not ready first, if it is
+    not all; `moment` is when it was answered.
+    """
+    room = max(2, height - 3)  # beside the table's head, what is left out, and the last line
+    shown, names = answers, list(answers)
+    if len(answers) > room:
+        names.sort(key=lambda name: _fine(answers[name]))
+        shown = {name: answers[name] for name in answers if name in names[:room]}
+    parts: list[RenderableType] = [table(shown)]
+    if left := names[len(shown) :]:
+        ready = sum(_fine(answers[name]) for name in left)
+        parts.append(said(f"and {len(left)} more, {ready} of them ready", "dim"))
+    lines = attention(answers, given)
+    rows = len(shown) if len(answers) > 1 else len(_all(next(iter(answers.values()))))
+    room = max(0, room - rows - bool(left))
+    parts += [said(line, "yellow", no_wrap=True, overflow="ellipsis") for line in lines[:room]]
+    more = f"; {len(lines) - room} more lines want attention" if len(lines) > room else ""
+    parts.append(said(f"{moment}{more}; Ctrl-C ends it", "dim", no_wrap=True))
+    return Group(*parts)
+
+
+def _fine(answer: Answer) -> bool:
+    return not answer.error and answer.value.ready is True
 
 
 def attention(answers: Answers, given: Given) -> list[str]:

@@ -17,7 +17,7 @@ from pyinfra.api.host import Host
 from operations import activation, record, recorded, upgrade
 from operations.backup import stage as backup
 from operations.base import snapshot, templates
-from operations.base.answers import printable
+from operations.base.answers import ANSWER_SECONDS, printable
 from operations.base.preflight import Problem
 from operations.gateway import form, network
 from operations.hardening import firewall
@@ -104,14 +104,14 @@ class Status:
     """What of it is not as the last deploy left it, or waits for the next one."""
 
 
-def look(host: Host) -> Status:
-    """Return what runs on a host, and what wants attention there.
+def look(host: Host, seconds: float = ANSWER_SECONDS) -> Status:
+    """Return what runs on a host, and what wants attention there; it has so long to answer.
 
     Raises:
         PyinfraError: it did not answer.
     """
     settings = settings_for(host)
-    return parse(settings, snapshot.run_quietly(host, script(settings)))
+    return parse(settings, snapshot.run_quietly(host, script(settings), seconds))
 
 
 def script(settings: Settings) -> str:
