@@ -311,3 +311,20 @@ def test_another_place_than_that_of_the_deploy_is_refused(
     monkeypatch.setattr(snapshot, "of", there.__getitem__)
     with at(settings):
         assert bool(list(removal.problems(settings))) is stops
+
+
+def test_what_watches_it_goes_with_whom_it_tells(host: Deployed, monkeypatch) -> None:
+    there = [
+        host.root / "etc/systemd/system/claw-watch.timer",
+        host.root / "etc/systemd/system/claw-watch.service",
+        host.root / "etc/cron.d/claw-watch",
+        host.root / "run/openclaw-pyinfra/claw.watch/gateway",
+        host.opt / "watch/addresses.conf",
+    ]
+    for path in there:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("x\n")
+    said = host.run("remove", monkeypatch)
+    assert [path for path in there if path.exists()] == []
+    assert "disable --now claw-watch.timer" in host.done()
+    assert "watch" not in "".join(said.stays)

@@ -325,6 +325,16 @@ def test_a_backup_that_failed_or_did_not_come_is_told(watched: Watched) -> None:
     assert watched.told() == ["the last backup: overdue; ./claw backups says more"]
 
 
+def test_a_summary_is_sent_once_a_day(watched: Watched) -> None:
+    watched.given["daily"] = "00:00"
+    watched.looks(60)
+    assert watched.told() == []  # after a boot nobody knows whether it was
+    (watched.watch / "summary").write_text("2026-11-29\n")
+    watched.looks(60)
+    (told,) = watched.told()
+    assert told.startswith("gateway: ready; trouble: none; restarts by the watchdog: 0;")
+
+
 def test_the_addresses_are_in_no_argument(watched: Watched) -> None:
     watched.answers(BROKEN)
     watched.looks(360)
