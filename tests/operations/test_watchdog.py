@@ -31,6 +31,7 @@ head -n 1 "$probe" | tr -d '\n' >&2
 """
 APPRISE = r"""#!/bin/sh
 [ ! -e {fake}/unreachable ] || exit 1
+! grep -q broken "$2" || exit 1
 echo "$* | $(cat)" >>{fake}/told
 """
 DF = "#!/bin/sh\necho Avail\ncat {fake}/free\n"
@@ -49,6 +50,8 @@ class Watched(Gateway):
         self.work = directory / "backup"
         self.work.mkdir()
         (self.project / "docker-compose.yml").write_text("")
+        self.addresses = directory / "addresses.conf"
+        self.addresses.write_text("ntfy://the-topic\n")
         self.set("status", "running")
         self.set("free", "9999999999\n")
         self.set("engine", 'case "$*" in restart*) echo restart >>$fake/done ;; esac')
@@ -86,7 +89,7 @@ class Watched(Gateway):
             "void": "",
             "timeout": 300,
             "cooldown": 3600,
-            "addresses": "/the/addresses",
+            "addresses": str(self.addresses),
             "daily": None,
             "watchdog": True,
             "timers": [("backup", "last", "made", 172800)],
@@ -338,4 +341,15 @@ def test_a_summary_is_sent_once_a_day(watched: Watched) -> None:
 def test_the_addresses_are_in_no_argument(watched: Watched) -> None:
     watched.answers(BROKEN)
     watched.looks(360)
-    assert watched.says("told").startswith("-c /the/addresses -t openclaw on ")
+    said = watched.says("told")
+    assert said.startswith(f"-c {watched.watch}/address.conf -t openclaw on ")
+    assert "the-topic" not in said
+    assert not (watched.watch / "address.conf").exists()
+
+
+def test_an_address_that_does_not_work_has_the_others_told_once(watched: Watched) -> None:
+    watched.addresses.write_text("ntfy://broken\nntfy://the-topic\n")
+    watched.answers(BROKEN)
+    said = watched.looks(360) + watched.looks(600)
+    assert len(watched.told()) == 1
+    assert "no message could be sent by address 1" in said
