@@ -88,6 +88,7 @@ def run(
     nobody: str = "-y",
     no_rehearsal: bool = False,
     looks: bool = True,
+    itself: str | None = None,
     **rollout: Any,
 ) -> NoReturn:
     """Plan what a deploy file does, ask, do it, print what came of it, and exit.
@@ -100,6 +101,7 @@ def run(
         nobody: what says so where nobody can be asked.
         no_rehearsal: what `rehearsal_option` takes.
         looks: the hosts that were changed are looked at from outside.
+        itself: the host of the target that this machine is.
         rollout: what `rollout_options` takes.
     """
     console = ERRORS if as_json else terminal.Screen(soft_wrap=True)
@@ -127,7 +129,16 @@ def run(
     display = (LiveDisplay if console.is_terminal and verbose >= 0 else Display)(console, verbose)
     with contextlib.redirect_stdout(sys.stderr if as_json else sys.stdout):
         options = Options(
-            target, overrides(assignments), limit, exclude, verbose, diff, ask, rollout, given
+            target,
+            overrides(assignments),
+            limit,
+            exclude,
+            verbose,
+            diff,
+            ask,
+            rollout,
+            given,
+            itself,
         )
         file = (deploy or DEPLOYS / f"{verb}.py").resolve()
         runner = Runner(file, options, display, dry, confirm, wait_lock, timeline, prepared, looks)

@@ -20,13 +20,14 @@ from pyinfra.api.connectors import get_all_connectors
 from pyinfra.api.exceptions import PyinfraError
 from pyinfra.api.host import Host
 from pyinfra.api.inventory import Inventory
+from pyinfra.connectors.local import LocalConnector
 
 from commandline.errors import cause
 from toolkit import lockfile, pyinfra_internals
 from toolkit.pyinfra_internals import make_inventory
 from toolkit.settings import rollout
 from toolkit.settings.sources import function_inventory
-from toolkit.settings.sources.layers import connector_value
+from toolkit.settings.sources.layers import connector_types, connector_value
 
 ROOT = Path(__file__).resolve().parent.parent
 LOCAL = "@local"
@@ -258,7 +259,32 @@ def _matching(
 
 def is_local(host: Host) -> bool:
     """Return whether `host` is this machine, reached without SSH."""
-    return host.name == LOCAL
+    return host.name == LOCAL or getattr(host, "connector_cls", None) is LocalConnector
+
+
+def become(inventory: Inventory, name: str) -> None:
+    """Make this machine the host of that name of an inventory, and leave it alone there.
+
+    What leads to hosts, and the hooks of a rollout, are a control machine's.
+
+    Raises:
+        TargetError: it has no such host.
+    """
+    host = inventory.hosts.get(name)
+    if host is None:
+        names = ", ".join(one.name for one in inventory)
+        raise TargetError(f"--as {name}: no such host; hosts: {names}")
+    inventory.hosts = {name: host}
+    inventory.groups = {group: [host] for group in host.groups}
+    rollout.declare(inventory, {})
+    for data in (
+        inventory.get_data(),
+        *map(inventory.get_group_data, host.groups),
+        inventory.get_host_data(name),
+    ):
+        for key in connector_types().keys() & data.keys():
+            del data[key]
+    host.connector_cls = LocalConnector
 
 
 def ssh_options(host: Host) -> list[str]:

@@ -24,6 +24,7 @@ from pathlib import Path
 from pyinfra.api.exceptions import PyinfraError
 from pyinfra.api.host import Host
 
+from commandline import targets
 from operations.base import snapshot, templates
 from operations.distributions import INSTALLERS
 from toolkit import greenlets
@@ -118,7 +119,7 @@ def acquire(
     Raises:
         LockedError: another run holds it, or commands of a dead one do not end.
     """
-    if host.name != "@local":
+    if not targets.is_local(host):
         holder = replace(holder, process=0)
     deadline, void = time.monotonic() + wait, ""
     while True:

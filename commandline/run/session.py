@@ -59,6 +59,8 @@ class Options:
     interactive: bool = False
     rollout: dict[str, Any] = field(default_factory=dict)
     given: Given = field(default_factory=Given)
+    itself: str | None = None
+    """The host of the target that this machine is, and the only one of the run."""
 
     @property
     def target_name(self) -> str:
@@ -97,6 +99,8 @@ class Session:
         ctx_config.set(config)
         with self.display.phase("Reading the inventory"):  # a function, or another tool, makes it
             inventory = targets.load_inventory(self.options.target, self.options.overrides)
+            if self.options.itself is not None:
+                targets.become(inventory, self.options.itself)
         ctx_inventory.set(inventory)
         self.rollout = rollout_for(inventory, self.options.rollout)
         config.PARALLEL = self.rollout.parallel or 0  # 0: what pyinfra thinks fit

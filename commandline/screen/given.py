@@ -14,9 +14,10 @@ from toolkit.settings.sources.function_inventory import REFERENCE
 
 _VERBS = (
     *("channels login [a-z-]+", "models login [a-z-]+"),
-    *("backup", "channels", "cli", "devices approve", "devices", "doctor", "drill", "init"),
-    *("logs", "onboard", "open", "pairing approve", "pairing", "remove", "restart", "rollback"),
-    *("rotate", "sandboxes", "start", "stop", "token", "trust", "up", "upgrade", "verify"),
+    *("backup", "channels", "cli", "devices approve", "devices", "doctor", "drill", "enroll"),
+    *("init", "logs", "onboard", "open", "pairing approve", "pairing", "remove", "restart"),
+    *("rollback", "rotate", "sandboxes", "start", "stop", "token", "trust", "up", "upgrade"),
+    *("verify",),
 )
 _COMMAND = re.compile(rf"\./claw ({'|'.join(_VERBS)})\b")
 

@@ -30,6 +30,7 @@ DEPLOY = targets.ROOT / "deploy.py"
 )
 @changing.rehearsal_option
 @click.option("--deploy", default=str(DEPLOY), hidden=True)
+@click.option("--as", "itself", metavar="HOST", hidden=True)  # of pull mode: HOST is this machine
 @click.option("--existing-repository", is_flag=True, hidden=True)  # of `restore --from`
 def up(target: str | None, deploy: str, existing_repository: bool, **options: Any) -> None:
     """Provision hosts: engine, images, gateway. Run it again and it changes nothing.
@@ -42,6 +43,8 @@ def up(target: str | None, deploy: str, existing_repository: bool, **options: An
     130 interrupted.
     """
     flags = () if deploy == str(DEPLOY) else ("--deploy", deploy)
+    if itself := options["itself"]:
+        flags += ("--as", itself)
 
     def prepare(state: State) -> None:
         if existing_repository:

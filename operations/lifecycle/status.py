@@ -21,6 +21,7 @@ from operations.base.answers import ANSWER_SECONDS, printable
 from operations.base.preflight import Problem
 from operations.gateway import form, network
 from operations.hardening import firewall
+from operations.lifecycle import enrolment
 from operations.system import UPDATE_SPACE
 from toolkit import patterns
 from toolkit.settings import Settings, settings_for
@@ -96,6 +97,7 @@ class Status:
     ready: bool | None = None
     newer_release: str | None = None
     backups: Backups | None = None
+    pull: str | None = None
     disk_free: int | None = None
     reboot_required: bool = False
     security_updates: int | None = None
@@ -133,6 +135,7 @@ def script(settings: Settings) -> str:
         record_bytes=recorded.MAX_BYTES,
         backup=backup.program(settings),
         notes=backup.work(settings),
+        pull=enrolment.base(settings),
         timers=backup.timers(settings) if settings.backup.repository else [],
     )
 
@@ -162,6 +165,7 @@ def parse(settings: Settings, answer: str) -> Status:
         ready=said.get("readyz") == "200" if said.get("readyz") else None,
         newer_release=newer(running),
         backups=_backups(said, now) if "backups" in said else None,
+        pull=printable(said.get("pull_state") or "no run yet") if "pull" in said else None,
         disk_free=_number(said.get("disk")),
         reboot_required="reboot" in said,
         security_updates=_number(said.get("security")),
@@ -179,6 +183,7 @@ def parse(settings: Settings, answer: str) -> Status:
         *_of_gateway(found),
         *drifted,
         *_of_backups(settings, found.backups, said),
+        *_of_pull(settings, found.pull, said, now),
         *_of_host(found, lists),
     ]
     return replace(found, attention=tuple(wanting), drift=tuple(drifted))
@@ -243,6 +248,17 @@ def _of_backups(
             yield Problem(f"the newest drill is {age(found.drilled)} old", "./claw drill makes one")
     if "unscheduled" in said:
         yield Problem("no timer makes backups or drills any more", "./claw up starts them")
+
+
+def _of_pull(
+    settings: Settings, state: str | None, said: Mapping[str, str], now: int
+) -> Iterator[Problem]:
+    last = _number(said.get("pull_time"))
+    where = f"on the host: systemctl status {settings.name}-pull"
+    if state and state not in ("converged", "waiting", "no run yet"):
+        yield Problem(f"the last pull: {state}: {printable(said.get('pull_message', ''))}", where)
+    if state and last and now - last > OLDEST["daily"]:
+        yield Problem(f"the last pull is {age(now - last)} old", where)
 
 
 def _of_host(found: Status, lists: int | None) -> Iterator[Problem]:

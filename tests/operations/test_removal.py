@@ -132,6 +132,7 @@ class Deployed:
                 f'"{path}', f'"{self.root}{path}'
             )
         text = text.replace("=/etc/openclaw", f"={self.root}/etc/openclaw")
+        text = text.replace("=/var/lib/openclaw", f"={self.root}/var/lib/openclaw")
         text = text.replace(" /root/.docker", f" {self.root}/root/.docker")
         assert " /root/.docker" not in text
         environment = {**os.environ, "HERE": str(self.here), "DEPLOYMENT": "claw"}
@@ -179,6 +180,17 @@ def test_what_openclaw_knows_stays_without_a_word(host: Deployed, monkeypatch) -
     stays = "\n".join(said.stays)
     assert "the token and the credentials; --purge-data takes it away" in stays
     assert str(host.lib / "config") in stays
+
+
+def test_what_would_bring_it_back_goes_first(host: Deployed, monkeypatch) -> None:
+    base = host.root / "var/lib/openclaw-pyinfra/claw.pull"
+    (base / "enrolled").mkdir(parents=True)
+    (base / "enrolled/pull.sh").write_text('echo "report: $1" >>$HERE/done\n')
+    said = host.run("look", monkeypatch)
+    assert said.goes[0].startswith("pull: claw-pull.timer")
+    assert host.run("remove", monkeypatch) == said
+    assert "report: leave" in host.done() and not base.exists()
+    assert host.done().index("report: leave") < host.done().index("stop -t")
 
 
 def test_all_of_it_goes_with_a_word(host: Deployed, monkeypatch) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from commandline.verbs import status as verb
 from operations.backup import stage as backup
 from operations.base.quoting import Script
 from operations.gateway import network
-from operations.lifecycle import status
+from operations.lifecycle import enrolment, status
 from operations.lifecycle.status import Backups, Status
 from tests.operations.fake_gateway import Gateway
 from toolkit.settings import Settings
@@ -92,6 +93,7 @@ class Deployed(Gateway):
         monkeypatch.setattr(status.form, "shell", lambda _: Script(functions))
         monkeypatch.setattr(backup, "program", lambda _: f"{self.project}/backup.sh")
         monkeypatch.setattr(backup, "work", lambda _: str(self.notes))
+        monkeypatch.setattr(enrolment, "base", lambda _: str(self.notes.parent / "pull"))
         places = {"name": "x", "rules": str(self.rules), "state": str(self.state)}
         monkeypatch.setattr(network, "applied", lambda _: places)
         script = status.script(settings)
@@ -102,6 +104,12 @@ class Deployed(Gateway):
         assert done.returncode == 0, done.stderr
         assert "secret-word" not in done.stdout
         return status.parse(settings, done.stdout)
+
+
+def pulled(one: Deployed, state: str, ago: int = 0) -> None:
+    (one.notes.parent / "pull").mkdir()
+    said = f"time={int(time.time()) - ago}\nstate={state}\ncommit=-\nmessage=why\n"
+    (one.notes.parent / "pull/result").write_text(said)
 
 
 def adopting(project: Path) -> None:
@@ -145,6 +153,10 @@ def test_only_what_waits_is_said_of_a_host_as_it_should_be(one: Deployed, monkey
         (lambda one: one.note("last", "now failed no room"), "the last backup failed: no room"),
         (lambda one: one.note("made", "2020-01-01T00:00:00Z x"), "the newest backup is "),
         (lambda one: one.note("drill-failed", "now failed why"), "the last drill failed: why"),
+        (lambda one: pulled(one, "converged"), None),
+        (lambda one: pulled(one, "refused"), "the last pull: refused: why"),
+        (lambda one: pulled(one, "waiting", 200_000), "the last pull is 2 d old"),
+        (lambda one: (one.notes.parent / "pull").mkdir(), None),
         (lambda one: (one.project / "run/stopped").write_text("2026-11-29T10:00:00Z"), None),
     ],
 )

@@ -17,6 +17,7 @@ from toolkit.settings.channels import Channel, ChannelName
 from toolkit.settings.egress import Egress
 from toolkit.settings.exposure import TAILNET_PORT, WEB_PORTS, Exposure
 from toolkit.settings.host import HostSettings
+from toolkit.settings.pull import Pull
 from toolkit.settings.sandbox.model import Sandbox
 from toolkit.settings.section import Section
 from toolkit.settings.types import (
@@ -245,6 +246,7 @@ class Settings(Section):
     ] = Exposure()
     backup: Backup = Backup()
     upgrade: Upgrade = Upgrade()
+    pull: Pull = Pull()
     host: HostSettings = HostSettings()
     watch: Watch = Watch()
 
