@@ -150,7 +150,7 @@ def check_pattern(pattern: str) -> None:
             f"{pattern!r} is not printable text on one line", param_hint="--grep"
         )
     words = ["grep", "-E", "-e", log.anchored(pattern)]
-    done = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    done = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, encoding="utf-8")
     if done.returncode > 1:
         why = re.sub(r"^grep: ", "", done.stderr.strip())
         raise click.BadParameter(
