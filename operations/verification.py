@@ -29,7 +29,7 @@ from operations.sandbox.proof import proof
 from toolkit.settings import Settings
 
 JUDGES_SECONDS = 900
-"""OpenClaw's command line takes 5 s of CPU to start, minutes on a slow or busy machine."""
+"""They take 9 to 15 s of CPU in one process, minutes on a slow or busy machine."""
 FATAL = frozenset({"closed", "token"})
 """Checks whose failure ends the run: the gateway would be open to strangers."""
 EXPECTED_AUDIT = frozenset({"gateway.trusted_proxies_missing", "gateway.trusted_proxy_auth"})
@@ -152,6 +152,7 @@ def script(settings: Settings, judges: bool) -> str:
         only_address=not address.is_unspecified,
         neighbour=network.neighbour(settings),
         judges=judges,
+        together=templates.render("openclaw/judges.mjs"),
     )
 
 
