@@ -95,10 +95,14 @@ def test_backups_and_their_drill(one: Deployment, tmp_path: Path) -> None:
     assert "nothing to change" in one.claw("up").output
 
 
+@pytest.mark.long
 def test_a_deployment_that_is_gone_comes_back_from_the_repository(
     local_deployment: MakeDeployment, tmp_path: Path
 ) -> None:
-    """As on a bare host: nothing of it is there, and the settings know of no backups."""
+    """As on a bare host: nothing of it is there, and the settings know of no backups.
+
+    The test above restores in place; `test_restore.test_a_bare_host` does this over sftp.
+    """
     (tmp_path / "password").write_text("correct horse\n")
     place = str(tmp_path / "repository")
     backup = {"repository": place, "password": {"file": str(tmp_path / "password")}}
