@@ -22,6 +22,7 @@ from operations import activation, packages
 from operations.base import files, notes, snapshot, templates
 from operations.base.operation import operation
 from operations.base.preflight import Problem
+from operations.watch import places
 from toolkit.settings import Settings
 
 PACKAGES = ("git", "openssh-client", "python3", "python3-venv")
@@ -83,7 +84,7 @@ def chosen() -> Enrolment | None:
 
 def base(settings: Settings) -> str:
     """Return the directory of root's with all of it: enrolment, clone, `result` of the last run."""
-    return f"/var/lib/openclaw-pyinfra/{settings.name}.pull"
+    return places.pull(settings)
 
 
 def environment(settings: Settings) -> str:

@@ -28,7 +28,7 @@ from operations.gateway import form, network
 from operations.hardening import stage as hardening
 from operations.recorded import Recorded
 from operations.security import apparmor
-from operations.watch import places
+from operations.watch import metrics, places
 from toolkit.settings import Settings
 
 LOOK_SECONDS, COMMAND_SECONDS = 300, 3600
@@ -163,4 +163,5 @@ def script(settings: Settings) -> str:
         socket=settings.engine.socket,
         answer_seconds=0,
         **exposure.removal(settings.name),
+        **metrics.removal(settings),
     )

@@ -15,6 +15,7 @@ from operations.base import snapshot, templates
 from operations.base.answers import printable
 from operations.lifecycle import status
 from operations.lifecycle.status import Status
+from operations.watch import question
 from toolkit import patterns
 from toolkit.settings import Settings, settings_for
 
@@ -53,7 +54,7 @@ def look(host: Host) -> Looked:
         PyinfraError: it did not answer.
     """
     settings = settings_for(host)
-    answer = snapshot.run_quietly(host, f"{script(settings)}\n{status.script(settings)}")
+    answer = snapshot.run_quietly(host, f"{script(settings)}\n{question.script(settings)}")
     return Looked(status.parse(settings, answer), parse(answer))
 
 

@@ -15,21 +15,16 @@ from datetime import datetime, timezone
 from pyinfra.api.host import Host
 
 from operations import activation, record, recorded, upgrade
-from operations.backup import stage as backup
-from operations.base import snapshot, templates
+from operations.base import snapshot
 from operations.base.answers import ANSWER_SECONDS, printable
 from operations.base.preflight import Problem
-from operations.gateway import form, network
-from operations.hardening import firewall
-from operations.lifecycle import enrolment
 from operations.system import UPDATE_SPACE
+from operations.watch import question
+from operations.watch.question import DAY, HOUR
 from toolkit import patterns
 from toolkit.settings import Settings, settings_for
 from toolkit.settings.types import memory_bytes
 
-HOUR, DAY = 3600, 86400
-OLDEST = {"hourly": 3 * HOUR, "daily": 2 * DAY, "weekly": 9 * DAY, "monthly": 35 * DAY}
-"""How old the newest backup or drill may be, by its schedule; by any other, as a weekly one."""
 LISTS_DAYS = 14
 """From this age on apt's lists do not tell what waits."""
 DRIFT = {
@@ -113,31 +108,7 @@ def look(host: Host, seconds: float = ANSWER_SECONDS) -> Status:
         PyinfraError: it did not answer.
     """
     settings = settings_for(host)
-    return parse(settings, snapshot.run_quietly(host, script(settings), seconds))
-
-
-def script(settings: Settings) -> str:
-    """Return the script that a host is asked with."""
-    return templates.render(
-        "deploy/status.sh.j2",
-        docker=form.shell(settings),
-        **form.of(settings).TEMPLATE,
-        project=settings.project_directory,
-        state=f"/var/lib/{settings.name}",
-        url=form.url(settings),
-        tables={
-            "rules": network.applied(settings),
-            **({"host-rules": firewall.TABLE} if settings.host.firewall.enabled else {}),
-        },
-        domain=settings.exposure.domain,
-        tailnet=bool(settings.exposure.tailscale.name),
-        record=recorded.path(settings),
-        record_bytes=recorded.MAX_BYTES,
-        backup=backup.program(settings),
-        notes=backup.work(settings),
-        pull=enrolment.base(settings),
-        timers=backup.timers(settings) if settings.backup.repository else [],
-    )
+    return parse(settings, snapshot.run_quietly(host, question.script(settings), seconds))
 
 
 def parse(settings: Settings, answer: str) -> Status:
@@ -236,16 +207,16 @@ def _of_backups(
         yield Problem(f"the last backup failed: {found.failed}", "./claw backup tries again")
     elif found.made is None:
         yield Problem("there is no backup yet", "./claw backup makes one")
-    elif found.made > OLDEST.get(settings.backup.schedule, OLDEST["weekly"]):
+    elif found.made > question.oldest(settings.backup.schedule):
         yield Problem(f"the newest backup is {age(found.made)} old", "./claw backup makes one")
     drill = settings.backup.drill
     if found.drill_failed:
         yield Problem(f"the last drill failed: {found.drill_failed}", "./claw drill tries again")
-    elif drill and found.made is not None:
-        limit = OLDEST.get(drill, OLDEST["weekly"])
-        # The first one is the timer's to make.
-        if found.drilled is not None and found.drilled > limit:
-            yield Problem(f"the newest drill is {age(found.drilled)} old", "./claw drill makes one")
+    # The first one is the timer's to make.
+    elif drill and found.made is not None and (found.drilled or 0) > question.oldest(drill):
+        yield Problem(
+            f"the newest drill is {age(found.drilled or 0)} old", "./claw drill makes one"
+        )
     if "unscheduled" in said:
         yield Problem("no timer makes backups or drills any more", "./claw up starts them")
 
@@ -257,7 +228,7 @@ def _of_pull(
     where = f"on the host: systemctl status {settings.name}-pull"
     if state and state not in ("converged", "waiting", "no run yet"):
         yield Problem(f"the last pull: {state}: {printable(said.get('pull_message', ''))}", where)
-    if state and last and now - last > OLDEST["daily"]:
+    if state and last and now - last > question.OLDEST["daily"]:
         yield Problem(f"the last pull is {age(now - last)} old", where)
 
 

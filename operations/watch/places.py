@@ -15,3 +15,10 @@ def state(deployment: str) -> str:
     empties it, and no full disk closes it.
     """
     return f"/run/openclaw-pyinfra/{deployment}.watch"
+
+
+def pull(settings: Settings) -> str:
+    """Return the directory of root's with all of pull mode: enrolment, clone, `result` of the last
+    run.
+    """
+    return f"/var/lib/openclaw-pyinfra/{settings.name}.pull"

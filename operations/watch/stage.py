@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pyinfra.api.deploy import deploy
 
 from operations.base import files
-from operations.watch import places, watchdog
+from operations.watch import metrics, places, watchdog
 from toolkit.settings import Settings
 
 
@@ -25,6 +25,7 @@ def watch(settings: Settings) -> None:
         mode="700",
     )
     watchdog.configured(name="Have the host look after the gateway", settings=settings)
+    metrics.shown(name="Have metrics shown to Prometheus", settings=settings)
 
 
 def _directories(settings: Settings) -> list[str]:

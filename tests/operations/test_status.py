@@ -18,9 +18,10 @@ from commandline.screen.given import Given
 from commandline.verbs import status as verb
 from operations.backup import stage as backup
 from operations.base.quoting import Script
-from operations.gateway import network
-from operations.lifecycle import enrolment, status
+from operations.gateway import form, network
+from operations.lifecycle import status
 from operations.lifecycle.status import Backups, Status
+from operations.watch import places, question
 from tests.operations.fake_gateway import Gateway
 from toolkit.settings import Settings
 from toolkit.settings.sources.resolve import resolved
@@ -90,13 +91,13 @@ class Deployed(Gateway):
     def look(self, monkeypatch: pytest.MonkeyPatch, **wanted: Any) -> Status:
         settings = self.settings(**wanted)
         functions = f"{self.functions}{MORE.format(fake=self.fake)}"
-        monkeypatch.setattr(status.form, "shell", lambda _: Script(functions))
+        monkeypatch.setattr(form, "shell", lambda _: Script(functions))
         monkeypatch.setattr(backup, "program", lambda _: f"{self.project}/backup.sh")
         monkeypatch.setattr(backup, "work", lambda _: str(self.notes))
-        monkeypatch.setattr(enrolment, "base", lambda _: str(self.notes.parent / "pull"))
-        places = {"name": "x", "rules": str(self.rules), "state": str(self.state)}
-        monkeypatch.setattr(network, "applied", lambda _: places)
-        script = status.script(settings)
+        monkeypatch.setattr(places, "pull", lambda _: str(self.notes.parent / "pull"))
+        table = {"name": "x", "rules": str(self.rules), "state": str(self.state)}
+        monkeypatch.setattr(network, "applied", lambda _: table)
+        script = question.script(settings)
         environment = {**os.environ, "PATH": f"{self.programs}:{os.environ['PATH']}"}
         done = subprocess.run(
             ["sh", "-s"], input=script, capture_output=True, text=True, env=environment

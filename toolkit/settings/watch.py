@@ -8,7 +8,7 @@ from pydantic import Field
 
 from toolkit.settings.host import TimeOfDay
 from toolkit.settings.section import Section
-from toolkit.settings.types import NOT_A_BOOLEAN, Boolean, Credential, Unit
+from toolkit.settings.types import NOT_A_BOOLEAN, Boolean, Credential, Port, Unit
 
 
 class Notify(Section):
@@ -30,5 +30,7 @@ class Watch(Section):
     watchdog: Boolean = False
     """Restart a gateway that hangs, with growing pauses, and give up with an alert."""
     metrics: Boolean = False
-    """Show the host and the deployment to Prometheus, on loopback."""
+    """Show the host and the deployment to Prometheus, on loopback (docs/monitoring/README.md)."""
+    metrics_port: Port = 9100
+    """Port on loopback on which Prometheus finds them."""
     notify: Notify = Notify()

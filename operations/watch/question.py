@@ -1,0 +1,51 @@
+"""The script that says how a deployment is, for `./claw status` and for what watches on the host.
+
+Its answer is lines of `key=value`, which whoever reads them need not believe.
+"""
+
+from __future__ import annotations
+
+from operations import recorded
+from operations.backup import stage as backup
+from operations.base import templates
+from operations.base.quoting import Script
+from operations.gateway import form, network
+from operations.hardening import firewall
+from operations.watch import places
+from toolkit.settings import Settings
+
+HOUR, DAY = 3600, 86400
+OLDEST = {"hourly": 3 * HOUR, "daily": 2 * DAY, "weekly": 9 * DAY, "monthly": 35 * DAY}
+"""How old the newest backup or drill may be, by its schedule; by any other, as a weekly one."""
+
+
+def oldest(schedule: str) -> int:
+    """Return from how many seconds on a backup, or a drill, of a schedule is too old."""
+    return OLDEST.get(schedule, OLDEST["weekly"])
+
+
+def script(settings: Settings) -> Script:
+    """Return the script, for standard input or a file: `often=yes` in its environment leaves out
+    what costs the host more and seldom changes.
+    """
+    return templates.render(
+        "deploy/status.sh.j2",
+        docker=form.shell(settings),
+        **form.of(settings).TEMPLATE,
+        name=settings.name,
+        project=settings.project_directory,
+        state=f"/var/lib/{settings.name}",
+        url=form.url(settings),
+        tables={
+            "rules": network.applied(settings),
+            **({"host-rules": firewall.TABLE} if settings.host.firewall.enabled else {}),
+        },
+        domain=settings.exposure.domain,
+        tailnet=bool(settings.exposure.tailscale.name),
+        record=recorded.path(settings),
+        record_bytes=recorded.MAX_BYTES,
+        backup=backup.program(settings),
+        notes=backup.work(settings),
+        pull=places.pull(settings),
+        timers=backup.timers(settings) if settings.backup.repository else [],
+    )
