@@ -1,0 +1,68 @@
+"""The watchdog on a real host: systemd's timer, Docker's engine and Debian's apprise are real, the
+gateway is a stand-in that answers what it is told to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from lab import hosts as lab
+from tests.e2e.harness import until
+from tests.e2e.watch_job import Job
+
+pytestmark = pytest.mark.long
+
+NAME = "watch1"
+READY = "the gateway is ready"
+
+
+@pytest.fixture(scope="module")
+def made() -> Iterator[Job]:
+    lab.up(NAME)
+    yield Job(NAME)
+    lab.down(NAME)
+
+
+@pytest.fixture
+def job(made: Job, monkeypatch: pytest.MonkeyPatch) -> Job:
+    """As a run installs it, with all that was told before forgotten."""
+    made.sh("systemctl stop openclaw-watch.timer 2>/dev/null; rm -rf /run/openclaw-pyinfra", None)
+    made.sh("rm -f /opt/openclaw/answers/*; docker start openclaw-openclaw-gateway-1")
+    assert made.watch(monkeypatch) == ""
+    made.sh("systemctl start openclaw-watch")
+    assert made.state() == "ready"
+    made.told()
+    return made
+
+
+def test_a_stopped_process_is_restarted(job: Job) -> None:
+    before = job.started()
+    job.sh("kill -STOP $(docker inspect -f '{{.State.Pid}}' openclaw-openclaw-gateway-1)")
+    told = job.await_told("does not answer (/healthz 000); it was restarted")
+    assert "openclaw on " in told
+    assert job.started() > before
+    job.await_told(READY)
+    assert job.told() == []
+
+
+def test_what_is_killed_for_its_memory_is_the_engine_s(job: Job) -> None:
+    before = job.started()
+    job.sh("curl -s -m 20 http://127.0.0.1:18789/eat", None)
+    until(lambda: job.started() > before, 60, "the engine starts it again")
+    until(lambda: job.state() == "ready", 120, "it is ready")
+    assert job.told() == []
+    assert job.sh("sed -n 's/^attempts=//p' /run/openclaw-pyinfra/openclaw.watch/gateway") == "0\n"
+
+
+def test_mail_is_sent_and_an_address_that_does_not_work_changes_nothing(
+    job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "tells here what is wrong" in job.sh("cat /root/mail")
+    was = job.sh("sha256sum /opt/openclaw/watch/*; stat -c '%a %U' /opt/openclaw/watch/*")
+    assert "600 root" in was
+    said = job.watch(monkeypatch, "json://127.0.0.1:8099/\njson://user:s3cretword@127.0.0.1:1/")
+    assert "watch.notify.address: no message could be sent by address 2 of it" in said
+    assert "s3cretword" not in said
+    after = job.sh("sha256sum /opt/openclaw/watch/*; stat -c '%a %U' /opt/openclaw/watch/*")
+    assert after == was
