@@ -27,10 +27,11 @@ from pyinfra.api.host import Host
 from commandline import targets
 from operations.base import snapshot, templates
 from operations.distributions import INSTALLERS
+from operations.watch import places
 from toolkit import greenlets
 
 VARIABLE = "OPENCLAW_DEPLOY"
-DIRECTORY, EARLIER = "/run/openclaw-pyinfra", "/run/lock"
+DIRECTORY, EARLIER = places.RUN, "/run/lock"
 """Where the lock is, and where earlier releases have it: theirs counts if root made it, and while
 a run of this one goes on there is one for them to see."""
 STOP_LIMIT_SECONDS = 120

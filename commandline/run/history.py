@@ -120,10 +120,7 @@ def keep_timeline(target: str | None, html: str, file: Path | None = None) -> Pa
     words = re.sub(r"[^A-Za-z0-9]+", "-", Path(target).stem if target else "local").strip("-")
     moment = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
     path = folder / f"{moment}-{words[:40]}-{os.getpid()}.html"
-    _write(path, html)
-    for old in sorted(folder.glob("*.html"))[:-KEPT]:
-        with suppress(OSError):  # another run drops it
-            old.unlink()
+    _keep(path, html, KEPT)
     return path
 
 
@@ -133,7 +130,6 @@ def keep_run(target: str | None, result: RunResult, owner: str, outcome: str) ->
     Raises:
         OSError: the state directory cannot be written.
     """
-    folder = directory() / "runs"
     moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     document = {
         "target": identity(target),
@@ -145,10 +141,7 @@ def keep_run(target: str | None, result: RunResult, owner: str, outcome: str) ->
         "stages": result.stages(),
     }
     name = f"{moment.translate({ord(c): None for c in '-:'})}-{os.getpid()}.json"
-    _write(folder / name, json.dumps(document) + "\n")
-    for old in sorted(folder.glob("*.json"))[:-KEPT_RUNS]:
-        with suppress(OSError):  # another run drops it
-            old.unlink()
+    _keep(directory() / "runs" / name, json.dumps(document) + "\n", KEPT_RUNS)
 
 
 def last_runs(target: str | None, count: int) -> list[KeptRun]:
@@ -166,6 +159,14 @@ def last_runs(target: str | None, count: int) -> list[KeptRun]:
         if len(found) == count:
             break
     return found
+
+
+def _keep(path: Path, text: str, most: int) -> None:
+    """Write a file, and drop the oldest of its kind beside it."""
+    _write(path, text)
+    for old in sorted(path.parent.glob(f"*{path.suffix}"))[:-most]:
+        with suppress(OSError):  # another run drops it
+            old.unlink()
 
 
 def _path(target: str | None) -> Path:

@@ -68,14 +68,11 @@ def report(target: str | None, output: Path, **options: Any) -> None:
 
 def page(answers: asking.Answers, given: Given, target: str) -> str:
     """Return the page of what the hosts answered to `runs.look`."""
-    of_status = {
-        name: answer if answer.error else Answer(answer.value.status)
-        for name, answer in answers.items()
-    }
+    looked = {name: answer.value for name, answer in answers.items() if not answer.error}
     return fleet_page.render(
-        {name: answer.value for name, answer in answers.items() if not answer.error},
+        looked,
         {name: answer.error for name, answer in answers.items() if answer.error},
-        status.attention({n: one for n, one in of_status.items() if not one.error}, given),
+        status.attention({name: Answer(one.status) for name, one in looked.items()}, given),
         history.last_runs(given.target, KEPT_RUNS),
         target,
         time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
-from operations import cron
+from operations import scheduling
 from operations.base import preflight, quoting
 from toolkit.settings import Settings
 
@@ -22,7 +22,7 @@ _COMMANDS = {"backup": "create", "drill": "drill"}
 
 
 def path(settings: Settings) -> str:
-    return cron.path(settings.name, "backup")
+    return scheduling.cron_path(settings.name, "backup")
 
 
 def lines(settings: Settings, schedules: Mapping[str, str]) -> str:
@@ -35,7 +35,7 @@ def lines(settings: Settings, schedules: Mapping[str, str]) -> str:
     jobs = [
         f"{at} root sh {program} {_COMMANDS[kind]} >/dev/null 2>&1" for kind, at in times.items()
     ]
-    return cron.content("Backups", settings.name, jobs)
+    return scheduling.cron_content("Backups", settings.name, jobs)
 
 
 def time(schedule: str, kind: str) -> str:

@@ -20,7 +20,7 @@ from pyinfra.api import StringCommand
 from pyinfra.api.deploy import deploy
 from pyinfra.api.state import State
 
-from operations import packages
+from operations import packages, scheduling
 from operations.backup import cron
 from operations.base import files, preflight, snapshot, templates
 from operations.base.operation import operation
@@ -58,7 +58,7 @@ class Backups:
             wanted=settings.backup.repository is not None,
             timers=timers(settings),
             schedules=list(_schedules(settings).values()),
-            drill=f"/etc/systemd/system/{settings.name}-drill.timer",
+            drill=scheduling.units(settings.name, "drill")[1],
             environment=host_secrets.environment_path(settings),
             secrets=f"{directory(settings)}/secrets.sh",
             program=program(settings),
@@ -109,14 +109,14 @@ def wanted(settings: Settings, there: Backups | None = None) -> list[files.File]
 def _systemd(settings: Settings) -> list[files.File]:
     units: list[files.File] = []
     for kind, schedule in _schedules(settings).items():
-        path = f"/etc/systemd/system/{settings.name}-{kind}"
+        service_path, timer_path = scheduling.units(settings.name, kind)
         variables = {"kind": kind, "deployment": settings.name}
         command = "create" if kind == "backup" else "drill"
         service = templates.render(
             "backup/backup.service.j2", program=program(settings), command=command, **variables
         )
         timer = templates.render("backup/timer.service.j2", schedule=schedule, **variables)
-        units += [files.File(f"{path}.service", service), files.File(f"{path}.timer", timer)]
+        units += [files.File(service_path, service), files.File(timer_path, timer)]
     return units
 
 
@@ -158,7 +158,7 @@ def tools(settings: Settings) -> Iterable[str]:
 def paths(settings: Settings) -> Iterable[str]:
     if settings.backup.repository is None:
         return []
-    units = [path for kind in KINDS for path in _units(settings, kind)]
+    units = [path for kind in KINDS for path in scheduling.units(settings.name, kind)]
     return [program(settings), cron.path(settings), *units]
 
 
@@ -211,7 +211,7 @@ def configured(settings: Settings) -> Generator:
             "backup/remove.sh.j2",
             timers=[f"{settings.name}-{kind}.timer" for kind in KINDS],
             units=[
-                *(path for kind in KINDS for path in _units(settings, kind)),
+                *(path for kind in KINDS for path in scheduling.units(settings.name, kind)),
                 cron.path(settings),
             ],
             directory=directory(settings),
@@ -244,7 +244,7 @@ def configured(settings: Settings) -> Generator:
         systemd=there.systemd,
         timers=timers(settings),
         stale_timer=f"{settings.name}-drill.timer" if drills else None,
-        stale_units=_units(settings, "drill"),
+        stale_units=scheduling.units(settings.name, "drill"),
         stale=stale,
     )
     yield StringCommand("sh -s", _stdin=[script])
@@ -263,10 +263,6 @@ def _schedules(settings: Settings) -> dict[str, str]:
 
 def timers(settings: Settings) -> list[str]:
     return [f"{settings.name}-{kind}.timer" for kind in _schedules(settings)]
-
-
-def _units(settings: Settings, kind: str) -> list[str]:
-    return [f"/etc/systemd/system/{settings.name}-{kind}.{unit}" for unit in ("service", "timer")]
 
 
 def _script(settings: Settings) -> str:

@@ -18,7 +18,7 @@ from pyinfra.api import StringCommand
 from pyinfra.api.deploy import deploy
 from pyinfra.api.state import State
 
-from operations import activation, packages
+from operations import activation, packages, scheduling
 from operations.base import files, notes, snapshot, templates
 from operations.base.operation import operation
 from operations.base.preflight import Problem
@@ -60,7 +60,7 @@ class Pull:
     def script(settings: Settings) -> str:
         return templates.render(
             "pull/probe.sh.j2",
-            base=base(settings),
+            base=places.pull(settings),
             timer=f"{settings.name}-pull.timer",
             schedule=settings.pull.schedule,
         )
@@ -82,11 +82,6 @@ def chosen() -> Enrolment | None:
     return _chosen.get(host.state)
 
 
-def base(settings: Settings) -> str:
-    """Return the directory of root's with all of it: enrolment, clone, `result` of the last run."""
-    return places.pull(settings)
-
-
 def environment(settings: Settings) -> str:
     """Return the file, the operator's own, with what `env:` of the inventory refers to."""
     return f"/etc/openclaw-pyinfra/{settings.name}.environment"
@@ -99,7 +94,7 @@ def tools(settings: Settings) -> Iterable[str]:
 
 @files.managed_paths
 def paths(settings: Settings) -> Iterable[str]:
-    return [*(f"{base(settings)}/enrolled/{part}" for part in PARTS), *_units(settings)]
+    return [*(f"{places.pull(settings)}/enrolled/{part}" for part in PARTS), *_unit_paths(settings)]
 
 
 def problems(settings: Settings) -> Iterable[Problem]:
@@ -132,7 +127,7 @@ def wanted(settings: Settings, enrolment: Enrolment) -> list[files.File]:
     """Return the files of an enrolment as they should be, without the units."""
     script = templates.render(
         "pull/enrolment.sh.j2",
-        base=base(settings),
+        base=places.pull(settings),
         name=host.name,
         url=enrolment.url,
         ref=enrolment.ref,
@@ -149,7 +144,7 @@ def wanted(settings: Settings, enrolment: Enrolment) -> list[files.File]:
         "known_hosts": enrolment.known_hosts,
         "deploy_key": enrolment.deploy_key,
     }
-    directory = f"{base(settings)}/enrolled"
+    directory = f"{places.pull(settings)}/enrolled"
     return [
         files.File(f"{directory}/{name}", content, mode="600", secret=name == "deploy_key")
         for name, content in contents.items()
@@ -165,7 +160,7 @@ def enrolled(settings: Settings) -> Generator:
     """
     enrolment, there = chosen(), snapshot.of(Pull)
     if enrolment is None:
-        if not there.there and not any(map(files.found, _units(settings))):
+        if not there.there and not any(map(files.found, _unit_paths(settings))):
             host.noop("the host does not pull")
             return
         script = templates.render("pull/remove.sh.j2", deployment=settings.name)
@@ -175,9 +170,9 @@ def enrolled(settings: Settings) -> Generator:
     units = _units(settings)
     stale = {path for path in paths(settings) if files.found(path)} - {
         *(part.path for part in parts),
-        *units,
+        *_unit_paths(settings),
     }
-    changed = [file for file in [*parts, *units.values()] if files.differs(file)]
+    changed = [file for file in [*parts, *units] if files.differs(file)]
     if not changed and not stale and there.timer:
         host.noop("the host pulls as it should")
         return
@@ -188,9 +183,9 @@ def enrolled(settings: Settings) -> Generator:
     )
     script = templates.render(
         "pull/enroll.sh.j2",
-        base=base(settings),
+        base=places.pull(settings),
         parts=[files.File(part.path.rpartition("/")[2], part.content) for part in parts],
-        files=list(units.values()),
+        files=units,
         timer=f"{settings.name}-pull.timer",
     )
     yield StringCommand("sh -s", _stdin=[script], _timeout=COMMAND_SECONDS)
@@ -204,12 +199,15 @@ def enroll(settings: Settings) -> None:
     enrolled(name="Have the host pull" if chosen() else "Take pull mode away", settings=settings)
 
 
-def _units(settings: Settings) -> dict[str, files.File]:
-    path = f"/etc/systemd/system/{settings.name}-pull"
+def _unit_paths(settings: Settings) -> tuple[str, str]:
+    return scheduling.units(settings.name, "pull")
+
+
+def _units(settings: Settings) -> list[files.File]:
     service = templates.render(
         "pull/pull.service.j2",
         deployment=settings.name,
-        program=f"{base(settings)}/enrolled/pull.sh",
+        program=f"{places.pull(settings)}/enrolled/pull.sh",
     )
     timer = templates.render(
         "pull/timer.service.j2",
@@ -217,5 +215,5 @@ def _units(settings: Settings) -> dict[str, files.File]:
         schedule=settings.pull.schedule,
         delay=settings.pull.delay,
     )
-    made = (files.File(f"{path}.service", service), files.File(f"{path}.timer", timer))
-    return {one.path: one for one in made}
+    service_path, timer_path = _unit_paths(settings)
+    return [files.File(service_path, service), files.File(timer_path, timer)]

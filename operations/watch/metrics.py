@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pyinfra import host
 from pyinfra.api import StringCommand
 
-from operations import packages
-from operations.base import files, notes, preflight, snapshot, templates
+from operations import packages, scheduling
+from operations.base import files, notes, preflight, quoting, snapshot, templates
 from operations.base.answers import printable
 from operations.base.operation import operation
 from operations.base.preflight import Problem
@@ -88,12 +88,11 @@ def timer(deployment: str) -> str:
 
 
 def cron(deployment: str) -> str:
-    # cron reads no file with a dot in its name; a deployment's has none.
-    return f"/etc/cron.d/{deployment}-metrics"
+    return scheduling.cron_path(deployment, "metrics")
 
 
-def units(deployment: str) -> list[str]:
-    return [f"/etc/systemd/system/{deployment}-metrics.{kind}" for kind in ("timer", "service")]
+def units(deployment: str) -> tuple[str, str]:
+    return scheduling.units(deployment, "metrics")
 
 
 def wanted(settings: Settings, systemd: bool) -> list[files.File]:
@@ -118,10 +117,11 @@ def wanted(settings: Settings, systemd: bool) -> list[files.File]:
         files.File(program(settings), script, mode="700"),
         files.File(DEFAULTS, arguments),
     ]
-    variables = {"deployment": name, "program": program(settings)}
     if not systemd:
-        return [*found, files.File(cron(name), templates.render("watch/cron.sh.j2", **variables))]
-    timer_path, service_path = units(name)
+        job = f"* * * * * root sh {quoting.plain(program(settings))} >/dev/null 2>&1"
+        return [*found, files.File(cron(name), scheduling.cron_content("Metrics", name, [job]))]
+    variables = {"deployment": name, "program": program(settings)}
+    service_path, timer_path = units(name)
     return [
         *found,
         files.File(service_path, templates.render("watch/metrics.service.j2", **variables)),
@@ -220,11 +220,12 @@ def shown(settings: Settings) -> Generator:
 def removal(settings: Settings) -> dict[str, object]:
     """Return what `watch/metrics_gone.sh.j2` is rendered with."""
     name = settings.name
+    service_path, timer_path = units(name)
     return {
-        "metrics_units": units(name),
+        "metrics_units": [timer_path, service_path],
         "metrics_files": [cron(name), f"{DIRECTORY}/{name}.prom", f"{DIRECTORY}/{name}.prom.new"],
         # Deployments are told apart by what schedules their scripts.
-        "metrics_timer": units(name)[0],
+        "metrics_timer": timer_path,
         "metrics_cron": cron(name),
         "exporter_defaults": DEFAULTS,
         "metrics_directory": DIRECTORY,

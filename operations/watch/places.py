@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from toolkit.settings import Settings
 
+RUN = "/run/openclaw-pyinfra"
+"""Of root's on a host, and empty after a boot."""
+
 
 def directory(settings: Settings) -> str:
     """Return the directory of root's with what runs, and what only root may read."""
@@ -14,7 +17,12 @@ def state(deployment: str) -> str:
     """Return the directory of root's in which what watches a deployment keeps what it knows; a boot
     empties it, and no full disk closes it.
     """
-    return f"/run/openclaw-pyinfra/{deployment}.watch"
+    return f"{RUN}/{deployment}.watch"
+
+
+def lock(deployment: str) -> str:
+    """Return the file that names who holds the deploy lock."""
+    return f"{RUN}/{deployment}.lock"
 
 
 def pull(settings: Settings) -> str:

@@ -12,19 +12,17 @@ from dataclasses import dataclass
 from pyinfra import host
 from pyinfra.api import StringCommand
 
-from operations import cron, packages
+from operations import packages, scheduling
 from operations.backup import stage as backup
 from operations.base import files, preflight, quoting, snapshot, templates
 from operations.base.operation import operation
 from operations.base.preflight import Problem
 from operations.gateway import form, host_secrets
 from operations.watch import addresses, places
+from operations.watch.question import DAY, HOUR
 from toolkit.settings import Settings
 
-_RUN = "/run/openclaw-pyinfra"
-"""Root's own; the deploy lock is there, too."""
-_HOUR, _DAY = 3600, 86400
-_OVERDUE = {"hourly": 3 * _HOUR, "daily": 2 * _DAY, "weekly": 9 * _DAY}
+_OVERDUE = {"hourly": 3 * HOUR, "daily": 2 * DAY, "weekly": 9 * DAY}
 """How old the last one may be; of a calendar that is not known here, a month and two days."""
 
 
@@ -91,7 +89,7 @@ def program_text(settings: Settings) -> str:
         config=settings.config_directory,
         backups=backup.work(settings),
         state=places.state(settings.name),
-        lock=f"{_RUN}/{settings.name}.lock",
+        lock=places.lock(settings.name),
         void="",
         timeout=settings.gateway.ready_timeout,
         cooldown=watch.notify.cooldown,
@@ -114,7 +112,8 @@ def wanted(settings: Settings, there: Watching) -> list[files.File]:
     elif there.cron:
         command = f"sh {quoting.plain(program(settings))} 2>&1 | logger -t {_unit(settings)}"
         job = f"* * * * * root {command}"
-        found.append(files.File(_cron(settings), cron.content("Watch", settings.name, [job])))
+        content = scheduling.cron_content("Watch", settings.name, [job])
+        found.append(files.File(_cron(settings), content))
     return found
 
 
@@ -198,7 +197,7 @@ def configured(settings: Settings) -> Generator:
 def _overdue(schedule: str) -> int:
     if re.fullmatch(r"(\*-\*-\* )?[0-9]{1,2}:[0-9]{2}(:[0-9]{2})?", schedule):
         return _OVERDUE["daily"]
-    return _OVERDUE.get(schedule, 33 * _DAY)
+    return _OVERDUE.get(schedule, 33 * DAY)
 
 
 def _addresses_path(settings: Settings) -> str:
@@ -214,8 +213,8 @@ def _unit(settings: Settings) -> str:
 
 
 def _cron(settings: Settings) -> str:
-    return cron.path(settings.name, "watch")
+    return scheduling.cron_path(settings.name, "watch")
 
 
-def _units(settings: Settings) -> list[str]:
-    return [f"/etc/systemd/system/{_unit(settings)}.{unit}" for unit in ("service", "timer")]
+def _units(settings: Settings) -> tuple[str, str]:
+    return scheduling.units(settings.name, "watch")

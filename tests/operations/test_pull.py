@@ -416,7 +416,7 @@ def chosen(monkeypatch: pytest.MonkeyPatch):
 def as_it_is(settings: Settings, **but: str) -> dict[str, str]:
     """What a host says that is enrolled as it should be."""
     with at(settings):
-        wanted = [*enrolment.wanted(settings, GIVEN), *enrolment._units(settings).values()]
+        wanted = [*enrolment.wanted(settings, GIVEN), *enrolment._units(settings)]
     lines = [
         f"regular file|{one.mode}|0:0|{files.digest(one.content)}|{one.path}" for one in wanted
     ]
@@ -458,7 +458,9 @@ def test_a_host_without_systemd_is_told_so(chosen):
 
 @pytest.fixture
 def base(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    monkeypatch.setattr(enrolment, "base", lambda settings: str(tmp_path / "lib/openclaw.pull"))
+    monkeypatch.setattr(
+        enrolment.places, "pull", lambda settings: str(tmp_path / "lib/openclaw.pull")
+    )
     return tmp_path / "lib/openclaw.pull"
 
 

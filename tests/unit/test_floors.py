@@ -16,7 +16,8 @@ ROOMS = (
     ("base",),
     ("distributions",),
     (
-        *("container_user", "cron", "engine_access", "nftables", "packages", "project", "recorded"),
+        *("container_user", "engine_access", "nftables", "packages", "project", "recorded"),
+        "scheduling",
         "system",
         "tailnet",
     ),

@@ -1,4 +1,6 @@
-"""What a host without systemd does by itself: a file in /etc/cron.d (cron(8), crontab(5))."""
+"""What a host does by itself: by a timer of systemd's, or without systemd by a file in /etc/cron.d
+(systemd.timer(5); cron(8), crontab(5)).
+"""
 
 from __future__ import annotations
 
@@ -10,14 +12,20 @@ _HEAD = """# {} of the OpenClaw deployment {}. Written by openclaw-pyinfra.
 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"""
 
 
-def path(deployment: str, kind: str) -> str:
-    """Return the path of a deployment's file."""
+def units(deployment: str, kind: str) -> tuple[str, str]:
+    """Return the paths of a deployment's service and timer."""
+    path = f"/etc/systemd/system/{deployment}-{kind}"
+    return f"{path}.service", f"{path}.timer"
+
+
+def cron_path(deployment: str, kind: str) -> str:
+    """Return the path of a deployment's file of cron's."""
     # cron reads no file with a dot in its name; a deployment's has none.
     return f"/etc/cron.d/{deployment}-{kind}"
 
 
-def content(about: str, deployment: str, jobs: Iterable[str]) -> str:
-    """Return the file's content.
+def cron_content(about: str, deployment: str, jobs: Iterable[str]) -> str:
+    """Return the content of a file of cron's.
 
     + about: what the jobs do, in a word
     + jobs: lines such as `* * * * * root COMMAND`, of nothing that means anything to cron or to the
