@@ -60,8 +60,9 @@ def container(settings: Settings) -> str:
 
 
 def seconds(settings: Settings) -> int:
-    ready = min(settings.gateway.ready_timeout, scripted_gateway.READY_SECONDS)
-    return ready + scripted_gateway.TURN_SECONDS + OTHER_SECONDS
+    gateway = settings.gateway
+    others = gateway.patience(scripted_gateway.TURN_SECONDS + OTHER_SECONDS)
+    return gateway.ready_timeout + others
 
 
 def script(settings: Settings, nonce: str) -> str:
@@ -82,8 +83,8 @@ def script(settings: Settings, nonce: str) -> str:
             "modelPort": scripted_gateway.MODEL_PORT,
             "turns": [{"agent": AGENT, "page": None}],
             "command": f"echo {nonce}",
-            "readySeconds": min(settings.gateway.ready_timeout, scripted_gateway.READY_SECONDS),
-            "turnSeconds": scripted_gateway.TURN_SECONDS,
+            "readySeconds": settings.gateway.ready_timeout,
+            "turnSeconds": settings.gateway.patience(scripted_gateway.TURN_SECONDS),
         },
         turn=templates.render("sandbox/turn.mjs"),
         inside=templates.render("openclaw/smoke_inside.sh"),

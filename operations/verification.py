@@ -84,8 +84,9 @@ def look(settings: Settings, ask: bool, judges: bool, prove: bool) -> list[Check
     if ask:
         command = f"sh -c {quote(script(settings, judges))}"
         heard = ", and OpenClaw's judges: config validate, security audit, doctor" if judges else ""
+        patience = settings.gateway.patience(JUDGES_SECONDS)
         with waiting(f"the gateway's answers from outside and inside{heard}"):
-            answer = snapshot.read_quietly(host, command, JUDGES_SECONDS)
+            answer = snapshot.read_quietly(host, command, patience)
         asked = parse(answer)
         names = {check.name for check in asked}
         checks = [check for check in checks if check.name not in names] + asked

@@ -199,6 +199,8 @@ class Report:
         found = notes.of(host)
         if found.form:
             self._line(f"  Engine      {found.form}")
+        if found.apparmor:
+            self._line(f"  AppArmor    {found.apparmor}")
         self._warnings(found.warnings)
 
     def _warnings(self, warnings: Iterable[str]) -> None:

@@ -35,18 +35,20 @@ class Notes:
     """One host's part; every stage writes its own fields.
 
     `begun`: an operation has begun. `settings`: those that differ from the last deploy. `form`: in
-    which the gateway reaches its engine, and why; `warnings`: of what that lets it do. `changed`:
-    why what the gateway runs or reads was changed; `replaced`: the image that ran before, where
-    another one took its place. `checks`: what the verification saw; `proved`:
-    the proof of the sandboxes that is on record. `forwards`: whether sshd forwards to the gateway.
-    `plan`: what the plan says beside the names of operations; `outcome`: what they say they did.
-    `forgotten`: the log of the deployment went with it.
+    which the gateway reaches its engine, and why; `warnings`: of what that lets it do; `apparmor`:
+    what protects where that form cannot use the kernel's. `changed`: why what the gateway runs or
+    reads was changed; `replaced`: the image that ran before, where another one took its place.
+    `checks`: what the verification saw; `proved`: the proof of the sandboxes that is on record.
+    `forwards`: whether sshd forwards to the gateway. `plan`: what the plan says beside the names of
+    operations; `outcome`: what they say they did. `forgotten`: the log of the deployment went with
+    it.
     """
 
     begun: bool = False
     settings: list[Change] = field(default_factory=list)
     form: str | None = None
     warnings: tuple[str, ...] = ()
+    apparmor: str | None = None
     changed: list[str] = field(default_factory=list)
     replaced: str = ""
     stale: list[StaleSandbox] = field(default_factory=list)

@@ -222,7 +222,7 @@ def script(settings: Settings) -> str:
         bind=form.of(settings).configuration(settings)["gateway"]["bind"],
         auth_choice=settings.onboarding.auth_choice,
         port=settings.gateway.port,
-        seconds=MERGE_SECONDS,
+        seconds=settings.gateway.patience(MERGE_SECONDS),
         uid=EngineWay(settings).uid if EngineWay(settings).own_engine else None,
         patch=patch,
         token=bool(patch.get("gateway", {}).get("auth", {}).get("token")),

@@ -17,7 +17,7 @@ from pyinfra.api import StringCommand
 from pyinfra.api.deploy import deploy
 
 from operations import engine_access
-from operations.base import files, preflight, snapshot, templates
+from operations.base import files, notes, preflight, snapshot, templates
 from operations.base.operation import operation
 from operations.distributions import INSTALL
 from operations.engine_access import EngineWay
@@ -40,6 +40,14 @@ SECURITY_IN_GATEWAY = "/etc/openclaw-pyinfra/security"
 """Where `<project>/security` is mounted in the gateway's container, for OpenClaw to read."""
 
 
+NO_PROFILES = (
+    "not used: an engine without root cannot put containers under profiles; what protects instead"
+    " is a user namespace of an account without privileges, a system call filter, no capabilities"
+    " and no new privileges"
+)
+"""https://docs.docker.com/engine/security/rootless/#known-limitations"""
+
+
 @snapshot.fact("apparmor")
 @dataclass(frozen=True)
 class AppArmor:
@@ -58,7 +66,7 @@ grep -q Y /sys/module/apparmor/parameters/enabled && [ -e $profiles ] || exit 0
 echo available
 grep -xE '({names}) .enforce.' $profiles
 {engine_access.environment(settings)}
-kept 10 65536 docker info --format '{{{{.SecurityOptions}}}}'
+kept "$engine_seconds" 65536 docker info --format '{{{{.SecurityOptions}}}}'
 case $said in
   *name=apparmor*) ;;
   *name=*) echo unused ;;
@@ -94,6 +102,9 @@ def apparmor_problems(settings: Settings) -> Iterable[preflight.Problem]:
             f"sandbox.apparmor is required, but {what}",
             f"{fix}, or set sandbox.apparmor to auto or off",
         )
+    off = settings.sandbox.apparmor == "off" or not snapshot.of(AppArmor).available
+    unused = EngineWay(settings).own_engine and not off
+    notes.of(host).apparmor = NO_PROFILES if unused else None
 
 
 def seccomp_path(directory: str, kind: Kind) -> str:
@@ -112,7 +123,6 @@ def seccomp_name(kind: Kind) -> str:
 def has_apparmor(settings: Settings) -> bool:
     """Return whether the current host's engine can use AppArmor profiles."""
     there = snapshot.of(AppArmor)
-    # https://docs.docker.com/engine/security/rootless/#known-limitations
     usable = there.available and not there.obstacles
     return usable and not EngineWay(settings).own_engine
 

@@ -12,7 +12,7 @@ import pytest
 from pyinfra.context import ctx_host
 
 from operations import engine_access
-from operations.base import files, templates
+from operations.base import files, notes, templates
 from operations.security import apparmor, seccomp
 from operations.security import stage as security
 from operations.security.stage import KINDS
@@ -126,6 +126,24 @@ def test_apparmor_that_is_required_must_be_there(
     assert bool(problems) == bool(refused)
     if refused:
         assert f"sandbox.apparmor is required, but {refused}" in problems[0].what
+
+
+@pytest.mark.parametrize(
+    ("wanted", "answer", "said"),
+    [
+        ({"socket": "rootless"}, LOADED, security.NO_PROFILES),
+        ({"socket": "rootless"}, "", None),
+        ({"socket": "rootless", "apparmor": "off"}, LOADED, None),
+        ({"socket": "socket"}, LOADED, None),
+    ],
+)
+def test_the_summary_says_what_protects_where_the_kernels_apparmor_cannot_be_used(
+    wanted: dict[str, Any], answer: str, said: str | None
+) -> None:
+    there = known(host(answer))
+    with ctx_host.use(there):
+        assert list(security.apparmor_problems(settings(enabled=True, **wanted))) == []
+    assert notes.of(there).apparmor == said
 
 
 def test_a_gateway_is_made_again_for_another_profile(monkeypatch: pytest.MonkeyPatch) -> None:

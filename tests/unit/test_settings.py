@@ -8,6 +8,7 @@ from pydantic import TypeAdapter, ValidationError
 from pyinfra.api.inventory import Inventory
 
 from toolkit.settings import Settings, settings_for
+from toolkit.settings.model import Gateway
 from toolkit.settings.sources import environment
 from toolkit.settings.sources.layers import connector_value
 from toolkit.settings.sources.resolve import (
@@ -303,3 +304,8 @@ def test_mounts_never_carry_what_yaml_or_compose_would_interpret():
         assert adapter.validate_python(mount) == mount
         assert parts.read_only == text.endswith(":ro")
     assert accepted > 50
+
+
+@pytest.mark.parametrize(("ready", "expected"), [(10, 900), (300, 900), (3600, 10_800)])
+def test_what_waits_for_openclaw_waits_longer_where_its_gateway_may_take_longer(ready, expected):
+    assert Gateway(ready_timeout=ready).patience(900) == expected

@@ -164,7 +164,9 @@ class Gateway(Section):
     cache_size: Memory = "512m"
     """Size of `~/.cache` (tmpfs); OpenClaw keeps database snapshots there."""
     ready_timeout: Annotated[int, Field(ge=10, le=3600), NOT_A_BOOLEAN, Unit("seconds")] = 300
-    """Seconds to wait for `/readyz` before a new gateway counts as failed."""
+    """Seconds to wait for `/readyz` before a new gateway counts as failed. On a slow host give
+    more: what else waits for OpenClaw (its CLI, its judges, the sandboxes' proof) then waits longer
+    in proportion."""
     log_level: Literal["silent", "fatal", "error", "warn", "info", "debug", "trace"] | None = None
     """The least level that OpenClaw logs, to its console and to its own file; none: what
     openclaw.json has, else `info`. With one its own file, in the container's `/tmp`, is bounded
@@ -174,6 +176,11 @@ class Gateway(Section):
     level (docs/logs.md); none: what openclaw.json has, else text."""
     environment: dict[EnvironmentName, EnvironmentValue] = Field(default_factory=dict)
     """Further environment variables of both services; secrets belong in `credentials`."""
+
+    def patience(self, seconds: int) -> int:
+        """Return how long OpenClaw may take on this host for what is given `seconds` elsewhere."""
+        usual: int = type(self).model_fields["ready_timeout"].default
+        return seconds * max(usual, self.ready_timeout) // usual
 
 
 class Directories(Section):

@@ -144,7 +144,7 @@ def prove(settings: Settings) -> list[Check]:
     wanted, nonce = digest(settings), secrets.token_hex(8)
     configuration = scripted_gateway.configuration(deployed(settings).configuration, settings)
     plan = scripted_gateway.plan(configuration, settings, nonce)
-    seconds = _seconds(plan) + END_SECONDS
+    seconds = _seconds(plan) + settings.gateway.patience(END_SECONDS)
     try:
         with waiting(f"turns of agents in their sandboxes ({len(plan['turns'])})"):
             told = script(settings, configuration, plan)

@@ -18,7 +18,7 @@ from toolkit.settings.contradictions.mounts import AUTH
 from toolkit.settings.model import STATE
 
 GATEWAY_PORT, MODEL_PORT = 18789, 18999
-READY_SECONDS, TURN_SECONDS = 300, 120
+TURN_SECONDS = 120
 _POLICY_OF_TOOLS = ("allow", "alsoAllow", "deny", "profile", "byProvider", "sandbox", "elevated")
 _POLICY_OF_EXEC = ("host", "security", "ask", "mode", "node")
 
@@ -150,8 +150,8 @@ def plan(configuration: Mapping[str, Any], settings: Settings, nonce: str) -> di
         ],
         "network": next(filter(None, map(_browser_network, sandboxes.values())), "none"),
         "command": command(nonce, [*(["connect"] if closed else [])]),
-        "readySeconds": min(settings.gateway.ready_timeout, READY_SECONDS),
-        "turnSeconds": TURN_SECONDS,
+        "readySeconds": settings.gateway.ready_timeout,
+        "turnSeconds": settings.gateway.patience(TURN_SECONDS),
     }
 
 
