@@ -29,7 +29,8 @@ from toolkit import lockfile
 from toolkit.settings import Settings, settings_for
 
 MARK = "\x1e"
-STALE_AFTER_SECONDS = 30
+STALE_AFTER_SECONDS, STALE_AFTER_TIMES = 30, 10
+"""What is known of a host is asked anew after so long, or so many times what asking took."""
 LANES = 3
 KEPT_SCRIPTS = 64
 """Of hosts with as many different settings; it is the same for those with the same ones."""
@@ -184,10 +185,10 @@ def read(host: Host | None = None) -> Snapshot:
     """Return all facts of a host at once; otherwise as `of`."""
     target = host or ctx_host.get()
     kept = target.connector_data.get(_CACHE)
-    if kept and (not target.state.is_executing or time.monotonic() - kept[0] < STALE_AFTER_SECONDS):
+    if kept and (not target.state.is_executing or time.monotonic() < kept[0]):
         last: Snapshot = kept[1]
         return last
-    before = time.time()
+    before, asked = time.time(), time.monotonic()
     try:
         question, mark = marked(script(settings_for(target)))
         said = answers.ask(target, question, privileges(target))
@@ -210,7 +211,10 @@ def read(host: Host | None = None) -> Snapshot:
         raise UnreadableAnswerError(
             f"{target.name}: the host's answers cannot be read: {why}"
         ) from None
-    target.connector_data[_CACHE] = (time.monotonic(), there)
+    now = time.monotonic()
+    # A host that takes long to answer is not asked for half of the run.
+    stale = now + max(STALE_AFTER_SECONDS, STALE_AFTER_TIMES * (now - asked))
+    target.connector_data[_CACHE] = (stale, there)
     return there
 
 

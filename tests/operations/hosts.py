@@ -124,7 +124,7 @@ def judged(
 def knowing(host: Any, **answers: str) -> Any:
     """Return the host as if it had just answered so."""
     there = snapshot.Snapshot(snapshot.parsed(defaultdict(str, answers)), 0.0, 0.0)
-    host.connector_data[snapshot._CACHE] = (time.monotonic(), there)
+    host.connector_data[snapshot._CACHE] = (time.monotonic() + snapshot.STALE_AFTER_SECONDS, there)
     return host
 
 

@@ -29,8 +29,9 @@ def asked(tmp_path: Path, programs: dict[str, str], logins: str = "{}") -> Engin
         (directory / name).chmod(0o755)
     (tmp_path / "config.json").write_text(logins)
     wanted = Settings.model_validate({"engine": {"source": "official", "repository_url": SITE}})
+    kept = f"engine_seconds=60\n{templates.render('host/kept.sh.j2')}"  # as a snapshot has it
     done = subprocess.run(
-        ["sh", "-c", templates.render("host/kept.sh.j2") + Engine.script(wanted)],
+        ["sh", "-c", kept + Engine.script(wanted)],
         env={"PATH": f"{directory}:{os.environ['PATH']}", "DOCKER_CONFIG": str(tmp_path)},
         capture_output=True,
         text=True,
