@@ -143,7 +143,7 @@ def test_the_summary_says_what_protects_where_the_kernels_apparmor_cannot_be_use
     there = known(host(answer))
     with ctx_host.use(there):
         assert list(security.apparmor_problems(settings(enabled=True, **wanted))) == []
-    assert notes.of(there).apparmor == said
+        assert notes.of(ctx_host.get()).apparmor == said
 
 
 def test_a_gateway_is_made_again_for_another_profile(monkeypatch: pytest.MonkeyPatch) -> None:
