@@ -22,7 +22,7 @@ def gateway(tmp_path: Path) -> Gateway:
     return made
 
 
-def script(gateway: Gateway, service: bool = False) -> str:
+def script(gateway: Gateway, service: bool = False, timeout: int = 20) -> str:
     return templates.render(
         "lifecycle/power.sh.j2",
         job="power",
@@ -31,7 +31,7 @@ def script(gateway: Gateway, service: bool = False) -> str:
         kind="container",
         project=str(gateway.project),
         url="http://127.0.0.1:1",
-        timeout=20,
+        timeout=timeout,
         secret_parts=secret_names.LOGGED,
         secrets=[],
     )
@@ -79,6 +79,17 @@ def test_a_gateway_that_does_not_become_ready_is_a_failure_with_its_log(gateway:
     assert code == 1
     assert "a line of the log with (hidden)" in said
     assert "does not become ready" in said
+
+
+def test_a_long_wait_says_so_before_the_connection_is_given_up(gateway: Gateway) -> None:
+    gateway.set("env", "SOME_TOKEN=the-hidden-value\n")
+    gateway.set("broken", "SOME_TOKEN\n")
+    date = gateway.programs / "date"
+    date.write_text(date.read_text().replace("now + 1", "now + 40"))
+    code, said = gateway.run(script(gateway, timeout=320), "start")
+    assert code == 1
+    assert "not ready yet, after 120 s of 320" in said
+    assert said.count("not ready yet") == 2, said
 
 
 def test_a_restart_stops_and_starts(gateway: Gateway) -> None:
