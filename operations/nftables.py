@@ -32,6 +32,11 @@ class Table:
         return f"/run/{self.name}.rules"
 
     @property
+    def timer(self) -> str:
+        """The name of the timer that sets the rules again."""
+        return f"{self.unit}.timer"
+
+    @property
     def units(self) -> list[files.File]:
         """The systemd units that set the rules at boot, and again when they are gone."""
         where = f"/etc/systemd/system/{self.unit}"

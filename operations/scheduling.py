@@ -18,6 +18,11 @@ def units(deployment: str, kind: str) -> tuple[str, str]:
     return f"{path}.service", f"{path}.timer"
 
 
+def timer(deployment: str, kind: str) -> str:
+    """Return the name of a deployment's timer, as systemctl takes it."""
+    return f"{deployment}-{kind}.timer"
+
+
 def cron_path(deployment: str, kind: str) -> str:
     """Return the path of a deployment's file of cron's."""
     # cron reads no file with a dot in its name; a deployment's has none.

@@ -98,6 +98,7 @@ def _host(name: str, one: Status) -> dict[str, Any]:
         "Drift": (str(len(one.drift)), WAITS) if one.drift else ("none", ""),
         "Security updates": (str(one.security_updates or ""), WAITS),
         "Reboot": ("wanted" if one.reboot_required else "", WAITS),
+        "Watch": (str(one.watch or ""), _watched(one)),
         "Restarts": (str(one.restarts or ""), ""),
         "Free disk": ("" if free is None else f"{free / (1 << 30):.0f} GiB", ""),
         "Engine": (one.engine or "", ""),
@@ -119,6 +120,13 @@ def _row(cells: Mapping[str, Any], columns: Sequence[str]) -> list[Mapping[str, 
 
 def _silent(name: str) -> dict[str, Any]:
     return {"name": _clean(name), "cells": {"Gateway": {"text": "no answer", "look": BAD}}}
+
+
+def _watched(one: Status) -> str:
+    watch = one.watch
+    if watch is None or not (watch.wrong or watch.told):
+        return ""
+    return BAD if watch.gave_up else WAITS
 
 
 def _aged(seconds: int | None, failed: str) -> tuple[str, str]:

@@ -18,7 +18,7 @@ from commandline.asking import Answer, Answers
 from commandline.options import examples, fail, has_terminal, json_option, target_options
 from commandline.screen import tables
 from commandline.screen.given import Given
-from operations.lifecycle import status as looking
+from operations.lifecycle import looking
 from operations.lifecycle.status import Status, age
 from toolkit import greenlets
 from toolkit.terminal import said
@@ -190,7 +190,9 @@ def _all(answer: Answer) -> dict[str, Text]:
         "Docker": (f"{one.engine or 'none'}, Compose {one.compose or 'none'}", ""),
     }
     shown = {key: said(text, style) for key, (text, style) in cells.items()}
-    return shown | {key: text for key, text in _of_host(one).items() if text.plain}
+    of_host = {key: text for key, text in _of_host(one).items() if text.plain}
+    watch = {"Watch": said(str(one.watch))} if one.watch else {}
+    return shown | of_host | watch
 
 
 def _few(answer: Answer) -> dict[str, Text]:
@@ -215,7 +217,14 @@ def _of_host(one: Status) -> dict[str, Text]:
         "Backup": said(age(made) if made is not None else "never" if one.backups else ""),
         "Drill": said(age(drilled) if drilled is not None else "never" if one.backups else ""),
         "Free disk": said("" if free is None else f"{free / (1 << 30):.0f} GiB"),
+        "Watch": said(_watched(one)),
     }
+
+
+def _watched(one: Status) -> str:
+    """Return what is said among other hosts: what a gateway that is well, or stopped, has not."""
+    quiet = one.watch is None or str(one.watch) in ("ready", "stopped")
+    return "" if quiet else str(one.watch)
 
 
 def _state(one: Status, ready: bool = True) -> str:

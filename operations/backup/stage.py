@@ -262,7 +262,7 @@ def _schedules(settings: Settings) -> dict[str, str]:
 
 
 def timers(settings: Settings) -> list[str]:
-    return [f"{settings.name}-{kind}.timer" for kind in _schedules(settings)]
+    return [scheduling.timer(settings.name, kind) for kind in _schedules(settings)]
 
 
 def _script(settings: Settings) -> str:

@@ -13,7 +13,7 @@ from pyinfra.api.host import Host
 
 from operations.base import snapshot, templates
 from operations.base.answers import printable
-from operations.lifecycle import status
+from operations.lifecycle import looking
 from operations.lifecycle.status import Status
 from operations.watch import question
 from toolkit import patterns
@@ -55,7 +55,7 @@ def look(host: Host) -> Looked:
     """
     settings = settings_for(host)
     answer = snapshot.run_quietly(host, f"{script(settings)}\n{question.script(settings)}")
-    return Looked(status.parse(settings, answer), parse(answer))
+    return Looked(looking.parse(settings, answer), parse(answer))
 
 
 def script(settings: Settings) -> str:

@@ -75,16 +75,16 @@ class Metrics:
 
 def program(settings: Settings) -> str:
     """Return the path of the script that writes the metrics of a deployment."""
-    return f"{places.directory(settings)}/metrics.sh"
+    return places.program(settings, "metrics")
 
 
 def status(settings: Settings) -> str:
     """Return the path of the script that it asks."""
-    return f"{places.directory(settings)}/status.sh"
+    return places.program(settings, "status")
 
 
 def timer(deployment: str) -> str:
-    return f"{deployment}-metrics.timer"
+    return scheduling.timer(deployment, "metrics")
 
 
 def cron(deployment: str) -> str:

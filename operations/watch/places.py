@@ -13,6 +13,11 @@ def directory(settings: Settings) -> str:
     return f"{settings.project_directory}/watch"
 
 
+def program(settings: Settings, kind: str) -> str:
+    """Return the path of a script that runs there: `watch`, `metrics`, `status`."""
+    return f"{directory(settings)}/{kind}.sh"
+
+
 def state(deployment: str) -> str:
     """Return the directory of root's in which what watches a deployment keeps what it knows; a boot
     empties it, and no full disk closes it.

@@ -5,7 +5,7 @@ Its answer is lines of `key=value`, which whoever reads them need not believe.
 
 from __future__ import annotations
 
-from operations import recorded
+from operations import recorded, scheduling
 from operations.backup import stage as backup
 from operations.base import templates
 from operations.base.quoting import Script
@@ -22,6 +22,22 @@ OLDEST = {"hourly": 3 * HOUR, "daily": 2 * DAY, "weekly": 9 * DAY, "monthly": 35
 def oldest(schedule: str) -> int:
     """Return from how many seconds on a backup, or a drill, of a schedule is too old."""
     return OLDEST.get(schedule, OLDEST["weekly"])
+
+
+def timers(settings: Settings) -> dict[str, str]:
+    """Return the timers that the settings want, with what is on a host that has them: where that is
+    not, the timer is not missed.
+    """
+    name, wanted, rules = settings.name, settings.watch, network.applied(settings)
+    kept = backup.timers(settings) if settings.backup.repository else []
+    found = dict.fromkeys(kept, backup.program(settings))
+    for kind, is_wanted in (("watch", wanted.looks), ("metrics", wanted.metrics)):
+        if is_wanted:
+            found[scheduling.timer(name, kind)] = places.program(settings, kind)
+    found[rules.timer] = rules.rules
+    if settings.host.firewall.enabled:
+        found[firewall.TABLE.timer] = firewall.TABLE.rules
+    return {**found, scheduling.timer(name, "pull"): f"{places.pull(settings)}/enrolled"}
 
 
 def script(settings: Settings) -> Script:
@@ -47,5 +63,7 @@ def script(settings: Settings) -> Script:
         backup=backup.program(settings),
         notes=backup.work(settings),
         pull=places.pull(settings),
-        timers=backup.timers(settings) if settings.backup.repository else [],
+        timers=timers(settings),
+        watch=places.program(settings, "watch"),
+        watching=places.state(settings.name),
     )

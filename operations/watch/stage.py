@@ -29,5 +29,5 @@ def watch(settings: Settings) -> None:
 
 
 def _directories(settings: Settings) -> list[str]:
-    wanted = settings.watch.watchdog or settings.watch.metrics or settings.watch.notify.address
+    wanted = settings.watch.looks or settings.watch.metrics
     return [places.directory(settings)] if wanted else []

@@ -43,7 +43,7 @@ class Watching:
     def script(settings: Settings) -> str:
         return templates.render(
             "watch/probe.sh.j2",
-            wanted=runs(settings),
+            wanted=settings.watch.looks,
             timer=_timer(settings),
             environment=host_secrets.environment_path(settings),
             addresses=_addresses_path(settings),
@@ -65,12 +65,7 @@ class Watching:
 
 def program(settings: Settings) -> str:
     """Return the path of the script on the host."""
-    return f"{places.directory(settings)}/watch.sh"
-
-
-def runs(settings: Settings) -> bool:
-    """Return whether the host is to look after the deployment by itself."""
-    return settings.watch.watchdog or settings.watch.notify.address is not None
+    return places.program(settings, "watch")
 
 
 def program_text(settings: Settings) -> str:
@@ -124,14 +119,14 @@ def tools(settings: Settings) -> Iterable[str]:
 
 @files.managed_paths
 def paths(settings: Settings) -> Iterable[str]:
-    return [program(settings), _cron(settings), *_units(settings)] if runs(settings) else []
+    return [program(settings), _cron(settings), *_units(settings)] if settings.watch.looks else []
 
 
 @preflight.check
 def problems(settings: Settings) -> Iterable[Problem]:
     yield from addresses.problems(settings)
     there = snapshot.of(Watching)
-    if runs(settings) and not (there.systemd or there.cron):
+    if settings.watch.looks and not (there.systemd or there.cron):
         yield Problem(
             "watch: the host has neither systemd nor a cron that runs, so nothing watches it",
             "install cron there and start it, then ./claw up; or set watch.watchdog: false and no"
@@ -149,7 +144,7 @@ def configured(settings: Settings) -> Generator:
     A message is sent by each address that is new, and nothing is changed if one does not work.
     """
     there = snapshot.of(Watching)
-    if not runs(settings):
+    if not settings.watch.looks:
         if not there.there:
             host.noop("nothing is to watch the deployment")
             return
@@ -205,7 +200,7 @@ def _addresses_path(settings: Settings) -> str:
 
 
 def _timer(settings: Settings) -> str:
-    return f"{_unit(settings)}.timer"
+    return scheduling.timer(settings.name, "watch")
 
 
 def _unit(settings: Settings) -> str:

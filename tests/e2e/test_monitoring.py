@@ -38,6 +38,8 @@ LONG_AGO = "date -u -d '400 days ago' +%Y-%m-%dT%H:%M:%SZ"
 NOW = "date -u +%Y-%m-%dT%H:%M:%SZ"
 LOG = "/var/log/openclaw-deploy.log"
 TIMER = "openclaw-metrics.timer"
+WATCH = "/opt/openclaw/watch/watch.sh"
+SEEN = "/run/openclaw-pyinfra/openclaw.watch/gateway"
 TROUBLE = {
     "OpenClawHostDown": (
         "systemctl stop prometheus-node-exporter",
@@ -82,7 +84,11 @@ TROUBLE = {
         f"rm {NOTES}/last",
         f'echo "$({NOW}) ok 0123abcd" >{NOTES}/last',
     ),
-    "OpenClawBackupTimerMissing": (
+    "OpenClawWatchdogGaveUp": (
+        f"touch {WATCH}; printf 'before=hung\\nwrong=given-up\\n' >{SEEN}",
+        f"rm {WATCH} {SEEN}",
+    ),
+    "OpenClawTimerMissing": (
         "systemctl stop openclaw-backup.timer",
         "systemctl start openclaw-backup.timer",
     ),

@@ -25,6 +25,10 @@ drilled=2026-11-28T04:00:00Z ok 0123abcd 12
 stopped=
 deploy=2026-11-27T10:00:00Z done
 deployed=yes
+timers=5
+watch=yes
+watch_before=ready
+watch_total=2
 certificate=1800000000
 sandboxes=running 2
 sandboxes=exited 1
@@ -115,7 +119,10 @@ def test_what_a_host_says_is_metrics(host: Host) -> None:
         "backup_max_age_seconds": "172800",
         "drill_last_success_timestamp_seconds": "1795838400",
         "drill_failed": "0",
-        "backup_timers_missing": "0",
+        "timers_missing": "0",
+        'watchdog_state state="ready"': "1",
+        "watchdog_gave_up": "0",
+        "watchdog_restarts_total": "2",
         'certificate_expiry_timestamp_seconds domain="claw.example.org"': "1800000000",
         "host_disk_free_bytes": "5368709120",
         "host_reboot_required": "0",
@@ -137,7 +144,9 @@ def test_trouble_is_seen(host: Host) -> None:
     said = said.replace(
         "ok 0123abcd\ndrilled", "failed no space left\nmade=2026-11-28T03:10:00Z id\ndrilled"
     )
-    said = said.replace("done", "failed")
+    said = said.replace("done", "failed").replace(
+        "before=ready", "before=hung\nwatch_wrong=given-up"
+    )
     host.says(said + more)
     found = host.write()
     assert (found["gateway_up"], found["gateway_ready"]) == ("1", "0")
@@ -147,7 +156,8 @@ def test_trouble_is_seen(host: Host) -> None:
         'drift reason="label"',
         'drift reason="file .env"',
     }
-    assert (found["backup_failed"], found["backup_timers_missing"]) == ("1", "1")
+    assert (found["backup_failed"], found["timers_missing"]) == ("1", "1")
+    assert (found['watchdog_state state="hung"'], found["watchdog_gave_up"]) == ("1", "1")
     assert found["backup_last_success_timestamp_seconds"] == "1795835400"
     assert (found["deploy_last_success"], found["host_reboot_required"]) == ("0", "1")
 
@@ -186,7 +196,10 @@ HOSTILE = [
 def test_what_an_image_says_is_a_label_and_no_more(host: Host, value: str) -> None:
     lines = [
         f"{key}={value}"
-        for key in ("image", "image_id", "version", "drift", "restarts", "memory", "started")
+        for key in (
+            *("image", "image_id", "version", "drift", "restarts", "memory", "started"),
+            *("timers", "watch_before", "watch_wrong", "watch_total"),
+        )
     ]
     lines += [f"sandboxes={value} {value}", f"deploy={value} {value}", f"made={value}"]
     host.says("\n".join(["now=1", "backups=yes", "state=running", *lines]), full="")

@@ -8,6 +8,7 @@ import os
 import subprocess
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,8 +20,8 @@ from commandline.verbs import status as verb
 from operations.backup import stage as backup
 from operations.base.quoting import Script
 from operations.gateway import form, network
-from operations.lifecycle import status
-from operations.lifecycle.status import Backups, Status
+from operations.lifecycle import attention, looking
+from operations.lifecycle.status import Backups, Status, Watch
 from operations.watch import places, question
 from tests.operations.fake_gateway import Gateway
 from toolkit.settings import Settings
@@ -50,12 +51,19 @@ echo 'a-security/stable 2 amd64 [upgradable from: 1]'
 """
 
 
+SYSTEMCTL = """#!/bin/sh
+shift
+for one; do grep -qsx "$one" {fake}/inactive && echo inactive || echo active; done
+"""
+
+
 class Deployed(Gateway):
     """A gateway that runs as the last deploy left it, on a host with backups."""
 
     def __init__(self, directory: Path) -> None:
         super().__init__(directory)
         self.notes, self.rules = directory / "notes", directory / "rules"
+        self.watching, self.systemd = directory / "watching", directory / "systemd"
         self.notes.mkdir()
         (self.project / "last-good").mkdir()
         (self.project / "last-good/image").write_text("x\n")
@@ -68,6 +76,7 @@ class Deployed(Gateway):
         self.rules.write_text("the rules\n")
         self._program("nft", "#!/bin/sh\necho the table\n")
         self._program("apt", APT)
+        self._program("systemctl", SYSTEMCTL.format(fake=self.fake))
         table = "{ echo the table; echo the rules; } | sha256sum"
         self.state = directory / "state"
         self.state.write_text(subprocess.getoutput(table) + "\n")
@@ -95,22 +104,32 @@ class Deployed(Gateway):
         monkeypatch.setattr(backup, "program", lambda _: f"{self.project}/backup.sh")
         monkeypatch.setattr(backup, "work", lambda _: str(self.notes))
         monkeypatch.setattr(places, "pull", lambda _: str(self.notes.parent / "pull"))
-        table = {"name": "x", "rules": str(self.rules), "state": str(self.state)}
+        monkeypatch.setattr(places, "state", lambda _: str(self.watching))
+        table = SimpleNamespace(name="x", rules=self.rules, state=self.state, timer="closed.timer")
         monkeypatch.setattr(network, "applied", lambda _: table)
-        script = question.script(settings)
+        script = question.script(settings).replace("/run/systemd/system", str(self.systemd))
         environment = {**os.environ, "PATH": f"{self.programs}:{os.environ['PATH']}"}
         done = subprocess.run(
             ["sh", "-s"], input=script, capture_output=True, text=True, env=environment
         )
         assert done.returncode == 0, done.stderr
         assert "secret-word" not in done.stdout
-        return status.parse(settings, done.stdout)
+        return looking.parse(settings, done.stdout)
 
 
 def pulled(one: Deployed, state: str, ago: int = 0) -> None:
     (one.notes.parent / "pull").mkdir()
     said = f"time={int(time.time()) - ago}\nstate={state}\ncommit=-\nmessage=why\n"
     (one.notes.parent / "pull/result").write_text(said)
+
+
+def watched(one: Deployed, seen: str, **told: str) -> None:
+    (one.project / "watch").mkdir()
+    (one.project / "watch/watch.sh").touch()
+    one.watching.mkdir()
+    (one.watching / "gateway").write_text(seen)
+    for about, word in told.items():
+        (one.watching / f"told.{about}").write_text(f"{word}\n")
 
 
 def adopting(project: Path) -> None:
@@ -158,6 +177,13 @@ def test_only_what_waits_is_said_of_a_host_as_it_should_be(one: Deployed, monkey
         (lambda one: pulled(one, "refused"), "the last pull: refused: why"),
         (lambda one: pulled(one, "waiting", 200_000), "the last pull is 2 d old"),
         (lambda one: (one.notes.parent / "pull").mkdir(), None),
+        (lambda one: watched(one, "before=ready\nwrong=\nattempts=0\n"), None),
+        (lambda one: watched(one, "", disk="full"), "the host tells of trouble: disk full"),
+        (lambda one: watched(one, "before=x\nwrong=$(id)\n", disk="\x1b[1m"), None),
+        (
+            lambda one: watched(one, "wrong=given-up\nattempts=5\n", gateway="given-up"),
+            "the watchdog gave up: it has restarted the gateway 5 times",
+        ),
         (lambda one: (one.project / "run/stopped").write_text("2026-11-29T10:00:00Z"), None),
     ],
 )
@@ -167,6 +193,53 @@ def test_what_is_not_as_it_was_left_is_said(change, said, one: Deployed, monkeyp
     new = [what for what in whats(one.look(monkeypatch)) if what not in before]
     assert len(new) == (0 if said is None else 1), new
     assert said is None or said in new[0]
+
+
+def test_what_the_watchdog_has_seen_is_shown(one: Deployed, monkeypatch, capsys) -> None:
+    watched(one, "before=hung\nsince=1\nattempts=2\nwrong=hung\n", gateway="hung")
+    found = one.look(monkeypatch)
+    assert found.watch == Watch("hung", "hung", 2, (("gateway", "hung"),))
+    verb._show({"claw1": Answer(found)}, Given())
+    verb._show({"claw1": Answer(found), "claw2": Answer(found)}, Given())
+    assert capsys.readouterr().out.count("hung, restarted 2x") == 3
+
+
+WATCHED = {"watchdog": True, "metrics": True}
+KEPT = {"repository": "/srv/b", "password": {"env": "NONE"}, "drill": "weekly"}
+
+
+@pytest.mark.parametrize(
+    ("timer", "fix"),
+    [
+        ("openclaw-watch.timer", "./claw up starts it"),
+        ("openclaw-metrics.timer", "./claw up starts it"),
+        ("openclaw-backup.timer", "./claw up starts it"),
+        ("openclaw-drill.timer", "./claw up starts it"),
+        ("closed.timer", "./claw up starts it"),
+        ("openclaw-pull.timer", "on the host: systemctl enable --now openclaw-pull.timer"),
+    ],
+)
+def test_a_timer_that_does_not_run_is_named(
+    timer: str, fix: str, one: Deployed, monkeypatch
+) -> None:
+    watched(one, "before=ready\n")
+    (one.project / "watch/metrics.sh").touch()
+    (one.notes.parent / "pull/enrolled").mkdir(parents=True)
+    one.systemd.mkdir()
+    wanted = {"watch": WATCHED, "backup": KEPT}
+    assert one.look(monkeypatch, **wanted).timers_missing == ()
+    one.set("inactive", f"{timer}\n")
+    found = one.look(monkeypatch, **wanted)
+    assert found.timers_missing == (timer,)
+    assert [p.fix for p in found.attention if p.what.endswith(f"any more: {timer}")] == [fix]
+
+
+def test_a_timer_is_not_missed_before_it_is_there_or_wanted(one: Deployed, monkeypatch) -> None:
+    one.systemd.mkdir()
+    one.set("inactive", "openclaw-watch.timer\nopenclaw-pull.timer\nopenclaw-backup.timer\n")
+    assert one.look(monkeypatch, watch=WATCHED).timers_missing == ()
+    watched(one, "")
+    assert one.look(monkeypatch).timers_missing == ()
 
 
 def test_a_host_that_is_to_be_closed_and_is_not_is_said(one: Deployed, monkeypatch) -> None:
@@ -184,11 +257,11 @@ def test_settings_that_wait_are_named(one: Deployed, monkeypatch) -> None:
 
 
 def test_a_later_release_is_known_from_the_lock(monkeypatch) -> None:
-    assert status.newer("2026.8.2") == "2026.9.6"
-    assert status.newer("2026.9.6") is None
-    assert status.newer("2027.1.1") is None
-    assert status.newer("no release") is None
-    said = [one.what for one in status.parse(Settings(), "version=2026.8.2").attention]
+    assert looking.newer("2026.8.2") == "2026.9.6"
+    assert looking.newer("2026.9.6") is None
+    assert looking.newer("2027.1.1") is None
+    assert looking.newer("no release") is None
+    said = [one.what for one in looking.parse(Settings(), "version=2026.8.2").attention]
     assert said == ["OpenClaw 2026.9.6 is there, 2026.8.2 runs"]
 
 
@@ -205,7 +278,7 @@ def test_a_later_release_is_known_from_the_lock(monkeypatch) -> None:
     ],
 )
 def test_what_a_host_says_is_one_line_each(answer: str, said: str | None) -> None:
-    found = [one.what for one in status.parse(Settings(), answer).attention]
+    found = [one.what for one in looking.parse(Settings(), answer).attention]
     assert found == ([said] if said else [])
 
 
@@ -220,7 +293,7 @@ def test_fifty_hosts_fit_into_eighty_columns(capsys, monkeypatch) -> None:
         ready=True,
         backups=Backups(made=7200, drilled=300000),
         disk_free=12 << 30,
-        attention=(status.DRIFT["rules"],),
+        attention=(attention.DRIFT["rules"],),
     )
     answers = {f"claw{number}.example.org": Answer(base) for number in range(48)}
     answers["down"] = Answer(error="cannot connect: no route to host")
@@ -252,8 +325,8 @@ def test_fifty_hosts_fit_into_eighty_columns(capsys, monkeypatch) -> None:
 def test_check_has_an_exit_code_of_its_own(
     words: list[str], ready: bool, wanting: bool, code: int, monkeypatch, capsys
 ) -> None:
-    attention = (status.DRIFT["rules"],) if wanting else ()
-    found = Status("openclaw", state="running", ready=ready, attention=attention)
+    wants = (attention.DRIFT["rules"],) if wanting else ()
+    found = Status("openclaw", state="running", ready=ready, attention=wants)
     left: list[int] = []
     monkeypatch.setattr(asking, "opened", lambda *_, **__: None)
     monkeypatch.setattr(asking, "ask", lambda *_: {"claw1": Answer(found)})

@@ -118,7 +118,12 @@ class Watched(Gateway):
         return self.says("done").split().count("restart")
 
     def seen(self) -> str:
-        return (self.watch / "gateway").read_text().split("\n")[0].removeprefix("before=")
+        return self.kept("before")
+
+    def kept(self, word: str) -> str:
+        """What it remembers, for `./claw status` and the metrics too."""
+        lines = (self.watch / "gateway").read_text().splitlines()
+        return dict(line.split("=", 1) for line in lines)[word]
 
 
 @pytest.fixture
@@ -144,12 +149,14 @@ def test_what_hangs_is_restarted_and_told_once_and_so_is_its_end(watched: Watche
     (told,) = watched.told()
     assert watched.restarts() == 1
     assert "runs and does not answer (/healthz 000); it was restarted" in told
+    assert (watched.kept("wrong"), watched.kept("total")) == ("", "1")
     watched.begins()
     watched.looks(120)
     assert (watched.seen(), watched.restarts(), watched.told()) == ("starting", 1, [])
     watched.answers(READY)
     watched.looks(60)
     assert watched.told() == ["the gateway is ready"]
+    assert (watched.kept("wrong"), watched.kept("total")) == ("", "1")
 
 
 @pytest.mark.slow
@@ -164,6 +171,7 @@ def test_the_pauses_double_and_after_five_it_is_left_alone(watched: Watched) -> 
     watched.looks(86400)
     assert watched.restarts() == 5
     assert "it was restarted 5 times and is left alone now" in watched.told()[-1]
+    assert (watched.kept("wrong"), watched.kept("total")) == ("given-up", "5")
 
 
 @pytest.mark.slow

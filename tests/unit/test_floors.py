@@ -116,7 +116,9 @@ def test_every_operation_is_reached_from_a_deploy_file() -> None:
     # What `./claw doctor`, `devices`, `logs`, `report`, `status` and `verify --smoke` alone ask.
     asked = {
         "operations.devices",
+        "operations.lifecycle.attention",
         "operations.lifecycle.logs",
+        "operations.lifecycle.looking",
         "operations.lifecycle.runs",
         "operations.lifecycle.status",
         "operations.sandbox.doctor",

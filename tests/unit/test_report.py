@@ -23,7 +23,7 @@ from commandline.verbs import report
 from operations.base.preflight import Problem
 from operations.lifecycle import runs
 from operations.lifecycle.runs import Looked, Run
-from operations.lifecycle.status import Backups, Status
+from operations.lifecycle.status import Backups, Status, Watch
 from tests.unit.test_timeline import EVIL, Reader
 
 SECRETS = ("sk-" + "a1b2c3d4" * 4, "https://user:hunter22@backup.example", "123456789:" + "A" * 35)
@@ -96,6 +96,12 @@ def test_it_says_what_there_is_to_know_of_a_fleet() -> None:
     ):
         assert words in text, words
     assert text.index("2026-11-30T07:00:00Z failed") < text.index("2026-11-30T06:00:00Z done")
+
+
+def test_what_the_watchdog_of_a_host_says_is_shown() -> None:
+    watched = replace(STATUS, watch=Watch("hung", "given-up", 5))
+    assert "gave up" not in page()
+    assert "gave up" in words_of(page(claw5=Answer(Looked(watched, ()))))
 
 
 def test_nothing_comes_from_outside_and_what_hosts_say_is_text() -> None:

@@ -34,3 +34,8 @@ class Watch(Section):
     metrics_port: Port = 9100
     """Port on loopback on which Prometheus finds them."""
     notify: Notify = Notify()
+
+    @property
+    def looks(self) -> bool:
+        """Whether the host is to look after the deployment by itself."""
+        return self.watchdog or self.notify.address is not None
