@@ -113,7 +113,7 @@ def _of_pull(settings: Settings, found: Status) -> Iterator[Problem]:
     where = f"on the host: systemctl status {settings.name}-pull"
     if pull.state not in ("converged", "waiting"):
         yield Problem(f"the last pull: {pull.state}: {pull.message}", where)
-    if pull.ran is not None and pull.ran > question.OLDEST["daily"]:
+    if pull.ran is not None and pull.ran > question.oldest_pull(settings.pull.schedule):
         yield Problem(f"the last pull is {age(pull.ran)} old", where)
 
 

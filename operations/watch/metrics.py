@@ -108,6 +108,7 @@ def wanted(settings: Settings, systemd: bool) -> list[files.File]:
         domain=settings.exposure.domain,
         backup_age=question.oldest(backup.schedule),
         drill_age=question.oldest(backup.drill) if backup.drill else 0,
+        pull_age=question.oldest_pull(settings.pull.schedule),
     )
     arguments = templates.render(
         "watch/exporter.sh.j2", port=settings.watch.metrics_port, metrics=DIRECTORY

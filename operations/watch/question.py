@@ -24,6 +24,12 @@ def oldest(schedule: str) -> int:
     return OLDEST.get(schedule, OLDEST["weekly"])
 
 
+def oldest_pull(schedule: str) -> int:
+    """Return from how many seconds on the last run of pull mode, of a schedule, is too old: more
+    often than daily is looked for in vain soon enough."""
+    return max(OLDEST["daily"], OLDEST.get(schedule, 0))
+
+
 def timers(settings: Settings) -> dict[str, str]:
     """Return the timers that the settings want, with what is on a host that has them: where that is
     not, the timer is not missed.

@@ -18,7 +18,7 @@ from operations.base import files, preflight, quoting, snapshot, templates
 from operations.base.operation import operation
 from operations.base.preflight import Problem
 from operations.gateway import form, host_secrets
-from operations.watch import addresses, places
+from operations.watch import addresses, places, question
 from operations.watch.question import DAY, HOUR
 from toolkit.settings import Settings
 
@@ -92,6 +92,8 @@ def program_text(settings: Settings) -> str:
         daily=watch.notify.daily,
         watchdog=watch.watchdog,
         timers=timers if kept.repository else [],
+        pull=places.pull(settings),
+        pull_age=question.oldest_pull(settings.pull.schedule),
     )
 
 

@@ -38,6 +38,7 @@ LONG_AGO = "date -u -d '400 days ago' +%Y-%m-%dT%H:%M:%SZ"
 NOW = "date -u +%Y-%m-%dT%H:%M:%SZ"
 LOG = "/var/log/openclaw-deploy.log"
 TIMER = "openclaw-metrics.timer"
+PULL = "/var/lib/openclaw-pyinfra/openclaw.pull"
 WATCH = "/opt/openclaw/watch/watch.sh"
 SEEN = "/run/openclaw-pyinfra/openclaw.watch/gateway"
 TROUBLE = {
@@ -107,6 +108,14 @@ TROUBLE = {
     "OpenClawDrift": (
         "sed -i s/the-label/another/ /opt/openclaw/docker-compose.yml",
         "sed -i s/another/the-label/ /opt/openclaw/docker-compose.yml",
+    ),
+    "OpenClawPullFailed": (
+        f"mkdir -p {PULL}; printf 'time=%s\\nstate=refused\\n' $(date +%s) >{PULL}/result",
+        f"rm -r {PULL}",
+    ),
+    "OpenClawPullOld": (
+        f"mkdir -p {PULL}; printf 'time=1000000000\\nstate=converged\\n' >{PULL}/result",
+        f"rm -r {PULL}",
     ),
     "OpenClawDeployFailed": (
         f'tail -n 1 {LOG} | sed \'s/"result": "done"/"result": "failed"/\' >>{LOG}',

@@ -26,6 +26,9 @@ stopped=
 deploy=2026-11-27T10:00:00Z done
 deployed=yes
 timers=5
+pull=yes
+pull_time=1795999000
+pull_state=waiting
 watch=yes
 watch_before=ready
 watch_total=2
@@ -120,6 +123,9 @@ def test_what_a_host_says_is_metrics(host: Host) -> None:
         "drill_last_success_timestamp_seconds": "1795838400",
         "drill_failed": "0",
         "timers_missing": "0",
+        "pull_last_run_timestamp_seconds": "1795999000",
+        'pull_converged state="waiting"': "0",
+        "pull_max_age_seconds": "172800",
         'watchdog_state state="ready"': "1",
         "watchdog_gave_up": "0",
         "watchdog_restarts_total": "2",
@@ -162,6 +168,13 @@ def test_trouble_is_seen(host: Host) -> None:
     assert (found["deploy_last_success"], found["host_reboot_required"]) == ("0", "1")
 
 
+def test_how_the_last_pull_ended_is_seen(host: Host) -> None:
+    host.says(SAID.replace("pull_state=waiting", "pull_state=converged"))
+    assert host.write()['pull_converged state="converged"'] == "1"
+    host.says(SAID.replace("pull_time=1795999000\npull_state=waiting\n", ""))
+    assert not [one for one in host.write() if one.startswith("pull")], "none was there yet"
+
+
 def test_a_gateway_that_is_gone_is_no_metric_of_another(host: Host) -> None:
     host.says("now=1\nstopped=2026-11-29 by me\ndeployed=yes\n")
     found = host.write()
@@ -198,7 +211,7 @@ def test_what_an_image_says_is_a_label_and_no_more(host: Host, value: str) -> No
         f"{key}={value}"
         for key in (
             *("image", "image_id", "version", "drift", "restarts", "memory", "started"),
-            *("timers", "watch_before", "watch_wrong", "watch_total"),
+            *("timers", "watch_before", "watch_wrong", "watch_total", "pull_state"),
         )
     ]
     lines += [f"sandboxes={value} {value}", f"deploy={value} {value}", f"made={value}"]

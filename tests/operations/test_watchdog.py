@@ -47,7 +47,7 @@ class Watched(Gateway):
             self._program(name, text.format(fake=self.fake))
         self.watch = directory / "root/watch"
         self.lock = directory / "deploy.lock"
-        self.work = directory / "backup"
+        self.work, self.pull = directory / "backup", directory / "pull"
         self.work.mkdir()
         (self.project / "docker-compose.yml").write_text("")
         self.addresses = directory / "addresses.conf"
@@ -93,6 +93,8 @@ class Watched(Gateway):
             "daily": None,
             "watchdog": True,
             "timers": [("backup", "last", "made", 172800)],
+            "pull": str(self.pull),
+            "pull_age": 172800,
         }
         return templates.render("watch/watch.sh.j2", **(given | self.given))
 
@@ -335,6 +337,47 @@ def test_a_backup_that_failed_or_did_not_come_is_told(watched: Watched) -> None:
     os.utime(made, (1000, 1000))
     watched.looks(60)
     assert watched.told() == ["the last backup: overdue; ./claw backups says more"]
+
+
+def pulled(watched: Watched, state: str, at: int = 200000) -> None:
+    (watched.pull / "enrolled").mkdir(parents=True, exist_ok=True)
+    result = watched.pull / "result"
+    result.write_text(f"time={at}\nstate={state}\ncommit=-\nmessage=not \x1b[1msigned\n")
+    os.utime(result, (at, at))
+
+
+def test_a_pull_that_failed_or_did_not_come_is_told(watched: Watched) -> None:
+    watched._program("systemctl", f"#!/bin/sh\n[ -e {watched.fake}/cut ]\n")
+    for state in ("converged", "waiting"):
+        pulled(watched, state)
+        watched.looks(60)
+    assert watched.told() == []
+    pulled(watched, "refused")
+    watched.looks(60)
+    (told,) = watched.told()
+    assert told.startswith("the last pull: refused: not 1msigned; on the host: systemctl status ")
+    pulled(watched, "converged")
+    watched.looks(60)
+    assert watched.told() == ["the host pulls again"]
+    watched.set("cut")
+    watched.looks(60)
+    assert "the last pull: failed: it was cut short" in watched.told()[0]
+    (watched.fake / "cut").unlink()
+    pulled(watched, "converged", 1000)
+    watched.looks(60)
+    assert "the last pull: overdue: there was none for 2 days" in watched.told()[0]
+
+
+def test_what_pulls_no_more_is_not_told_of(watched: Watched) -> None:
+    watched._program("systemctl", "#!/bin/sh\nexit 1\n")
+    pulled(watched, "refused")
+    watched.looks(60)
+    watched.told()
+    (watched.pull / "result").unlink()
+    (watched.pull / "enrolled").rmdir()
+    watched.looks(60)
+    assert watched.told() == []
+    assert not (watched.watch / "told.pull").exists()
 
 
 def test_a_summary_is_sent_once_a_day(watched: Watched) -> None:
