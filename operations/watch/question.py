@@ -5,6 +5,8 @@ Its answer is lines of `key=value`, which whoever reads them need not believe.
 
 from __future__ import annotations
 
+import re
+
 from operations import recorded, scheduling
 from operations.backup import stage as backup
 from operations.base import templates
@@ -16,12 +18,21 @@ from toolkit.settings import Settings
 
 HOUR, DAY = 3600, 86400
 OLDEST = {"hourly": 3 * HOUR, "daily": 2 * DAY, "weekly": 9 * DAY, "monthly": 35 * DAY}
-"""How old the newest backup or drill may be, by its schedule; by any other, as a weekly one."""
+"""How old the newest backup or drill may be, by its schedule."""
+_TIME_OF_DAY = re.compile(
+    r"(\*-\*-\* )?[0-9]{1,2}:[0-9]{2}(:[0-9]{2})?( [A-Za-z][A-Za-z0-9/_+-]*)?"
+)
 
 
 def oldest(schedule: str) -> int:
-    """Return from how many seconds on a backup, or a drill, of a schedule is too old."""
-    return OLDEST.get(schedule, OLDEST["weekly"])
+    """Return from how many seconds on a backup, or a drill, of a schedule is too old.
+
+    + schedule: a calendar of systemd's (systemd.time(7)). A time of day that names no day is daily;
+      what is neither that nor one of the words counts as monthly: of a calendar that is not
+      understood, a late alarm is better than one that is none.
+    """
+    daily = _TIME_OF_DAY.fullmatch(schedule) is not None
+    return OLDEST.get(schedule, OLDEST["daily" if daily else "monthly"])
 
 
 def oldest_pull(schedule: str) -> int:

@@ -5,7 +5,6 @@ asks the gateway's probes, starts again what hangs, and tells of trouble by appr
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 
@@ -19,11 +18,7 @@ from operations.base.operation import operation
 from operations.base.preflight import Problem
 from operations.gateway import form, host_secrets
 from operations.watch import addresses, places, question
-from operations.watch.question import DAY, HOUR
 from toolkit.settings import Settings
-
-_OVERDUE = {"hourly": 3 * HOUR, "daily": 2 * DAY, "weekly": 9 * DAY}
-"""How old the last one may be; of a calendar that is not known here, a month and two days."""
 
 
 @snapshot.fact("watch")
@@ -71,9 +66,9 @@ def program(settings: Settings) -> str:
 def program_text(settings: Settings) -> str:
     """Return the script that looks after the deployment on the host."""
     watch, kept = settings.watch, settings.backup
-    timers = [("backup", "last", "made", _overdue(kept.schedule))]
+    timers = [("backup", "last", "made", question.oldest(kept.schedule))]
     if kept.drill:
-        timers.append(("drill", "drill-failed", "drilled", _overdue(kept.drill)))
+        timers.append(("drill", "drill-failed", "drilled", question.oldest(kept.drill)))
     return templates.render(
         "watch/watch.sh.j2",
         **form.of(settings).TEMPLATE,
@@ -189,12 +184,6 @@ def configured(settings: Settings) -> Generator:
         timer=_timer(settings),
     )
     yield StringCommand("sh -s", _stdin=[text])
-
-
-def _overdue(schedule: str) -> int:
-    if re.fullmatch(r"(\*-\*-\* )?[0-9]{1,2}:[0-9]{2}(:[0-9]{2})?", schedule):
-        return _OVERDUE["daily"]
-    return _OVERDUE.get(schedule, 33 * DAY)
 
 
 def _addresses_path(settings: Settings) -> str:

@@ -9,7 +9,7 @@ import pytest
 
 from operations.base import files
 from operations.gateway import host_secrets
-from operations.watch import addresses, watchdog
+from operations.watch import addresses, question, watchdog
 from tests.operations.hosts import at, commands, judged
 from toolkit import credentials
 from toolkit.settings import Settings
@@ -137,9 +137,21 @@ def test_a_reference_that_leads_nowhere_is_found(monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.parametrize(
     ("schedule", "days"),
-    [("daily", 2), ("*-*-* 03:30:00", 2), ("weekly", 9), ("Mon..Fri 04:00", 33)],
+    [
+        ("daily", 2),
+        ("*-*-* 03:30:00", 2),
+        ("*-*-* 03:00", 2),
+        ("03:00", 2),
+        ("3:00 Europe/Berlin", 2),
+        ("weekly", 9),
+        ("monthly", 35),
+        ("Mon..Fri 04:00", 35),
+        ("*-*-01 04:00", 35),
+        ("*:0/15", 35),
+    ],
 )
 def test_what_is_overdue_follows_from_the_schedule(schedule: str, days: int) -> None:
+    assert question.oldest(schedule) == days * 86400
     kept = {"repository": "/srv/b", "password": {"env": "NOTIFY"}, "schedule": schedule}
     settings = given(backup=kept, sandbox={"socket": "socket"})
     with at(settings):
