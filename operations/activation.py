@@ -45,6 +45,8 @@ REHEARSAL_MEMORY, REHEARSAL_SPARE = 2 << 30, 512 << 20
 beside what that itself needs."""
 RELOAD_SECONDS = 15
 """OpenClaw takes up a changed openclaw.json within 2 s on an idle machine."""
+PAIR_SECONDS = 60
+"""How long OpenClaw's terminal interface may take to become a paired device."""
 STATE_SECONDS = 1800
 """How long a copy of the state may take; who owns it could make that endless."""
 
@@ -283,6 +285,7 @@ def script(settings: Settings) -> str:
         config=settings.config_directory,
         rollback=f"/var/lib/{settings.name}/rollback",
         reload_seconds=RELOAD_SECONDS,
+        pair_seconds=gateway.patience(PAIR_SECONDS),
         state_seconds=STATE_SECONDS,
         generations=generations_directory(settings.name),
         keep_generations=settings.upgrade.keep_generations,

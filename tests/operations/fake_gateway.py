@@ -187,6 +187,7 @@ class Gateway:
             "secret_parts": secret_names.LOGGED,
             "secrets": [],
             "reload_seconds": 1,
+            "pair_seconds": 60,
             "state_seconds": 60,
             "generations": str(self.rollback.parent / "generations"),
             "keep_generations": 3,
