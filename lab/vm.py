@@ -122,6 +122,10 @@ class Machine:
                 said = (self.directory / "console.log").read_text(errors="replace")[-2000:]
                 raise LabError(f"{self.name} does not boot ({boot or 'no answer'}): {said}")
             time.sleep(1)
+        self.set_clock()
+
+    def set_clock(self) -> None:
+        """Bring its clock to this machine's: one that is tied falls behind, and is refused."""
         self.ssh(f"date -s @{time.time() + 1:.0f}")
 
     def reboot(self) -> None:

@@ -47,6 +47,7 @@ class Guest:
     first: Result | None = None
 
     def claw(self, verb: str, *words: str) -> Result:
+        self.machine.set_clock()
         return claw(verb, str(self.inventory), "--limit", NAME, *words, timeout=6 * HOUR)
 
     def sh(self, command: str) -> str:

@@ -40,7 +40,7 @@ room() {{ echo 1000000; }}
 gateway_status() {{ cat $fake/status 2>/dev/null; }}
 gateway_runs() {{ [ "$(gateway_status)" = running ]; }}
 gateway_health() {{ :; }}
-gateway_restarts() {{ echo 0; }}
+gateway_restarts() {{ echo asked >>$fake/restarts; echo 0; }}
 gateway_exit_code() {{ cat $fake/code 2>/dev/null || echo 0; }}
 gateway_image() {{ [ ! -e $fake/label ] || cat $fake/image 2>/dev/null || image_id; }}
 gateway_label() {{ cat $fake/label 2>/dev/null; }}

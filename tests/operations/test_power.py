@@ -90,6 +90,7 @@ def test_a_long_wait_says_so_before_the_connection_is_given_up(gateway: Gateway)
     assert code == 1
     assert "not ready yet, after 120 s of 320" in said
     assert said.count("not ready yet") == 2, said
+    assert gateway.says("restarts").count("asked") == 2, "the engine is asked now and then"
 
 
 def test_a_restart_stops_and_starts(gateway: Gateway) -> None:
