@@ -2,10 +2,10 @@
 
 It is a virtual machine in software emulation (`lab/vm.py`), in which a minute's work takes a
 quarter of an hour or more: the suite takes hours, most of it OpenClaw's own commands. It has not
-run to its end yet: docs/hosts.md says what was seen by hand, in the same order. Images come from a
-host of the lab. Until the gateway starts, the guest's clock is this machine's. Then its power is
-cut, and its instructions drive its clock, so that OpenClaw's leases, which count seconds, fit its
-speed; the next run finishes what was cut.
+run to its end in one go: each of its steps was seen by hand on 2026-11-30, in the same order
+(docs/hosts.md). Images come from a host of the lab. Until the gateway starts, the guest's clock is
+this machine's. Then its power is cut, and its instructions drive its clock, so that OpenClaw's
+leases, which count seconds, fit its speed; the next run finishes what was cut.
 """
 
 from __future__ import annotations
