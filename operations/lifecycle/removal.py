@@ -28,7 +28,7 @@ from operations.gateway import form, network
 from operations.hardening import stage as hardening
 from operations.recorded import Recorded
 from operations.security import apparmor
-from operations.watch import metrics, places
+from operations.watch import metrics, places, syslog
 from toolkit.settings import Settings
 
 LOOK_SECONDS, COMMAND_SECONDS = 300, 3600
@@ -164,4 +164,5 @@ def script(settings: Settings) -> str:
         answer_seconds=0,
         **exposure.removal(settings.name),
         **metrics.removal(settings),
+        **syslog.removal(settings),
     )

@@ -14,8 +14,18 @@ def directory(settings: Settings) -> str:
 
 
 def program(settings: Settings, kind: str) -> str:
-    """Return the path of a script that runs there: `watch`, `metrics`, `status`."""
+    """Return the path of a script that runs there: `watch`, `metrics`, `status`, `log`."""
     return f"{directory(settings)}/{kind}.sh"
+
+
+def syslog(settings: Settings) -> str:
+    """Return the path of what rsyslog is told by which the log is forwarded."""
+    return f"/etc/openclaw-pyinfra/{settings.name}-syslog.conf"
+
+
+def syslog_state(settings: Settings) -> str:
+    """Return the directory of root's with what waits for the collector, and how far was read."""
+    return f"/var/lib/openclaw-pyinfra/{settings.name}.syslog"
 
 
 def state(deployment: str) -> str:

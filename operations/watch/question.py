@@ -42,8 +42,8 @@ def oldest_pull(schedule: str) -> int:
 
 
 def timers(settings: Settings) -> dict[str, str]:
-    """Return the timers that the settings want, with what is on a host that has them: where that is
-    not, the timer is not missed.
+    """Return the timers, and what runs all the time, that the settings want, with what is on a host
+    that has them: where that is not, they are not missed.
     """
     name, wanted, rules = settings.name, settings.watch, network.applied(settings)
     kept = backup.timers(settings) if settings.backup.repository else []
@@ -51,6 +51,9 @@ def timers(settings: Settings) -> dict[str, str]:
     for kind, is_wanted in (("watch", wanted.looks), ("metrics", wanted.metrics)):
         if is_wanted:
             found[scheduling.timer(name, kind)] = places.program(settings, kind)
+    if wanted.syslog:
+        found[f"{name}-syslog.service"] = places.syslog(settings)
+        found[f"{name}-log.service"] = places.program(settings, "log")
     found[rules.timer] = rules.rules
     if settings.host.firewall.enabled:
         found[firewall.TABLE.timer] = firewall.TABLE.rules

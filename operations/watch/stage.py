@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pyinfra.api.deploy import deploy
 
 from operations.base import files
-from operations.watch import metrics, places, watchdog
+from operations.watch import metrics, places, syslog, watchdog
 from toolkit.settings import Settings
 
 
@@ -26,8 +26,9 @@ def watch(settings: Settings) -> None:
     )
     watchdog.configured(name="Have the host look after the gateway", settings=settings)
     metrics.shown(name="Have metrics shown to Prometheus", settings=settings)
+    syslog.forwarded(name="Have the log forwarded", settings=settings)
 
 
 def _directories(settings: Settings) -> list[str]:
-    wanted = settings.watch.looks or settings.watch.metrics
+    wanted = settings.watch.looks or settings.watch.metrics or settings.watch.syslog
     return [places.directory(settings)] if wanted else []

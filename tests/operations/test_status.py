@@ -204,7 +204,7 @@ def test_what_the_watchdog_has_seen_is_shown(one: Deployed, monkeypatch, capsys)
     assert capsys.readouterr().out.count("hung, restarted 2x") == 3
 
 
-WATCHED = {"watchdog": True, "metrics": True}
+WATCHED = {"watchdog": True, "metrics": True, "syslog": "tcp://192.0.2.7:514"}
 KEPT = {"repository": "/srv/b", "password": {"env": "NONE"}, "drill": "weekly"}
 
 
@@ -215,6 +215,7 @@ KEPT = {"repository": "/srv/b", "password": {"env": "NONE"}, "drill": "weekly"}
         ("openclaw-metrics.timer", "./claw up starts it"),
         ("openclaw-backup.timer", "./claw up starts it"),
         ("openclaw-drill.timer", "./claw up starts it"),
+        ("openclaw-log.service", "./claw up starts it"),
         ("closed.timer", "./claw up starts it"),
         ("openclaw-pull.timer", "on the host: systemctl enable --now openclaw-pull.timer"),
     ],
@@ -223,7 +224,8 @@ def test_a_timer_that_does_not_run_is_named(
     timer: str, fix: str, one: Deployed, monkeypatch
 ) -> None:
     watched(one, "before=ready\n")
-    (one.project / "watch/metrics.sh").touch()
+    for kind in ("metrics", "log"):
+        (one.project / f"watch/{kind}.sh").touch()
     (one.notes.parent / "pull/enrolled").mkdir(parents=True)
     one.systemd.mkdir()
     wanted = {"watch": WATCHED, "backup": KEPT}

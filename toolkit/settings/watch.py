@@ -2,13 +2,31 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from toolkit.settings.host import TimeOfDay
 from toolkit.settings.section import Section
-from toolkit.settings.types import NOT_A_BOOLEAN, Boolean, Credential, Port, Unit
+from toolkit.settings.types import NOT_A_BOOLEAN, Accepts, Boolean, Credential, Port, Unit
+
+_COLLECTOR = re.compile(
+    r"(?:tcp|udp)://(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?)"
+    r":([1-9][0-9]{0,4})"
+)
+
+
+def _collector(value: str) -> str:
+    found = _COLLECTOR.fullmatch(value)
+    if not found or int(found[1]) > 65535:
+        raise ValueError("no address of a collector")
+    return value
+
+
+Collector = Annotated[
+    str, AfterValidator(_collector), Accepts("`tcp://HOST:PORT` or `udp://HOST:PORT`")
+]
 
 
 class Notify(Section):
@@ -33,6 +51,9 @@ class Watch(Section):
     """Show the host and the deployment to Prometheus, on loopback (docs/monitoring/README.md)."""
     metrics_port: Port = 9100
     """Port on loopback on which Prometheus finds them."""
+    syslog: Collector | None = None
+    """Where the gateway's log goes as well: a syslog collector (docs/logs.md#forwarding). None:
+    nowhere."""
     notify: Notify = Notify()
 
     @property
