@@ -242,8 +242,9 @@ def test_prometheus_finds_nothing_to_say_of_the_names(host: Host) -> None:
 # What is written to a host
 
 
-def on(**watch: Any) -> Settings:
-    return Settings.model_validate({"watch": {"metrics": True, **watch}})
+def on(directories: Any = None, **watch: Any) -> Settings:
+    more = {"directories": directories} if directories else {}
+    return Settings.model_validate({"watch": {"metrics": True, **watch}, **more})
 
 
 SYSTEMD = {"system": "id=debian\nrelease=12\nsystemd=", "metrics": "systemd"}
@@ -280,6 +281,22 @@ def test_it_is_closed_before_it_comes_and_shown_once() -> None:
     assert sent(Settings(), metrics="") == []
     (off,) = sent(Settings(), metrics="there")
     assert "packages_purge prometheus-node-exporter" in off
+
+
+def test_what_cannot_be_written_ends_it(tmp_path: Path) -> None:
+    (tmp_path / "claw").touch()
+    (script,) = sent(on(directories={"project": str(tmp_path / "claw")}))
+    (tmp_path / "mkdir").symlink_to(str(shutil.which("mkdir")))  # and no apt
+    done = subprocess.run(
+        ["/bin/sh", "-s"],
+        input=script,
+        capture_output=True,
+        text=True,
+        env={"PATH": str(tmp_path)},
+        timeout=60,
+    )
+    assert done.returncode != 0
+    assert len(done.stderr.splitlines()) == 1 and "mkdir" in done.stderr, done.stderr
 
 
 def test_by_cron_where_there_is_no_systemd() -> None:
