@@ -70,6 +70,23 @@ def test_a_browser_is_let_in_by_approval_and_asked_for_no_token(
         expect(page.get_by_text("Connected", exact=True)).to_be_attached(timeout=PATIENCE)
 
 
+def test_a_copy_of_its_state_gets_ready_in_a_rehearsal_and_in_a_drill(
+    reached: Reached, tmp_path: Path
+) -> None:
+    one = reached.one
+    reached.exposed("proxy")
+    (tmp_path / "password").write_text("correct horse\n")
+    password = {"file": str(tmp_path / "password")}
+    one.settings["gateway"]["apt_packages"] = ["less"]  # another image
+    one.settings["backup"] = {"repository": "/srv/backups", "password": password}
+    try:
+        assert "became ready on a copy of the state" in reached.exposed("proxy").output
+        one.claw("backup")
+        assert "was restored and became ready" in one.claw("drill").output
+    finally:
+        del one.settings["backup"]
+
+
 def test_back_to_a_tunnel_nobody_is_believed(reached: Reached) -> None:
     one = reached.one
     reached.exposed("proxy")
