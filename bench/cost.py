@@ -108,13 +108,16 @@ class Reached:
 
 def usage(host: lab.Host) -> Path:
     """Return the file that says how many nanoseconds of CPU time a lab host has taken."""
+    return group(host, "cpuacct") / "cpuacct.usage"
+
+
+def group(host: lab.Host, controller: str) -> Path:
+    """Return the control group of a lab host, of a controller of cgroup v1."""
     pid = lab.container(host.container).attrs["State"]["Pid"]
-    group = next(
-        line.split(":", 2)[2]
-        for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines()
-        if "cpuacct" in line.split(":")[1]
-    )
-    return Path("/sys/fs/cgroup/cpuacct" + group) / "cpuacct.usage"
+    lines = (line.split(":", 2) for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines())
+    path = next(path for _, names, path in lines if controller in names.split(","))
+    # Its systemd is in a group of its own below.
+    return Path(f"/sys/fs/cgroup/{controller}{path.removesuffix('/init.scope')}")
 
 
 def main() -> int:

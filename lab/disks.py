@@ -75,6 +75,11 @@ def remove(name: str) -> None:
         mounted.rmdir()
 
 
+def used(name: str) -> int:
+    """How many bytes are stored on a host's disk."""
+    return shutil.disk_usage(_paths(name)[1]).used
+
+
 def names() -> list[str]:
     """The hosts that have a disk, or had one when somebody was killed."""
     return [path.stem for path in (DATA / "disks").glob("*.img")]

@@ -1,0 +1,152 @@
+#!/usr/bin/env python3
+"""A first deploy on a small VPS: whether it works there, and what it needs of memory and disk.
+
+    .venv/bin/python bench/small.py [--image NAME] [--only 0]
+
+Makes one bare lab host after the other, limited to the cores and the memory of a small VPS, without
+swap, and deploys it. Memory is what the host's processes have and the kernel cannot take back
+(usage without inactive pages of files; memory.stat of cgroup v1), disk what the engine has stored
+and what was written beside it, both at their most; looked at twice a second. /proc/meminfo has the
+host's memory there, for the preflight.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from bench.cost import group
+from bench.tables import table
+from lab import disks
+from lab import hosts as lab
+from lab.client import container
+from lab.engine import Engine
+from tests.e2e.harness import claw
+
+GIB = 1 << 30
+MEMINFO = """
+sed -e 's/^Swap\\([^:]*\\).*/Swap\\1: 0 kB/' \\
+  -e 's/^Mem\\(Total\\|Available\\):.*/Mem\\1: {kib} kB/' \\
+  /proc/meminfo >/run/meminfo && mount --bind /run/meminfo /proc/meminfo
+"""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A VPS: cores, memory in bytes, and the settings with which the preflight takes it."""
+
+    cores: int
+    memory: int
+    settings: dict[str, Any]
+
+    def __str__(self) -> str:
+        cores = "1 core" if self.cores == 1 else f"{self.cores} cores"
+        return f"{cores}, {self.memory // GIB} GiB"
+
+
+SHAPES = (Shape(2, 2 * GIB, {"gateway": {"memory": "2g"}}), Shape(1, 4 * GIB, {}))
+
+
+@dataclass
+class Most:
+    """The most that a host has of memory and of disk while the body of `with` runs; bytes."""
+
+    host: lab.Host
+    memory: int = 0
+    stored: int = 0
+
+    def __enter__(self) -> Most:
+        self.group = group(self.host, "memory")
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._watch)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._end.wait(0.5):
+            used = int((self.group / "memory.usage_in_bytes").read_text())
+            stat = (self.group / "memory.stat").read_text().split()
+            spare = int(stat[stat.index("total_inactive_file") + 1])
+            self.memory = max(self.memory, used - spare)
+            self.stored = max(self.stored, disks.used(self.host.name))
+
+    @property
+    def killed(self) -> int:
+        """How many processes the kernel has ended for want of memory."""
+        control = (self.group / "memory.oom_control").read_text().split()
+        return int(control[control.index("oom_kill") + 1])
+
+
+def beside(host: lab.Host) -> int:
+    """How many bytes are on a host beside what its engine has stored."""
+    return int(lab.ssh(host.name, "du -sxB1 / 2>/dev/null | cut -f1").stdout)
+
+
+def deploy(shape: Shape, settings: dict[str, Any], directory: Path) -> list[str]:
+    """Deploy a bare host of that shape, and remove it; its row of the table."""
+    name = f"small-{os.getpid()}-{shape.cores}"
+    host = lab.up(name, owner=os.getpid())
+    try:
+        machine = container(host.container)
+        cores = ",".join(map(str, range(shape.cores)))
+        machine.update(mem_limit=shape.memory, memswap_limit=shape.memory, cpuset_cpus=cores)
+        done = lab.ssh(name, MEMINFO.format(kib=shape.memory >> 10))
+        assert done.returncode == 0, done.stderr
+        given = lab.connection(host.ip) | shape.settings
+        for key, value in settings.items():
+            given[key] = {**given.get(key, {}), **value}
+        inventory = directory / f"{name}.py"
+        inventory.write_text(f"hosts = {[(name, given)]!r}\n")
+        before = beside(host)
+        with Most(host) as most:
+            result = claw("up", str(inventory), "--json", expect=None, timeout=3600)
+        if result.returncode:
+            print(result.output[-3000:], file=sys.stderr)
+        return [
+            str(shape),
+            "ready" if result.returncode == 0 else f"exit code {result.returncode}",
+            f"{result.seconds:.0f}",
+            f"{most.memory / GIB:.2f}",
+            str(most.killed),
+            f"{(most.stored + beside(host) - before) / GIB:.1f}",
+        ]
+    finally:
+        lab.down(name)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--image", help="gateway.source: image, of this name; none: built from npm")
+    parser.add_argument("--only", type=int, choices=range(len(SHAPES)))
+    options = parser.parse_args()
+    settings: dict[str, Any] = {}
+    if options.image:
+        settings = {"gateway": {"source": "image", "image": options.image}}
+    engine = Engine()
+    shapes = SHAPES if options.only is None else (SHAPES[options.only],)
+    try:
+        with tempfile.TemporaryDirectory() as directory:
+            rows = [deploy(shape, settings, Path(directory)) for shape in shapes]
+    finally:
+        engine.close()
+    header = ["VPS", "it is", "first deploy, s", "memory, GiB", "killed for memory", "disk, GiB"]
+    print(table(header, rows))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
