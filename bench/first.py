@@ -15,15 +15,16 @@ from __future__ import annotations
 
 import os
 import shutil
-import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from bench import tables
 from bench.again import say
+from bench.sampling import sampled
 from lab import hosts as lab
 from tests.e2e.harness import claw
 
@@ -35,33 +36,29 @@ DISK_FOR_HOST = 5 << 29
 
 @dataclass
 class Cores:
-    """What the machine's cores do while the body of `with` runs; seconds."""
+    """What the machine's cores did for a while; seconds."""
 
     number: int = field(default_factory=lambda: os.cpu_count() or 1)
     busy: float = 0.0
     saturated: float = 0.0
 
-    def __enter__(self) -> Cores:
-        self._end = threading.Event()
-        self._thread = threading.Thread(target=self._watch)
-        self._thread.start()
-        return self
 
-    def __exit__(self, *_: object) -> None:
-        self._end.set()
-        self._thread.join()
+@contextmanager
+def watched_cores() -> Iterator[Cores]:
+    """Give what the machine's cores do while the body runs, once it has."""
+    cores, moment, (busy, idle) = Cores(), time.monotonic(), _processor_time()
 
-    def _watch(self) -> None:
-        moment, (busy, idle) = time.monotonic(), _processor_time()
-        ended = False
-        while not ended:
-            ended = self._end.wait(SAMPLE)
-            now, (busy_now, idle_now) = time.monotonic(), _processor_time()
-            worked, rested = busy_now - busy, idle_now - idle
-            self.busy += worked
-            if rested < SATURATED * (worked + rested):
-                self.saturated += now - moment
-            moment, busy, idle = now, busy_now, idle_now
+    def look() -> None:
+        nonlocal moment, busy, idle
+        now, (busy_now, idle_now) = time.monotonic(), _processor_time()
+        worked, rested = busy_now - busy, idle_now - idle
+        cores.busy += worked
+        if rested < SATURATED * (worked + rested):
+            cores.saturated += now - moment
+        moment, busy, idle = now, busy_now, idle_now
+
+    with sampled(look, SAMPLE):
+        yield cores
 
 
 @dataclass
@@ -99,7 +96,7 @@ def deploy(size: int, suite: str, directory: Path) -> First:
         inventory = directory / f"first{size}.py"
         inventory.write_text(f"hosts = {hosts!r}\n")
         state = {"XDG_STATE_HOME": str(directory / "state")}
-        with Cores() as cores:
+        with watched_cores() as cores:
             result = claw("up", str(inventory), "--json", env=state, timeout=3600)
         say(f"first deploy, {size} hosts", result.seconds)
         return First(size, result.json, result.seconds, cores)

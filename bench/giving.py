@@ -19,7 +19,7 @@ from typing import Any
 
 from bench import tables
 from bench.again import say
-from bench.first import Cores
+from bench.first import watched_cores
 from lab import hosts as lab
 from tests.e2e.fleet_job import Fleet, Machine, remote
 from tests.e2e.images_job import Registry
@@ -149,7 +149,7 @@ def _give(fleet: Fleet, registry: Registry, ref: str, machines: list[Machine], w
     for machine in receivers:
         machine.sh(f"docker image rm -f {fleet.tag}; docker image prune -f >/dev/null", None)
     started = time.monotonic()
-    with Cores() as cores:
+    with watched_cores() as cores:
         said = _run(fleet, registry, ref, **(named if way.registry else {}))
     whole = time.monotonic() - started
     by = "pulled from" if way.registry else "layers from"

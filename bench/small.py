@@ -16,7 +16,8 @@ import argparse
 import os
 import sys
 import tempfile
-import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bench.cost import group
+from bench.sampling import sampled
 from bench.tables import table
 from lab import disks
 from lab import hosts as lab
@@ -57,36 +59,30 @@ SHAPES = (Shape(2, 2 * GIB, {"gateway": {"memory": "2g"}}), Shape(1, 4 * GIB, {}
 
 @dataclass
 class Most:
-    """The most that a host has of memory and of disk while the body of `with` runs; bytes."""
+    """The most that a host had of memory and of disk for a while, in bytes, and how many processes
+    the kernel has ended there for want of memory."""
 
-    host: lab.Host
     memory: int = 0
     stored: int = 0
+    killed: int = 0
 
-    def __enter__(self) -> Most:
-        self.group = group(self.host, "memory")
-        self._end = threading.Event()
-        self._thread = threading.Thread(target=self._watch)
-        self._thread.start()
-        return self
 
-    def __exit__(self, *_: object) -> None:
-        self._end.set()
-        self._thread.join()
+@contextmanager
+def watched(host: lab.Host) -> Iterator[Most]:
+    """Give the most that a host has while the body runs, once it has."""
+    most, place = Most(), group(host, "memory")
 
-    def _watch(self) -> None:
-        while not self._end.wait(0.5):
-            used = int((self.group / "memory.usage_in_bytes").read_text())
-            stat = (self.group / "memory.stat").read_text().split()
-            spare = int(stat[stat.index("total_inactive_file") + 1])
-            self.memory = max(self.memory, used - spare)
-            self.stored = max(self.stored, disks.used(self.host.name))
+    def look() -> None:
+        used = int((place / "memory.usage_in_bytes").read_text())
+        stat = (place / "memory.stat").read_text().split()
+        spare = int(stat[stat.index("total_inactive_file") + 1])
+        most.memory = max(most.memory, used - spare)
+        most.stored = max(most.stored, disks.used(host.name))
 
-    @property
-    def killed(self) -> int:
-        """How many processes the kernel has ended for want of memory."""
-        control = (self.group / "memory.oom_control").read_text().split()
-        return int(control[control.index("oom_kill") + 1])
+    with sampled(look, 0.5):
+        yield most
+    control = (place / "memory.oom_control").read_text().split()
+    most.killed = int(control[control.index("oom_kill") + 1])
 
 
 def beside(host: lab.Host) -> int:
@@ -110,7 +106,7 @@ def deploy(shape: Shape, settings: dict[str, Any], directory: Path) -> list[str]
         inventory = directory / f"{name}.py"
         inventory.write_text(f"hosts = {[(name, given)]!r}\n")
         before = beside(host)
-        with Most(host) as most:
+        with watched(host) as most:
             result = claw("up", str(inventory), "--json", expect=None, timeout=3600)
         if result.returncode:
             print(result.output[-3000:], file=sys.stderr)

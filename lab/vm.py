@@ -23,7 +23,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from lab import seed
+from lab import hosts, seed
 from lab.client import DATA, LabError
 from lab.making import key, log, one_at_a_time
 
@@ -159,14 +159,9 @@ class Machine:
     @property
     def connection(self) -> dict[str, Any]:
         """How pyinfra reaches it."""
-        return {
-            "ssh_hostname": "127.0.0.1",
-            "ssh_port": self.port,
-            "ssh_user": "root",
-            "ssh_key": str(key()),
-            "ssh_known_hosts_file": str(self.directory / "known_hosts"),
-            "ssh_strict_host_key_checking": "yes",
-        }
+        known = str(self.directory / "known_hosts")
+        own = {"ssh_port": self.port, "ssh_known_hosts_file": known}
+        return hosts.connection("127.0.0.1") | own
 
     def ssh(self, command: str) -> subprocess.CompletedProcess[str]:
         """Run a shell command there as root; its code is 255 when it does not answer."""

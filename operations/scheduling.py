@@ -18,6 +18,11 @@ def units(deployment: str, kind: str) -> tuple[str, str]:
     return f"{path}.service", f"{path}.timer"
 
 
+def service(deployment: str, kind: str) -> str:
+    """Return the name of a deployment's service, as systemctl takes it."""
+    return f"{deployment}-{kind}.service"
+
+
 def timer(deployment: str, kind: str) -> str:
     """Return the name of a deployment's timer, as systemctl takes it."""
     return f"{deployment}-{kind}.timer"

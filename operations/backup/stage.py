@@ -209,7 +209,7 @@ def configured(settings: Settings) -> Generator:
             return
         script = templates.render(
             "backup/remove.sh.j2",
-            timers=[f"{settings.name}-{kind}.timer" for kind in KINDS],
+            timers=[scheduling.timer(settings.name, kind) for kind in KINDS],
             units=[
                 *(path for kind in KINDS for path in scheduling.units(settings.name, kind)),
                 cron.path(settings),
@@ -243,7 +243,7 @@ def configured(settings: Settings) -> Generator:
         files=[secret, *plan],
         systemd=there.systemd,
         timers=timers(settings),
-        stale_timer=f"{settings.name}-drill.timer" if drills else None,
+        stale_timer=scheduling.timer(settings.name, "drill") if drills else None,
         stale_units=scheduling.units(settings.name, "drill"),
         stale=stale,
     )

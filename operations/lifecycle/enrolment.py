@@ -61,7 +61,7 @@ class Pull:
         return templates.render(
             "pull/probe.sh.j2",
             base=places.pull(settings),
-            timer=f"{settings.name}-pull.timer",
+            timer=scheduling.timer(settings.name, "pull"),
             schedule=settings.pull.schedule,
         )
 
@@ -186,7 +186,7 @@ def enrolled(settings: Settings) -> Generator:
         base=places.pull(settings),
         parts=[files.File(part.path.rpartition("/")[2], part.content) for part in parts],
         files=units,
-        timer=f"{settings.name}-pull.timer",
+        timer=scheduling.timer(settings.name, "pull"),
     )
     yield StringCommand("sh -s", _stdin=[script], _timeout=COMMAND_SECONDS)
 

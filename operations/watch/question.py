@@ -52,8 +52,8 @@ def timers(settings: Settings) -> dict[str, str]:
         if is_wanted:
             found[scheduling.timer(name, kind)] = places.program(settings, kind)
     if wanted.syslog:
-        found[f"{name}-syslog.service"] = places.syslog(settings)
-        found[f"{name}-log.service"] = places.program(settings, "log")
+        found[scheduling.service(name, "syslog")] = places.syslog(settings)
+        found[scheduling.service(name, "log")] = places.program(settings, "log")
     found[rules.timer] = rules.rules
     if settings.host.firewall.enabled:
         found[firewall.TABLE.timer] = firewall.TABLE.rules

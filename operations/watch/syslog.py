@@ -83,7 +83,7 @@ def services(settings: Settings) -> list[str]:
     if settings.watch.syslog is None:
         return []
     reading = [] if form.of(settings).TEMPLATE["service"] else ["log"]
-    return [f"{settings.name}-{kind}.service" for kind in ("syslog", *reading)]
+    return [scheduling.service(settings.name, kind) for kind in ("syslog", *reading)]
 
 
 def wanted(settings: Settings) -> list[files.File]:
@@ -96,7 +96,7 @@ def wanted(settings: Settings) -> list[files.File]:
     configuration = templates.render(
         "watch/rsyslog.conf.j2",
         state=state,
-        unit=of_host if is_service else f"{name}-log.service",
+        unit=of_host if is_service else scheduling.service(name, "log"),
         name=name,
         tcp=protocol == "tcp",
         address=address,
@@ -196,7 +196,7 @@ def forwarded(settings: Settings) -> Generator:
         directories=[places.directory(settings), places.syslog_state(settings)],
         files=plan,
         stale=stale,
-        stale_unit=f"{settings.name}-log.service" if stale else "",
+        stale_unit=scheduling.service(settings.name, "log") if stale else "",
         package=PACKAGE,
         masked=MASKED,
         seen=f"{places.syslog_state(settings)}/seen",
