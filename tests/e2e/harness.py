@@ -274,13 +274,22 @@ class Deployment:
     def _write_inventory(self, more: dict[str, Any]) -> None:
         data = merged(self.settings, more)
         if self.host:
-            if self.host.suite in STAND_INS:  # no Ubuntu has Debian's packages for images
-                data.setdefault("debian_mirrors", seed.debian_mirrors(IMAGE_SUITE))
+            data = lacking(self.host) | data | lab.connection(self.host.ip, self.user)
             target = self.host.name
-            data |= lab.connection(self.host.ip, self.user)
         else:
             target = "@local"
         self.inventory.write_text(f"hosts = [({target!r}, {data!r})]\n")
+
+
+def lacking(host: lab.Host) -> dict[str, Any]:
+    """The settings that a lab host needs beyond a bare Debian: no Ubuntu has Debian's packages."""
+    return {"debian_mirrors": seed.debian_mirrors(IMAGE_SUITE)} if host.suite in STAND_INS else {}
+
+
+def lacking_set(host: lab.Host) -> list[str]:
+    """These as options of `up`, for a host that no inventory describes."""
+    settings = lacking(host).items()
+    return [word for key, value in settings for word in ("--set", f"{key}={json.dumps(value)}")]
 
 
 def merged(base: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:

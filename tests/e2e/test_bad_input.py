@@ -16,10 +16,12 @@ from typing import Any
 import pytest
 
 from lab import hosts as lab
-from tests.e2e.harness import Deployment, Result, claw
+from lab.stand_ins import STAND_INS
+from tests.e2e.harness import Deployment, Result, claw, lacking_set
 
 pytestmark = [pytest.mark.engine]
 
+ABSENT = "a Debian package that does not exist"
 SETTINGS: dict[str, tuple[dict[str, Any], list[str]]] = {
     "an unknown key": ({"gateway": {"prot": 1}}, ["gateway.prot", "gateway.port"]),
     "an unknown section": ({"gatway": {"port": 1}}, ["gatway", "gateway"]),
@@ -56,7 +58,7 @@ SETTINGS: dict[str, tuple[dict[str, Any], list[str]]] = {
         {"extra_mounts": ["/srv/absent:/data"]},
         ["extra_mounts", "/srv/absent", "mkdir"],
     ),
-    "a Debian package that does not exist": (
+    ABSENT: (
         {"gateway": {"apt_packages": ["no-such-package-xyz"]}},
         ["gateway.apt_packages", "no-such-package-xyz"],
     ),
@@ -70,6 +72,8 @@ SETTINGS: dict[str, tuple[dict[str, Any], list[str]]] = {
 @pytest.mark.parametrize("case", SETTINGS)
 def test_settings(case: str, deployed: Deployment):
     settings, words = SETTINGS[case]
+    if case == ABSENT and deployed.vps.suite in STAND_INS:
+        pytest.skip("an Ubuntu's lists say nothing of Debian's packages: the build finds it")
     with untouched(deployed):
         result = deployed.claw("up", settings=settings, expect=1)
     is_one_clear_error(result, words, deployed)
@@ -108,7 +112,8 @@ def is_one_clear_error(
     assert "Traceback" not in said
     assert not re.search(r"unexpected \w+(Error|Exception)", said), said
     assert said.count("fix: ") <= 1, said
-    assert len(said.splitlines()) <= 6, said
+    lines = [line for line in said.splitlines() if "tested on stand-ins alone" not in line]
+    assert len(lines) <= 6, said
     assert "othing was changed" in said
 
 
@@ -255,7 +260,7 @@ def test_one_unreachable_host_of_two_is_named_beside_the_plan_of_the_other(
 ):
     target = f"root@{bare.vps.ip},root@10.91.0.251"
     with untouched(bare):
-        said = claw("up", target, "--dry", env=ssh_home, expect=1).output
+        said = claw("up", target, "--dry", *lacking_set(bare.vps), env=ssh_home, expect=1).output
     assert "10.91.0.251: cannot connect" in said
     assert "Failed: 10.91.0.251 (1 of 2 hosts)" in said
     assert f"{bare.vps.ip}: " in said and "operations would change it" in said

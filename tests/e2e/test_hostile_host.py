@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from lab import hosts as lab
-from tests.e2e.harness import Result, claw
+from tests.e2e.harness import Result, claw, lacking
 
 pytestmark = pytest.mark.engine
 
@@ -82,7 +82,8 @@ class Fleet:
 
     def run(self, verb: str, *arguments: str, mode: str = "honest", **options: Any) -> Result:
         self.sh(f"echo '{mode}' >/run/hostile")
-        common = lab.connection(self.host.ip) | {"ssh_known_hosts_file": str(self.known_hosts)}
+        common = lacking(self.host) | lab.connection(self.host.ip)
+        common |= {"ssh_known_hosts_file": str(self.known_hosts)}
         hosts = []
         for number, name in enumerate(("hostile", *HONEST)):
             own = {"name": f"fleet-{name}", "gateway": {"port": 18800 + number, "memory": "2g"}}

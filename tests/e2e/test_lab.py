@@ -1,20 +1,24 @@
 """A lab host is what the other tests take it for: a bare VPS."""
 
+from urllib.parse import urlsplit
+
 import pytest
 
 from lab import hosts as lab
+from lab import seed
+from lab.stand_ins import debian
 
 pytestmark = pytest.mark.engine
 
 
 @pytest.mark.parametrize("suite", ["bookworm", pytest.param("trixie", marks=pytest.mark.whole)])
-def test_a_host_is_a_bare_debian(lab_host, suite):
+def test_a_host_is_a_bare_vps(lab_host, suite):
     host = lab_host(suite, "bare")
 
     def said(command: str, user: str = "root") -> str:
         return lab.ssh(host.name, command, user).stdout.strip()
 
-    assert said(". /etc/os-release; echo $VERSION_CODENAME") == suite
+    assert said(". /etc/os-release; echo $VERSION_CODENAME") == host.suite
     assert said("cat /proc/1/comm; systemctl is-system-running").split() == ["systemd", "running"]
     assert said("command -v docker dockerd containerd node npm pip3") == ""
     assert said("sudo -n id -u", "deploy") == "0"
@@ -25,7 +29,7 @@ def test_a_host_reaches_the_mirror_and_trusts_the_machines_cas(lab_host):
     host = lab_host("bookworm", "bare")
     update = lab.ssh(host.name, "apt-get -qq update")
     assert (update.returncode, update.stderr) == (0, "")
-    mirror = "$(sed -n 's,^deb https*://\\([^/]*\\)/.*,\\1,p' /etc/apt/sources.list | head -1)"
+    mirror = urlsplit(seed.debian_mirrors(debian(host.suite))[0]).hostname
     assert lab.ssh(host.name, f"curl -fsS -o /dev/null https://{mirror}/").returncode == 0
 
 

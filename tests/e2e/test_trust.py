@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from lab import hosts as lab
-from tests.e2e.harness import claw
+from tests.e2e.harness import claw, lacking_set
 
 pytestmark = pytest.mark.engine
 
@@ -42,7 +42,7 @@ def fingerprint_on(host: lab.Host) -> str:
 
 def test_a_new_host_is_refused_until_its_key_is_accepted(host: lab.Host, env):
     target = f"root@{host.ip}"
-    refused = claw("up", target, "--dry", env=env, expect=1).output
+    refused = claw("up", target, "--dry", *lacking_set(host), env=env, expect=1).output
     assert f"./claw trust {target}" in refused
     assert known_hosts(env).read_text() == ""
 
@@ -54,7 +54,7 @@ def test_a_new_host_is_refused_until_its_key_is_accepted(host: lab.Host, env):
 
     claw("trust", target, "--fingerprint", fingerprint_on(host), env=env)
     assert len(known_hosts(env).read_text().splitlines()) == 1  # the others were not compared
-    claw("up", target, "--dry", env=env, expect=2)
+    claw("up", target, "--dry", *lacking_set(host), env=env, expect=2)
     before = known_hosts(env).read_text()
     assert "is known" in claw("trust", target, "-y", env=env).stdout
     assert known_hosts(env).read_text() == before
@@ -66,7 +66,7 @@ def test_a_changed_key_is_replaced_only_by_name(host: lab.Host, env, tmp_path: P
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", another], check=True)
     stale = f"{host.ip} {another.with_suffix('.pub').read_text()}"
     known_hosts(env).write_text(stale)
-    said = claw("up", target, "--dry", env=env, expect=1).output
+    said = claw("up", target, "--dry", *lacking_set(host), env=env, expect=1).output
     assert "CHANGED" in said and f"./claw trust {target} --replace" in said
 
     refused = claw("trust", target, "-y", env=env, expect=1)
@@ -78,7 +78,7 @@ def test_a_changed_key_is_replaced_only_by_name(host: lab.Host, env, tmp_path: P
     claw("trust", target, "--replace", "-y", env=env)
     assert stale.split()[2] not in known_hosts(env).read_text()
     claw("status", target, "--json", env=env, expect=None)
-    claw("up", target, "--dry", env=env, expect=2)
+    claw("up", target, "--dry", *lacking_set(host), env=env, expect=2)
 
 
 def test_a_host_behind_a_jump_host(host: lab.Host, env):
@@ -88,18 +88,18 @@ def test_a_host_behind_a_jump_host(host: lab.Host, env):
     assert "localhost" not in known_hosts(env).read_text()
     claw("trust", "behind", "-y", env=env)
     assert "localhost ssh-ed25519" in known_hosts(env).read_text()
-    claw("up", "behind", "--dry", env=env, expect=2)
+    claw("up", "behind", "--dry", *lacking_set(host), env=env, expect=2)
 
 
 def test_keys_of_an_agent(host: lab.Host, env):
     claw("trust", f"root@{host.ip}", "-y", env=env)
     Path(env["HOME"], ".ssh/config").unlink()
-    claw("up", f"root@{host.ip}", "--dry", env=env, expect=1)
+    claw("up", f"root@{host.ip}", "--dry", *lacking_set(host), env=env, expect=1)
     started = subprocess.run(["ssh-agent", "-s"], capture_output=True, text=True, check=True).stdout
     words = dict(part.split("=") for part in started.replace(";", "").split() if "=" in part)
     agent = {"SSH_AUTH_SOCK": words["SSH_AUTH_SOCK"], "SSH_AGENT_PID": words["SSH_AGENT_PID"]}
     try:
         subprocess.run(["ssh-add", "-q", lab.key()], env={**agent, "PATH": "/usr/bin"}, check=True)
-        claw("up", f"root@{host.ip}", "--dry", env={**env, **agent}, expect=2)
+        claw("up", f"root@{host.ip}", "--dry", *lacking_set(host), env={**env, **agent}, expect=2)
     finally:
         subprocess.run(["ssh-agent", "-k"], env=agent | {"PATH": "/usr/bin"}, check=True)
