@@ -6,6 +6,7 @@ import fcntl
 import os
 import pty
 import re
+import select
 import signal
 import struct
 import subprocess
@@ -37,7 +38,7 @@ class Terminal:
             preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
         )
         os.close(slave)
-        self._said = b""
+        self._said, self._closed = b"", False
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
@@ -48,6 +49,8 @@ class Terminal:
         if self.popen.poll() is None:
             os.killpg(self.popen.pid, signal.SIGTERM)
             self.popen.wait(60)
+        self._closed = True
+        self._reader.join(10)
         os.close(self.master)
 
     @property
@@ -86,8 +89,11 @@ class Terminal:
         return code
 
     def _read(self) -> None:
-        while True:
+        # pyinfra makes greenlets of threads: a read that waits would hold the whole test.
+        while not self._closed:
             try:
+                if not select.select([self.master], [], [], 0.2)[0]:
+                    continue
                 said = os.read(self.master, 65536)
             except OSError:
                 return
