@@ -106,7 +106,7 @@ def test_what_a_deployment_has_it_keeps(
         "access/decide.sh.j2", unit=f"{tmp_path}/unit", compose=f"{tmp_path}/compose"
     )
     script = f'{decide}\ndecide\nprintf "%s|%s" "$form" "$reason"'
-    said = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True).stdout
+    said = subprocess.run(["sh", "-euc", script], capture_output=True, text=True, check=True).stdout
     assert said.startswith(f"{form}|") and why in said
 
 
@@ -121,7 +121,10 @@ def test_the_sysctl_that_an_ubuntu_keeps_user_namespaces_by_is_named(
     path = f"/proc/sys/kernel/{name}"
     assert path in decide
     script = decide.replace(path, str(tmp_path / name)) + "\nlacking\n"
-    lacks = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=False).stdout
+    # Scripts that end at the first command that fails have it too.
+    lacks = subprocess.run(
+        ["sh", "-euc", script], capture_output=True, text=True, check=True
+    ).stdout
     assert (f"users (sysctl kernel.{name} is 1)" in lacks) is said
 
 
