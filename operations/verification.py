@@ -30,6 +30,8 @@ from toolkit.settings import Settings
 
 JUDGES_SECONDS = 900
 """They take 9 to 15 s of CPU in one process, minutes on a slow or busy machine."""
+JUDGES_TOGETHER_SECONDS, ANSWER_SECONDS = 280, 100
+"""Of these: all of them in one process, and each one asked by itself where that had no answer."""
 FATAL = frozenset({"closed", "token"})
 """Checks whose failure ends the run: the gateway would be open to strangers."""
 EXPECTED_AUDIT = frozenset({"gateway.trusted_proxies_missing", "gateway.trusted_proxy_auth"})
@@ -153,6 +155,8 @@ def script(settings: Settings, judges: bool) -> str:
         only_address=not address.is_unspecified,
         neighbour=network.neighbour(settings),
         judges=judges,
+        seconds=settings.gateway.patience(ANSWER_SECONDS),
+        judges_seconds=settings.gateway.patience(JUDGES_TOGETHER_SECONDS),
         together=templates.render("openclaw/judges.mjs"),
     )
 
