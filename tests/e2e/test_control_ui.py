@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.e2e.harness import ARTIFACTS, Deployment, tunnel
+from tests.e2e.harness import ARTIFACTS, Deployment, tunnel, until
 
 PATIENCE = 180_000
 """Milliseconds."""
@@ -41,9 +41,13 @@ def test_paste_the_token_be_approved_and_be_connected(deployed: Deployment, brow
             page.screenshot(path=ARTIFACTS / "control-ui.png")
     finally:
         approve_by_hand(deployed, False)
-        deployed.claw("up")  # as deployed without a word about it
 
 
 def approve_by_hand(deployed: Deployment, by_hand: bool) -> None:
-    pairing = {"nodes": {"pairing": {"autoApproveLocal": not by_hand}}}
-    deployed.claw("up", "-y", settings={"openclaw": {"gateway": pairing}})
+    """As its owner does without a run; the gateway takes it over while it runs."""
+    key, began = "gateway.nodes.pairing.autoApproveLocal", deployed.sh("date -uIns").strip()
+    change = f"set {key} false" if by_hand else f"unset {key}"
+    deployed.in_gateway(f"openclaw config {change}")
+    logs = f"docker logs --since {began} {deployed.container()['Id']} 2>&1"
+    applied = f"{logs} | grep -c 'applied (.*{key}' || true"
+    until(lambda: int(deployed.sh(applied)), 60, "the gateway has read it")
