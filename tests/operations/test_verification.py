@@ -50,6 +50,8 @@ def judged(at: Path, together: str, first: str = "", then: str = "") -> dict[str
         only_address=False,
         neighbour=Script("neighbour_seen() { echo ok; }"),
         judges=True,
+        seconds=100,
+        judges_seconds=280,
         together=Script(""),
     )
     done = subprocess.run(
