@@ -158,6 +158,8 @@ class Execution:
                 reason = f"interrupted in: {name}"
             elif lost:
                 reason = f"{name}: {LOST}; {self._clear_away(host)}"
+            elif reason == name and not tail:
+                reason = f"{name}: a command failed, and said nothing"
             own.output = tail
             self._fail(host, reason)
         return succeeded

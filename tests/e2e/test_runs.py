@@ -155,6 +155,12 @@ def test_failure_shows_the_tail_and_is_never_success(job: Job) -> None:
     assert "the reason" in document["hosts"]["@local"]["output"]
 
 
+def test_a_failure_without_a_word_says_so(job: Job) -> None:
+    job.write("exit 3")
+    failed = job.run(expect=1)
+    assert "Second | Make two: a command failed, and said nothing" in failed.stderr
+
+
 def test_unexpected_errors_leave_a_traceback_in_a_file_only(job: Job) -> None:
     job.write(before="1 / 0")
     failed = job.run(expect=1)
