@@ -66,3 +66,48 @@ def test_mail_is_sent_and_an_address_that_does_not_work_changes_nothing(
     assert "s3cretword" not in said
     after = job.sh("sha256sum /opt/openclaw/watch/*; stat -c '%a %U' /opt/openclaw/watch/*")
     assert after == was
+
+
+def test_an_engine_that_is_gone_is_told(job: Job) -> None:
+    job.sh("systemctl stop docker.socket docker.service")
+    try:
+        job.await_told("neither the engine nor the gateway answers")
+    finally:
+        job.sh("systemctl start docker.service")
+    job.await_told(READY)
+
+
+def test_while_a_turn_drains_or_a_run_has_the_lock_nothing_is_done(job: Job) -> None:
+    before = job.started()
+    job.answer("readyz", "503 {}")
+    job.answer("startupz", '503 {"ok":false,"status":"draining"}')
+    until(lambda: job.state() == "draining", 120, "the drain is seen")
+    job.sh("systemd-run -q --unit holds flock /opt/openclaw/run/activate.lock sleep 600")
+    job.answer("healthz", "500 {}")
+    until(lambda: job.state() == "busy", 120, "the lock is seen")
+    job.sh("systemctl stop holds")
+    until(lambda: job.state() in ("hung", "starting"), 120, "it is looked at again")
+    assert (job.started(), job.told()) == (before, [])
+
+
+def test_a_full_disk_is_told_and_nothing_is_restarted(job: Job) -> None:
+    before = job.started()
+    job.sh("mount -t tmpfs -o size=1m tmpfs /var/lib/openclaw/config")
+    try:
+        job.await_told("is full: 1 MiB are free")
+        job.sh("kill -STOP $(docker inspect -f '{{.State.Pid}}' openclaw-openclaw-gateway-1)")
+        job.await_told("it is not restarted on a full disk")
+        assert job.started() == before
+    finally:
+        job.sh("umount /var/lib/openclaw/config")
+    until(lambda: job.started() > before, 120, "it is restarted once there is room")
+
+
+def test_a_broken_channel_is_told_and_left_alone(job: Job) -> None:
+    before = job.started()
+    job.answer("readyz", '503 {"ready":false,"failing":["telegram"]}')
+    job.await_told("failing: telegram", 500)
+    assert job.state() == "degraded"
+    job.answer("readyz", "")
+    job.await_told(READY)
+    assert job.started() == before
