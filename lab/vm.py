@@ -135,7 +135,9 @@ class Machine:
         self.wait(since=boot)
 
     def cut(self) -> None:
-        """Take its power away, with what it has written on its disk."""
+        """Take its power away, with what it has written on its disk; nothing if it does not run."""
+        if not self.pid:
+            return
         self.ssh("sync")
         if pid := self.pid:
             with suppress(ProcessLookupError):
