@@ -301,12 +301,12 @@ def merged(base: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
     return result
 
 
-def until(condition: Callable[[], object], seconds: float, what: str) -> None:
-    """Wait for a condition, with a bound."""
+def until(condition: Callable[[], object], seconds: float, what: str, pause: float = 0.1) -> None:
+    """Wait for a condition, with a bound; `pause`: seconds between looks that cost something."""
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, f"not within {seconds:.0f} s: {what}"
-        time.sleep(0.1)
+        time.sleep(pause)
 
 
 def free_port() -> int:

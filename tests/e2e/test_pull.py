@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import secrets
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.harness import Deployment, claw, until
+from tests.e2e import harness
+from tests.e2e.harness import Deployment, claw
 from tests.e2e.pull_job import BAD, CHANGED, Fleet
 
 pytestmark = [pytest.mark.engine, pytest.mark.long]
+# Each look is a log-in on every host, of which their own work has nothing.
+until = partial(harness.until, pause=5)
 
 
 def states(fleet: Fleet) -> dict[str, str]:
