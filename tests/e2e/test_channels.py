@@ -168,6 +168,10 @@ def with_channels(services: Services) -> Services:
     assert CANARY not in said
     services.deployment.settings |= services.settings
     services.services()
+    # Before they listened OpenClaw has turned to Telegram's own addresses, until it starts anew.
+    key = "channels.telegram.accounts.work.name"
+    renamed = f"openclaw config set {key} other && openclaw config set {key} Work"
+    services.deployment.in_gateway(renamed)
     return services
 
 
@@ -199,7 +203,6 @@ def test_a_token_that_is_taken_no_more_is_named_by_the_status_of_its_channel(
         (host,) = asked.json["hosts"].values()
         return {(one["channel"], one["account"]): one for one in host["channels"]}
 
-    # OpenClaw asks again when it does; until the stand-in was there somebody else answered.
     until(lambda: "Unauthorized" in accounts()["telegram", "work"]["error"], 300, "it is refused")
     until(lambda: accounts()["telegram", "default"]["running"], 300, "the other one runs")
     right = accounts()["telegram", "default"]
