@@ -1,7 +1,7 @@
 // Services on port 443, as far as OpenClaw uses them: OpenAI's log-in (auth.openai.com: device code, and OAuth
 // with PKCE) and Telegram's Bot API (api.telegram.org), which knows two bots, 111111 and 111112. services.mjs CERTIFICATE
 // KEY, both PEM in base64. Posted to /approve: the user has typed the code; to /authorize?challenge=C: has signed in, and the
-// answer is the code that the browser is sent back with; to /revoke: nobody takes the second bot's token any more.
+// answer is the code that the browser is sent back with; to /revoke: the bot whose token nobody takes.
 import { createHash, randomBytes } from "node:crypto";
 import { createServer } from "node:https";
 
@@ -25,7 +25,7 @@ function answer(path, query, body) {
     return [200, { authorization_code: code, code_verifier: verifier, code_challenge: challenged(verifier) }];
   }
   if (path === "/approve") return [200, { approved: (device.approved = true) }];
-  if (path === "/revoke") return [200, { bots: (bots = bots.slice(0, 1)) }];
+  if (path === "/revoke") return [200, { revoked: (revoked = body) }];
   if (path === "/authorize") {
     const code = randomBytes(8).toString("hex");
     codes.set(code, query.get("challenge"));
@@ -40,10 +40,10 @@ function answer(path, query, body) {
   return [404, { error: "not here" }];
 }
 
-let bots = ["111111", "111112"];
+let revoked = "";
 function telegram(token, method) {
   const [id] = token.split(":");
-  if (!bots.includes(id)) return [401, { ok: false, error_code: 401, description: "Unauthorized" }];
+  if (!["111111", "111112"].includes(id) || id === revoked) return [401, { ok: false, error_code: 401, description: "Unauthorized" }];
   const me = { id: Number(id), is_bot: true, first_name: "Stand-in", username: `stand_in_${id}_bot` };
   return [200, { ok: true, result: { getMe: me, getUpdates: [], getWebhookInfo: { url: "" } }[method] ?? true }];
 }
