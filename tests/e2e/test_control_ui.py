@@ -45,9 +45,10 @@ def test_paste_the_token_be_approved_and_be_connected(deployed: Deployment, brow
 
 def approve_by_hand(deployed: Deployment, by_hand: bool) -> None:
     """As its owner does without a run; the gateway takes it over while it runs."""
-    key, began = "gateway.nodes.pairing.autoApproveLocal", deployed.sh("date +%s").strip()
+    section, began = "gateway.nodes.pairing", deployed.sh("date +%s").strip()
+    key = f"{section}.autoApproveLocal"
     change = f"set {key} false" if by_hand else f"unset {key}"
     deployed.in_gateway(f"openclaw config {change}")
     logs = f"docker logs --since {began} {deployed.container()['Id']} 2>&1"
-    applied = f"{logs} | grep -c 'applied (.*{key}' || true"
+    applied = f"{logs} | grep -c 'applied ({section}' || true"
     until(lambda: int(deployed.sh(applied)), 60, "the gateway has read it")
