@@ -1,11 +1,11 @@
 // Services on port 443, as far as OpenClaw uses them: OpenAI's log-in (auth.openai.com: device code, and OAuth
-// with PKCE) and Telegram's Bot API (api.telegram.org), which knows two bots, 111111 and 111112. services.mjs CERTIFICATE
-// KEY, both PEM in base64. Posted to /approve: the user has typed the code; to /authorize?challenge=C: has signed in, and the
+// with PKCE) and Telegram's Bot API (api.telegram.org), which knows two bots, 111111 and 111112. services.mjs ADDRESS
+// CERTIFICATE KEY, the last two PEM in base64. Posted to /approve: the user has typed the code; to /authorize?challenge=C: has signed in, and the
 // answer is the code that the browser is sent back with; to /revoke: the bot whose token nobody takes.
 import { createHash, randomBytes } from "node:crypto";
 import { createServer } from "node:https";
 
-const [cert, key] = process.argv.slice(2).map((one) => Buffer.from(one, "base64"));
+const [cert, key] = process.argv.slice(3).map((one) => Buffer.from(one, "base64"));
 const codes = new Map(), device = { id: "device-1", code: "ABCD-EFGHJ", approved: false };
 const part = (value) => Buffer.from(JSON.stringify(value)).toString("base64url");
 const token = () => `${part({ alg: "none" })}.${part({
@@ -60,4 +60,4 @@ createServer({ cert, key }, (request, response) => {
     // Who waits for messages waits for them.
     setTimeout(() => response.end(JSON.stringify(said)), method === "getUpdates" && status === 200 ? 5000 : 0);
   });
-}).listen(443, () => console.log("listens"));
+}).listen(443, process.argv[2], () => console.log("listens"));

@@ -32,7 +32,7 @@ pytestmark = [pytest.mark.long, pytest.mark.engine]
 HERE = Path(__file__).parent
 NAMES = ("auth.openai.com", "api.telegram.org")
 ADDRESS = "93.184.215.14"
-"""Of the gateway's own loopback interface: OpenClaw asks no service at a private address."""
+"""Of the host's loopback interface: OpenClaw asks no service at a private address."""
 CANARY = "AAcanary_canary_canary_canary_canary"
 TOKENS = {"known": f"111111:{CANARY}", "work": f"111112:{CANARY}", "wrong": f"222222:{CANARY}"}
 OVERRIDE = json.dumps(
@@ -80,27 +80,37 @@ class Services:
         """What a run says."""
         return self.deployment.claw("up", settings=settings).output
 
-    def serve(self, script: str, *words: str) -> None:
-        """Have one of the scripts beside this file run in the gateway, if it does not."""
-        text = base64.b64encode((HERE / script).read_bytes()).decode()
-        found = self.deployment.container()
-        gateway, pid = found["Id"], found["State"]["Pid"]
-        self.deployment.sh(f"nsenter -t {pid} -n ip address replace {ADDRESS}/32 dev lo")
-        self.deployment.sh(
-            f"docker exec {gateway} pgrep -f /tmp/{script} >/dev/null || {{"
-            f" echo {text} | base64 -d | docker exec -i {gateway} sh -c 'cat >/tmp/{script}' &&"
-            f" docker exec -d {gateway} sh -c 'node /tmp/{script} {' '.join(words)}"
-            f" >/tmp/{script}.log 2>&1'; }}"
-        )
-        until(lambda: "listens" in self.said(script), 60, f"{script}: {self.said(script)}")
-
     def services(self) -> None:
-        both = (base64.b64encode(one).decode() for one in (self.certificate, self.key))
-        self.serve("services.mjs", *both)
+        """Have `services.mjs` run on the host, before the gateway first asks: a service that does
+        not answer is looked for at other addresses by OpenClaw, which stays with these."""
+        words = [base64.b64encode(one).decode() for one in (self.certificate, self.key)]
+        text = base64.b64encode((HERE / "services.mjs").read_bytes()).decode()
+        image = self.deployment.container()["Image"]
+        self.deployment.sh(
+            f"ip address replace {ADDRESS}/32 dev lo && mkdir -p /srv/services"
+            f" && echo {text} | base64 -d >/srv/services/services.mjs"
+            " && docker run -d --network host --user 0 -v /srv/services:/srv/services:ro"
+            f" --entrypoint node {image} /srv/services/services.mjs {ADDRESS} {' '.join(words)}"
+        )
+        answers = f"curl -s -o /dev/null --resolve {NAMES[0]}:443:{ADDRESS} https://{NAMES[0]}/"
+        until(lambda: self.deployment.sh(f"{answers} && echo yes", None), 60, "it listens")
 
-    def said(self, script: str) -> str:
-        """What one of the stand-ins has logged."""
-        return self.deployment.in_gateway(f"cat /tmp/{script}.log 2>/dev/null || true")
+    def whatsapp(self) -> None:
+        """Have `whatsapp.mjs` run in the gateway, whose plugin it changes."""
+        find = f"find {PLUGINS} -type d -path '*/node_modules/*' -name baileys"
+        found = self.deployment.in_gateway(f"{find} -not -path '*/baileys/*'")
+        text = base64.b64encode((HERE / "whatsapp.mjs").read_bytes()).decode()
+        gateway = self.deployment.container()["Id"]
+        self.deployment.sh(
+            f"echo {text} | base64 -d | docker exec -i {gateway} sh -c 'cat >/tmp/whatsapp.mjs' &&"
+            f" docker exec -d {gateway} sh -c"
+            f" 'node /tmp/whatsapp.mjs {found.split()[0]} {WHATSAPP} >/tmp/whatsapp.mjs.log 2>&1'"
+        )
+        until(lambda: "listens" in self.phone(), 60, "it listens")
+
+    def phone(self) -> str:
+        """What the stand-in of WhatsApp's service has logged."""
+        return self.deployment.in_gateway("cat /tmp/whatsapp.mjs.log 2>/dev/null || true")
 
     def post(self, url: str, text: str = "") -> str:
         """What a stand-in answers to a text."""
@@ -155,7 +165,7 @@ def services(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Services:
     """Deployed without any channel; a second run has nothing to change."""
-    one = deployment(lab_host("bookworm", "services"))
+    one = deployment(lab_host("bookworm", "services"), egress={"allowed": ["host:443"]})
     found = Services(one, tmp_path_factory.mktemp("tokens"))
     one.sh(f"mkdir /opt/{one.name}; echo '{OVERRIDE}' >/opt/{one.name}/docker-compose.override.yml")
     found.up()
@@ -166,14 +176,10 @@ def services(
 @pytest.fixture(scope="module")
 def with_channels(services: Services) -> Services:
     services.deployment.claw("cli", "--", "config", "set", "channels.signal.enabled", "false")
+    services.services()
     said = services.up(**services.settings)
     assert CANARY not in said
     services.deployment.settings |= services.settings
-    services.services()
-    # Before they listened OpenClaw has turned to Telegram's own addresses, until it starts anew.
-    key = "channels.telegram.accounts.work.name"
-    renamed = f"openclaw config set {key} other && openclaw config set {key} Work"
-    services.deployment.in_gateway(renamed)
     return services
 
 
@@ -218,11 +224,7 @@ def test_a_token_that_is_taken_no_more_is_named_by_the_status_of_its_channel(
 
 
 def test_a_phone_is_linked_by_the_code_in_the_terminal(with_channels: Services) -> None:
-    found = (
-        f"find {PLUGINS} -type d -path '*/node_modules/*' -name baileys -not -path '*/baileys/*'"
-    )
-    library = with_channels.deployment.in_gateway(found).split()[0]
-    with_channels.serve("whatsapp.mjs", library, str(WHATSAPP))
+    with_channels.whatsapp()
     with with_channels.terminal("channels", "login", "whatsapp") as terminal:
         until(lambda: codes(terminal.text), 240, f"a code: {terminal.text}")
         first = codes(terminal.text)[0]
@@ -232,7 +234,7 @@ def test_a_phone_is_linked_by_the_code_in_the_terminal(with_channels: Services) 
         with_channels.post(f"http://127.0.0.1:{WHATSAPP + 1}/scan", codes(terminal.text)[-1])
         terminal.wait_for("Linked")
         assert terminal.ended() == 0
-    assert "paired" in with_channels.said("whatsapp.mjs")
+    assert "paired" in with_channels.phone()
 
 
 def test_a_log_in_to_a_provider_by_a_code(with_channels: Services) -> None:
