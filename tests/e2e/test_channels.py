@@ -219,8 +219,7 @@ def test_a_token_that_is_taken_no_more_is_named_by_the_status_of_its_channel(
     shown = with_channels.deployment.claw("channels", expect=1).stdout
     assert re.search(r"telegram +work \(Work\) .*Unauthorized", shown)
     assert CANARY not in shown
-    with_channels.post(revoke)
-    until(lambda: not accounts()["telegram", "work"]["error"], 300, "it is taken again")
+    with_channels.post(revoke)  # nothing: for what comes after
 
 
 def test_a_phone_is_linked_by_the_code_in_the_terminal(with_channels: Services) -> None:
