@@ -1,7 +1,7 @@
 """Channels as settings, and log-ins on a terminal, on a host over SSH.
 
-Nobody's service can be reached from here: `services.mjs` and `whatsapp.mjs` stand in for them,
-beside the gateway, which is told where they are and trusts their certificates as the host does.
+Nobody's service can be reached from here: `services.mjs` on the host and `whatsapp.mjs` beside the
+gateway stand in for them. It is told where they are, and trusts their certificates as hosts do.
 """
 
 from __future__ import annotations
@@ -219,7 +219,7 @@ def test_a_token_that_is_taken_no_more_is_named_by_the_status_of_its_channel(
     shown = with_channels.deployment.claw("channels", expect=1).stdout
     assert re.search(r"telegram +work \(Work\) .*Unauthorized", shown)
     assert CANARY not in shown
-    with_channels.post(revoke)  # nothing: for what comes after
+    with_channels.post(revoke)  # no bot's: for what comes after
 
 
 def test_a_phone_is_linked_by_the_code_in_the_terminal(with_channels: Services) -> None:
