@@ -9,6 +9,7 @@
 # each port of the host: tools that send one command for everything differ in its input.
 use strict;
 use warnings;
+use Fcntl ':flock';
 
 my ($mode, $place) = @ARGV;
 my $command = $ENV{SSH_ORIGINAL_COMMAND} // '';
@@ -27,6 +28,8 @@ my $asked = normal($command =~ /\$\(cat\)/ ? "$command\n$given" : $command);
 my $question = sprintf '%s/%d-%d', $place, length $asked, unpack '%32C*', $asked;
 
 if ($mode eq 'record') {
+    open my $lock, '>', "$place/recording" or die $!;
+    flock $lock, LOCK_EX or die $!;    # another name of the host is asked at the same time
     my $stem = sprintf '%s.%04d', $question, scalar(my @before = glob "$question.*.given");
     write_to("$stem.given", $given);
     my ($begun, $input) = (time, $given eq '' ? '' : "<$stem.given");

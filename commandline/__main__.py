@@ -38,5 +38,6 @@ for verb in sys.argv[1:2]:
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, before)
     gc.freeze()
+    gc.set_threshold(50_000, 20, 100)  # little of what many hosts make is garbage
     gc.enable()
     main()

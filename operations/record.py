@@ -21,9 +21,9 @@ from operations import upgrade
 from operations.base import files, notes, preflight, snapshot
 from operations.base.notes import Change
 from operations.base.operation import operation
-from operations.recorded import Recorded, path
+from operations.recorded import Recorded, flat, path
 from toolkit.settings import Settings
-from toolkit.settings.sources.resolve import layers_of, leaves, resolved
+from toolkit.settings.sources.resolve import layers_of, resolved
 
 STRONGEST_FIRST: dict[str, tuple[Any, ...]] = {
     "sandbox.enabled": (True, False),
@@ -73,12 +73,12 @@ def last(host: Host) -> dict[str, Any]:
     return snapshot.of(Recorded, host).settings
 
 
-def changes(settings: Settings, recorded: Mapping[str, Any]) -> list[Change]:
+def changes(settings: Settings, recorded: Recorded) -> list[Change]:
     """Return the settings that differ from the recorded ones; none where nothing is recorded.
 
     A setting that the toolkit of before did not know is left out: nobody changed it.
     """
-    before, after = _flat(recorded), _wanted(settings)
+    before, after = recorded.flat, _wanted(settings)
     both = [key for key in after if key in before and after[key] != before[key]]
     one = [
         key
@@ -96,7 +96,7 @@ def paths(settings: Settings) -> Iterable[str]:
 @preflight.check
 def weakened(settings: Settings) -> Iterable[preflight.Problem]:
     """What protects is switched off by name only, and so is the way to an earlier release."""
-    found = changes(settings, snapshot.of(Recorded).settings)
+    found = changes(settings, snapshot.of(Recorded))
     notes.of(host).settings = found
     origins = layers_of(host).origins
     preset = any(change.key == "sandbox.preset" for change in found) and (
@@ -133,7 +133,7 @@ def kept(settings: Settings) -> Generator:
     Settings that the toolkit of before did not know, at their defaults, are no change; nor are
     those that it had (`GONE`).
     """
-    before = _flat(snapshot.of(Recorded).settings)
+    before = snapshot.of(Recorded).flat
     after = _wanted(settings)
     there = files.found(path(settings))
     new = after.keys() - before.keys()
@@ -153,11 +153,7 @@ def keep(settings: Settings) -> None:
 
 @lru_cache(maxsize=64)
 def _wanted(settings: Settings) -> Mapping[str, Any]:
-    return _flat(resolved(settings))
-
-
-def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
-    return {".".join(path): value for path, value in leaves(settings)}
+    return flat(resolved(settings))
 
 
 def _given(key: str, value: Any) -> str:

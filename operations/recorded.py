@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from shlex import quote
 from typing import Any
 
 from operations.base import snapshot
 from toolkit.settings import Settings
+from toolkit.settings.sources.resolve import leaves
 
 MAX_BYTES = 256 * 1024
 GONE = (("images", "registry", "local"),)
@@ -21,6 +24,11 @@ class Recorded:
     """The settings that the file of a host holds; none if it is absent or unreadable."""
 
     settings: dict[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def flat(self) -> dict[str, Any]:
+        """The values by their dotted path."""
+        return flat(self.settings)
 
     @staticmethod
     def script(settings: Settings) -> str:
@@ -41,6 +49,11 @@ class Recorded:
             if isinstance(section, dict):
                 section.pop(name, None)
         return cls(found)
+
+
+def flat(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return nested settings as values by their dotted path."""
+    return {".".join(path): value for path, value in leaves(settings)}
 
 
 def path(settings: Settings) -> str:

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache, partial
+from hmac import compare_digest
 from importlib import import_module, metadata
 from pathlib import Path
 from traceback import walk_stack
@@ -27,6 +28,7 @@ from toolkit.greenlets import Popen
 PIECES = (
     "paramiko.channel:Channel.exec_command",
     "paramiko.transport:Transport.open_session",
+    "paramiko.util:constant_time_bytes_eq",
     "pyinfra:is_cli",
     "pyinfra.api.arguments:all_argument_meta",
     "pyinfra.api.arguments:all_global_arguments",
@@ -174,6 +176,8 @@ def install() -> None:
         name = f"pyinfra.api.{module}:pop_global_arguments"
         if piece(name).__module__ != __name__:
             put(name, _popping(piece(name)))
+    # Of each packet, and paramiko's own is a loop in Python.
+    put("paramiko.util:constant_time_bytes_eq", compare_digest)
     put("pyinfra.connectors.util:Popen", partial(Popen, start_new_session=True))
     put("pyinfra.connectors.util:getpass", lambda prompt: "")
 

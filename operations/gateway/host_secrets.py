@@ -12,7 +12,7 @@ import json
 import posixpath
 import re
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from shlex import quote
 from typing import Any
 
@@ -85,12 +85,16 @@ class Private:
         return text
 
     def configuration(self) -> dict:
-        """Return what `openclaw.json` says with the files that it includes; empty if it is absent
-        or blank.
+        """Return what `openclaw.json` says with the files that it includes, to be read only; empty
+        if it is absent or blank.
 
         Raises:
             UnreadableFile: it is no regular file of an accepted size, or not a JSON5 object.
         """
+        return self._configuration
+
+    @cached_property
+    def _configuration(self) -> dict:
         try:
             return shape.of(includes.resolved(self.own_configuration(), self.included))
         except (includes.IncludeError, shape.WrongFormError) as error:

@@ -144,10 +144,10 @@ def _why(note: str) -> str:
 def _changed(settings: Settings, file: str) -> str:
     """Return which settings differ from those of the last deploy, in a few words."""
     try:
-        there = recorded.Recorded.parse(base64.b64decode(file).decode().splitlines()).settings
+        there = recorded.Recorded.parse(base64.b64decode(file).decode().splitlines())
     except ValueError:
         return ""
-    keys = [change.key for change in record.changes(settings, there)] if there else []
+    keys = [change.key for change in record.changes(settings, there)] if there.settings else []
     more = f" and {len(keys) - 3} more" if len(keys) > 3 else ""
     return printable(", ".join(keys[:3]) + more)
 

@@ -77,7 +77,7 @@ def chosen() -> Purge:
 
 def problems(settings: Settings) -> Iterable[Problem]:
     """Say which places the host was last deployed with that are not those of the settings."""
-    for change in record.changes(settings, snapshot.of(Recorded).settings):
+    for change in record.changes(settings, snapshot.of(Recorded)):
         if change.key.startswith(PLACES):
             yield Problem(
                 f"{change.key} is {change.after!r}, and the host was deployed with"

@@ -26,7 +26,7 @@ def deployed_with(host: Any, settings: str) -> Any:
 
 
 def changes(settings: Settings, file: str) -> list[Change]:
-    return record.changes(settings, recorded.Recorded.parse([file]).settings)
+    return record.changes(settings, recorded.Recorded.parse([file]))
 
 
 def problems(before: dict[str, Any], now: dict[str, Any]) -> list[str]:

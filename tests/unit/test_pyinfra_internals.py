@@ -64,6 +64,7 @@ USES: dict[str, Callable[[], object]] = {
     "paramiko.transport:Transport.open_session": lambda: pyinfra_internals.open_sessions_by(
         SimpleNamespace(), print
     ),
+    "paramiko.util:constant_time_bytes_eq": pyinfra_internals.install,
     "pyinfra:is_cli": pyinfra_internals.install,
     "pyinfra.api.arguments:all_argument_meta": pyinfra_internals.install,
     "pyinfra.api.arguments:all_global_arguments": pyinfra_internals.install,
