@@ -1,14 +1,13 @@
 """What a deployed host consists of, read from it, for other tools to describe the same.
 
 What the toolkit checks beside it and the others are spared: sudo, the Debian mirror, interrupted
-runs, `.env` and openclaw.json key by key, the container's limits and privileges, sandboxes and
-their networks, AppArmor, the inputs of images.
+runs, the directories whose owner has no name, `.env` and openclaw.json key by key, the container's
+limits and privileges, sandboxes and their networks, AppArmor, the inputs of images.
 """
 
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from lab import hosts as lab
 
 NAME = "openclaw"
 PACKAGES = {
-    "the toolkit's": ("ca-certificates", "curl", "iptables"),
+    "the toolkit's": ("ca-certificates", "curl", "nftables", "iproute2", "perl"),
     "the engine's": ("docker.io", "docker-cli", "docker-compose", "docker-buildx"),
 }
 DIRECTORIES = (
@@ -25,16 +24,14 @@ DIRECTORIES = (
     f"/opt/{NAME}/run",
     f"/opt/{NAME}/security",
     f"/var/lib/{NAME}",
-    f"/var/lib/{NAME}/config",
-    f"/var/lib/{NAME}/config/workspace",
-    f"/var/lib/{NAME}/workspace",
-    f"/var/lib/{NAME}/auth",
 )
 FILES = (
     "/etc/docker/daemon.json",
     "/etc/apt/sources.list.d/openclaw-trixie.sources",
     "/etc/apt/preferences.d/openclaw-trixie",
+    f"/etc/openclaw-pyinfra/{NAME}.nft",
     f"/etc/systemd/system/{NAME}-closed.service",
+    f"/etc/systemd/system/{NAME}-closed.timer",
     f"/opt/{NAME}/docker-compose.yml",
     f"/opt/{NAME}/.env",
     f"/opt/{NAME}/security/*.json",
@@ -49,7 +46,6 @@ READS = {
     "superseded images": f"docker image ls --filter label=openclaw-pyinfra.deployment={NAME}",
 }
 """What the preflight judges; a run of another tool reads it, and leaves the judgement out."""
-RULE = re.compile(r"ExecStart=/bin/sh -c '(.*) 2>/dev/null \|\| (.*)'")
 
 
 def read(host: lab.Host, directory: Path) -> dict[str, Any]:
@@ -67,20 +63,19 @@ def read(host: lab.Host, directory: Path) -> dict[str, Any]:
         "directories": _entries(host, DIRECTORIES),
         "files": _entries(host, FILES),
         "reads": READS,
-        "services": ["docker", f"{NAME}-closed"],
+        "services": ["docker", f"{NAME}-closed.timer"],
         "image": f"{NAME}:local",
         "network": network,
         "project": f"/opt/{NAME}",
         "container": container,
         "configuration": f"/var/lib/{NAME}/config/openclaw.json",
         "url": "http://127.0.0.1:18789/readyz",
+        "rule_check": f"nft list table inet openclaw-{NAME}",
+        "rule_insert": f"nft -f /etc/openclaw-pyinfra/{NAME}.nft",
     }
     for number, file in enumerate(resources["files"]):
         file["source"] = str(directory / f"{number}-{Path(file['path']).name}")
-        content = doors.run(host, f"cat {file['path']}")
-        Path(file["source"]).write_text(content)
-        if rule := RULE.search(content):
-            resources["rule_check"], resources["rule_insert"] = rule.groups()
+        Path(file["source"]).write_text(doors.run(host, f"cat {file['path']}"))
     (directory / "resources.json").write_text(json.dumps(resources, indent=1))
     return resources
 

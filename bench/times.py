@@ -15,7 +15,9 @@ from lab import hosts as lab
 from tests.e2e.harness import ROOT
 
 PHASES = {"connect": "connecting", "plan": "reading the host, deciding", "lock": "", "execute": ""}
-PROBE = re.compile(r"printf '\\036%s\\n' (\S+)\n(.*?\n\) 2>/dev/null </dev/null)", re.DOTALL)
+PROBE = re.compile(
+    r"printf '\\036[0-9a-f ]*%s\\n' (\S+)\n(.*?\n\) 8>&1 2>/dev/null </dev/null)", re.DOTALL
+)
 CLOCK = "/run/bench-probes"
 ROUNDS, SHOWN = 5, 0.01
 
@@ -56,12 +58,12 @@ def _commands(measured: Measured) -> str:
 
 def _probes(host: lab.Host, command: str) -> dict[str, float]:
     """Time each probe of the snapshot's script by the host's clock; some run at once."""
-    script = shlex.split(command)[-1].removesuffix("exit 0")
     clock = f"date +'%s%N \\1' >>{CLOCK}"
-    timed = PROBE.sub(rf"{clock}\n\2\n{clock}", script)
+    timed = PROBE.sub(rf"{clock}\n\2\n{clock}", shlex.split(command)[-1])
+    asked = f"sh -c {shlex.quote(timed)} >/dev/null 2>&1 </dev/null"
     found = defaultdict(list)
     for _ in range(ROUNDS):
-        answer = doors.run(host, f"rm -f {CLOCK}\n{timed}\ncat {CLOCK}; rm {CLOCK}").splitlines()
+        answer = doors.run(host, f"rm -f {CLOCK}\n{asked}\ncat {CLOCK}; rm {CLOCK}").splitlines()
         started: dict[str, int] = {}
         for moment, name in (one.split() for one in answer if re.fullmatch(r"\d{19} \S+", one)):
             if name in started:
