@@ -24,7 +24,7 @@ import pytest
 WORKERS = 2
 """As many as a small machine has processors: with three, the engine that they share lost a layer
 under a build."""
-WORKERS_OF_FAST_TESTS = 3
+WORKERS_OF_FAST_TESTS = 4
 """They wait for programs half of the time, and build nothing."""
 SHARED = {"deployed", "deployed_trixie", "gateway", "sandboxed", "interrupted"}
 """Fixtures that deploy a gateway: what uses the same ones is one group."""
