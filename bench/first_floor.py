@@ -26,7 +26,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from bench import doors
 from bench.again import say
+from bench.deploy import medians, stages
 from bench.tables import table
 from lab import hosts as lab
 from lab.engine import Engine
@@ -94,13 +96,6 @@ class Inputs:
         )
 
 
-def on_host(name: str, script: str) -> str:
-    done = lab.ssh(name, "sh -s", stdin=script)
-    if done.returncode:
-        raise SystemExit(f"{name}: {done.returncode}\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
-    return done.stdout
-
-
 def bare(what: str) -> lab.Host:
     return lab.up(f"{what}-{os.getpid()}", owner=os.getpid())
 
@@ -115,9 +110,9 @@ def inputs(directory: Path) -> Inputs:
     """Deploy a host, and take from it what the floor needs."""
     host = bare("inputs")
     try:
-        before = set(on_host(host.name, MANUAL).split())
+        before = set(doors.run(host, MANUAL).split())
         deployed(host, directory)
-        packages = sorted(set(on_host(host.name, MANUAL).split()) - before)
+        packages = sorted(set(doors.run(host, MANUAL).split()) - before)
         archive = directory / "inputs.tar"
         ssh = ["ssh", "-F", str(lab.SSH_DIR / "config"), "-l", "root", host.name, TAKEN]
         with archive.open("wb") as file:
@@ -132,10 +127,10 @@ def floor(host: lab.Host, given: Inputs) -> dict[str, float]:
     scp = ["scp", "-q", "-F", str(lab.SSH_DIR / "config"), str(given.archive)]
     subprocess.run([*scp, f"root@{host.name}:/root/inputs.tar"], check=True)
     start = time.monotonic()
-    on_host(host.name, given.script())
+    doors.run(host, given.script())
     took = {"whole": time.monotonic() - start}
     say("floor", took["whole"])
-    moments = [line.split(" ", 1) for line in on_host(host.name, "cat /root/steps").splitlines()]
+    moments = [line.split(" ", 1) for line in doors.run(host, "cat /root/steps").splitlines()]
     for (begun, name), (ended, _) in pairwise(moments):
         took[name] = float(ended) - float(begun)
     return took
@@ -172,24 +167,16 @@ def main() -> int:
 
 def report(ours: list[Result], floors: list[dict[str, float]]) -> str:
     """Return the table of both, medians of the rounds, and their ratio."""
-    stages: dict[str, list[float]] = {}
-    for result in ours:
-        for stage in result.json["stages"]:
-            stages.setdefault(stage["name"], []).append(stage["seconds"])
-    rows = [
-        [name, f"{statistics.median(seconds):.1f}", ""]
-        for name, seconds in stages.items()
-        if statistics.median(seconds) >= 0.05
-    ]
-    for name in floors[0]:
+    took, least = medians([stages(result) for result in ours]), medians(floors)
+    rows = [[name, f"{seconds:.1f}", ""] for name, seconds in took.items() if seconds >= 0.05]
+    for name, seconds in least.items():
         if name != "whole":
-            rows.append([f"*{name}*", "", f"{statistics.median(one[name] for one in floors):.1f}"])
+            rows.append([f"*{name}*", "", f"{seconds:.1f}"])
     whole = statistics.median(result.seconds for result in ours)
-    least = statistics.median(one["whole"] for one in floors)
     ratio = statistics.median(
         result.seconds / one["whole"] for result, one in zip(ours, floors, strict=True)
     )
-    rows.append(["**whole**", f"{whole:.1f}", f"{least:.1f}"])
+    rows.append(["**whole**", f"{whole:.1f}", f"{least['whole']:.1f}"])
     judged = "met" if ratio <= MOST else "**not met**"
     return (
         table(["first deploy, seconds", "this toolkit", "floor"], rows)

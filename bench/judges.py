@@ -22,6 +22,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from bench import doors
 from bench.again import say
 from bench.cost import usage
 from bench.tables import table
@@ -57,15 +58,13 @@ def asked(deployment: Deployment, way: str) -> None:
     if way == VERIFY:
         deployment.claw("verify")
         return
-    done = lab.ssh(deployment.vps.name, ASK + WAYS[way] + " >/dev/null 2>&1")
-    if done.returncode:
-        raise SystemExit(f"{way}: {done.returncode}\n{done.stderr[-2000:]}")
+    doors.run(deployment.vps, f"{{ {ASK}\n{WAYS[way]}\n}} </dev/null >/dev/null")
 
 
 def measure(deployment: Deployment, rounds: int) -> list[list[str]]:
     """Return the rows of the table; a first look of each way is not counted."""
     program = shlex.quote(templates.render("openclaw/judges.mjs"))
-    lab.ssh(deployment.vps.name, f"printf %s {program} >{PROGRAM}")
+    doors.run(deployment.vps, f"printf %s {program} >{PROGRAM}")
     file = usage(deployment.vps)
     ways = [*WAYS, VERIFY]
     wall: dict[str, list[float]] = {way: [] for way in ways}
