@@ -96,7 +96,7 @@ class Running:
     def parse(cls, lines: list[str]) -> Running:
         values: dict[str, Any] = {}
         for line in lines:
-            key, _, value = line.partition(" ")
+            key, _, value = line.removeprefix("gateway ").partition(" ")
             values[key] = value.strip()
         return cls(
             image=values.get("image", ""),

@@ -41,7 +41,9 @@ class Ids:
         own = quote(settings.config_directory)
         return f"""state=$(stat -c %u {own} 2>/dev/null)
 for kind in passwd group; do
-  getent $kind {wanted} $state | awk -F: -v kind=$kind '{{ print kind, $3, $1 }}'
+  getent $kind {wanted} $state | while IFS=: read -r name _ number _; do
+    echo "$kind $number $name"
+  done
 done
 [ -z "$state" ] || echo "state $state "{own}
 for other in /var/lib/*/config; do

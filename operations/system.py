@@ -83,7 +83,6 @@ class System:
         return templates.render(
             "system/probe.sh.j2",
             paths=_state_paths(settings),
-            project=settings.name,
             service=engine_access.service_name(settings.name),
             port=settings.gateway.port,
             candidate=f"{settings.project_directory}/candidate",

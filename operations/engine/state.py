@@ -98,7 +98,6 @@ class Engine:
     def script(settings: Settings) -> str:
         return templates.render(
             "engine/probe.sh.j2",
-            docker=engine_access.environment(settings),
             daemon=daemon.PATH,
             previous=daemon.PREVIOUS,
             users=settings.engine.users,
@@ -118,7 +117,7 @@ class Engine:
         files: dict[str, list[str]] = {}
         strangers, helpers, stores = [], [], {}
         for line in lines:
-            word, _, value = line.partition("=")
+            word, _, value = line.removeprefix("engine ").partition("=")
             if word == "stranger":
                 strangers.append(value)
             elif word == "helper":

@@ -27,7 +27,7 @@ USUAL = 1500
 """The engine's own idea of a packet's size, where nobody says otherwise."""
 _LINE = re.compile(
     r"uplink (?P<family>[46]) (?P<interface>[\w.@-]{1,15}) (?P<mtu>\d{2,5}) ?(?P<ra>ra)?"
-    r"|network (?P<name>[\w.-]+) (?P<ipv6>true|false) ?(?P<own>\d{2,5})?(<no value>)?",
+    r"|network (?P<name>[\w.-]+) (?P<ipv6>true|false) ?(?P<own>\d{2,5})?",
     re.ASCII,
 )
 Names = Callable[[Settings], Iterable[str]]
@@ -54,7 +54,7 @@ class Form:
 @snapshot.fact("uplink")
 @dataclass(frozen=True)
 class Uplink:
-    """The host's default routes, and the networks of the engine that are there."""
+    """The host's default routes, and all networks of the engine."""
 
     ipv4: Way | None = None
     ipv6: Way | None = None

@@ -48,13 +48,7 @@ class Network:
 
     @staticmethod
     def script(settings: Settings) -> str:
-        asked = _asked(settings)
-        return templates.render(
-            "network/probe.sh.j2",
-            apply=applied(settings),
-            docker=engine_access.environment(settings) if asked else None,
-            networks=asked,
-        )
+        return templates.render("network/probe.sh.j2", apply=applied(settings))
 
     @classmethod
     def parse(cls, lines: list[str]) -> Network:
@@ -67,7 +61,7 @@ class Network:
             tuple(
                 (line[1], line[2])
                 for line in said
-                if line[:1] == ["network"]
+                if line[:1] == ["bridge"]
                 and len(line) == 3
                 and patterns.matches(patterns.INTERFACE, line[2])
             ),

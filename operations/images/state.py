@@ -57,16 +57,8 @@ class Images:
 
     @staticmethod
     def script(settings: Settings) -> str:
-        named = f'[|]"{settings.name}"[|]'
-        # What is not used may be removed: images that lost their tag, or that are about to.
-        removable = (f'{named}"[a-z]', f"^[^|]*[|](null|\\[])[|].*{named}")
         return f"""cd {quote(gateway.checkout(settings))} && git rev-parse HEAD | sed 's/^/commit /'
-found=$(of 'image|pulled' | sort -u)
-echo "$found"
-if echo "$found" | grep -qE {" ".join(f"-e {quote(one)}" for one in removable)}; then
-  ids=$(of id | cut -d' ' -f2 | ids)
-  [ -z "$ids" ] || docker inspect --format 'used {{{{.Image}}}}' $ids
-fi"""
+of 'image ' 'pulled ' 'used '"""
 
     @classmethod
     def parse(cls, lines: list[str]) -> Images:

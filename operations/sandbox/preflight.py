@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from shlex import quote
 
-from operations import engine_access, project
+from operations import project
 from operations.base import files, preflight, snapshot
 from operations.base.preflight import Problem
 from operations.configuration import agents
+from operations.engine.uplink import Uplink
 from operations.gateway import host_secrets
 from toolkit.settings import Settings
 from toolkit.settings.sandbox.view import views
@@ -23,24 +23,6 @@ def bind_sources(settings: Settings) -> Iterable[str]:
     return [source for source, _ in _binds(settings)]
 
 
-@snapshot.fact("sandbox-networks")
-@dataclass(frozen=True)
-class Networks:
-    """The names of the engine's networks, if the settings name one; none where it is silent."""
-
-    names: frozenset[str] = frozenset()
-
-    @staticmethod
-    def script(settings: Settings) -> str:
-        if not _networks(settings):
-            return ""
-        return f"{engine_access.environment(settings)}\ndocker network ls --format '{{{{.Name}}}}'"
-
-    @classmethod
-    def parse(cls, lines: list[str]) -> Networks:
-        return cls(frozenset(lines))
-
-
 @preflight.check
 def sandbox_problems(settings: Settings) -> Iterable[Problem]:
     for source, key in _binds(settings):
@@ -49,7 +31,7 @@ def sandbox_problems(settings: Settings) -> Iterable[Problem]:
                 f"{key}: {source} does not exist on this host, and the engine would create it",
                 f"create it there, or correct the bind: mkdir -p {quote(source)}",
             )
-    there = snapshot.of(Networks).names
+    there = dict(snapshot.of(Uplink).networks)
     for network, key in _networks(settings):
         if network not in there:
             # Where no engine answers yet, the network cannot be there either.

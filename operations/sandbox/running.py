@@ -86,8 +86,9 @@ class Containers:
             '"State":{{json .State.Status}},"Config":{"User":{{json .Config.User}},'
             '"Image":{{json .Config.Image}},"Labels":{{json .Config.Labels}}}'
         )
-        return f"""ids=$(of sandbox | cut -d' ' -f2 | ids)
-[ -n "$ids" ] || exit 0
+        return f"""found=$(of 'sandbox ')
+[ -n "$found" ] || exit 0
+ids=$(echo "$found" | cut -d' ' -f2 | ids)
 docker inspect -f 'sandbox {{{",".join(fields)}}}' $ids
 docker inspect -f '{{{{.Config.Image}}}}' $ids | sort -u | while read -r tag; do
   ! id=$(image_id "$tag") || printf 'image %s %s\\n' "$tag" "$id"

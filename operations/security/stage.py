@@ -65,9 +65,7 @@ class AppArmor:
 grep -q Y /sys/module/apparmor/parameters/enabled && [ -e $profiles ] || exit 0
 echo available
 grep -xE '({names}) .enforce.' $profiles
-{engine_access.environment(settings)}
-kept "$engine_seconds" 65536 docker info --format '{{{{.SecurityOptions}}}}'
-case $said in
+case $(of 'engine security=') in
   *name=apparmor*) ;;
   *name=*) echo unused ;;
 esac

@@ -33,13 +33,24 @@ packages_gone_with() { apt-get purge --simulate -qq "$1" 2>/dev/null </dev/null 
 # packages_there NAME: the name if it is installed.
 packages_there() { dpkg-query -W -f '${db:Status-Abbrev} ${Package}\n' "$1" 2>/dev/null | sed -n 's/^.i *//p'; }
 
+# packages_versions NAME...: a line `NAME VERSION` for each that is installed, of its upstream's version.
+packages_versions() {
+  dpkg-query -W -f '${db:Status-Abbrev} ${Package} ${Version}\n' "$@" 2>/dev/null |
+    while read -r status name version; do
+      version=${version#*:}
+      case $status in ?i*) echo "$name ${version%%[-+~]*}" ;; esac
+    done
+}
+
 # A line `installed NAME VERSION` for each package, and `interrupted` where an installation was cut off.
 packages_state() {
   dpkg-query -W -f '${db:Status-Abbrev} ${Package} ${Version}\n' | awk '
     $1 ~ /^.i/ { print "installed", $2, $3 }
     $1 ~ /^.[UHFWt]/ { broken = 1 }
     END { if (broken) print "interrupted" }'
-  find /var/lib/dpkg/updates -name '[0-9]*' | sed -n '1s/.*/interrupted/p'
+  for update in /var/lib/dpkg/updates/[0-9]*; do
+    [ ! -e "$update" ] || { echo interrupted; break; }
+  done
 }
 
 # packages_known NAME...: those of them that the lists have, in one line.

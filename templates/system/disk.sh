@@ -2,6 +2,8 @@
 disk() {
   there=$2
   while [ ! -e "$there" ]; do there=${there%/*}; there=${there:-/}; done
-  df -PkT "$there" |
-    awk -v what="$1" 'NR == 2 { print "disk=" what "|" $1 "|" $2 "|" $5 "|" $7 }'
+  df -PkT "$there" | {
+    read -r _
+    read -r device kind _ _ free _ mount && echo "disk=$1|$device|$kind|$free|$mount"
+  }
 }

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-import socket as sockets
 import subprocess
-from contextlib import closing
+import time
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -21,6 +21,7 @@ import operations.gateway.network
 import operations.images.stage
 import operations.sandbox.preflight
 import operations.sandbox.proof.proof
+import operations.sandbox.running
 import operations.security.stage
 import operations.system  # noqa: F401
 from operations import activation
@@ -29,6 +30,7 @@ from operations.gateway import form, host_secrets, service
 from operations.images import building, definitions, scripts
 from operations.images.identity import Base
 from operations.images.planning import Plan
+from tests.operations.engine_api import answering
 from tests.operations.hosts import FakeHost
 from toolkit.settings import Settings
 
@@ -115,28 +117,62 @@ class There(FakeHost):
         return True, SimpleNamespace(stdout=done.stdout, stderr=done.stderr)
 
 
-@pytest.mark.slow
-def test_the_snapshot_says_so(engine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    socket = engine.parent / "s"
-    with closing(sockets.socket(sockets.AF_UNIX)) as listening:
-        listening.bind(str(socket))
-    sandbox = {"enabled": True, "socket": "socket"}
-    settings = Settings.model_validate({"sandbox": sandbox, "engine": {"socket": str(socket)}})
+def more_and_more(to: Any) -> None:
+    to.write(b"HTTP/1.0 200 OK\r\n\r\n[")
+    while True:
+        to.write(b'{"Id":"a123456789"},' * 1000)
+
+
+def a_long_list(to: Any) -> None:
+    to.write(b"HTTP/1.0 200 OK\r\n\r\n[" + b'{"Image":"%s"},' % (b"a" * 99_999) * 20 + b"]")
+
+
+def nothing(_: Any) -> None:
+    time.sleep(30)
+
+
+@pytest.mark.parametrize("says", [more_and_more, a_long_list, nothing])
+def test_the_snapshot_says_so(
+    says: Callable[[Any], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    socket = tmp_path / "s"
+    settings = Settings.model_validate({"engine": {"socket": str(socket)}})
     monkeypatch.setattr(snapshot, "settings_for", lambda _: settings)
-    host: Any = There(engine)
-    told = {name for _, names in snapshot._shared for name in names}
-    asking = {
-        name: kind
-        for name, kind in snapshot._facts.items()
-        if name in told or re.search(r"\bdocker ", kind.script(settings))
-    }
-    assert len(asking) >= 8
-    monkeypatch.setattr(snapshot, "_facts", asking)
-    with ctx_host.use(host), pytest.raises(PyinfraError) as raised:
+    host: Any = There(programs(tmp_path, "exit 1"))
+    with (
+        answering(socket, {"/info": {}, "/containers/json?all=1": says}),
+        ctx_host.use(host),
+        pytest.raises(PyinfraError) as raised,
+    ):
         snapshot.read(host)
-    assert str(raised.value).startswith("host: the engine cannot be asked: docker ")
-    # What nobody reads may be of any size, but not take any time.
-    assert unbounded(engine, str(raised.value)) or "did not end" in str(raised.value)
+    why = "did not end within 1 s" if says is nothing else "said more than 1048576 bytes"
+    assert str(raised.value) == f"host: the engine cannot be asked: {socket} {why}"
+
+
+@pytest.mark.slow
+def test_what_asks_by_docker_says_so(engine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted = {"home_volume": "home", "sandbox": {"enabled": True, "socket": "socket"}}
+    settings = Settings.model_validate(wanted)
+    monkeypatch.setattr(snapshot, "settings_for", lambda _: settings)
+    monkeypatch.setattr(
+        snapshot,
+        "_shared",
+        [
+            (lambda _: f"of() {{ echo 'sandbox {'a' * 64}'; }}", names)
+            for _, names in snapshot._shared
+        ],
+    )
+    host: Any = There(engine)
+    facts = {name: snapshot._facts[name] for name in ("occupied", "sandboxes")}
+    for name, kind in facts.items():
+        assert re.search("^ *docker ", kind.script(settings), re.M)
+        monkeypatch.setattr(snapshot, "_facts", {name: kind})
+        with ctx_host.use(host), pytest.raises(PyinfraError) as raised:
+            snapshot.read(host)
+        snapshot.forget(host)
+        assert str(raised.value).startswith("host: the engine cannot be asked: docker ")
+        # What nobody reads may be of any size, but not take any time.
+        assert unbounded(engine, str(raised.value)) or "did not end" in str(raised.value)
 
 
 def test_an_engine_that_is_not_there_has_no_answer(

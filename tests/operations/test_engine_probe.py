@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 from pathlib import Path
+from shlex import quote
 
 import pytest
 
@@ -20,8 +21,14 @@ LOGINS = (
 SITE = "https://download.docker.com/linux"
 
 
-def asked(tmp_path: Path, programs: dict[str, str], logins: str = "{}") -> Engine:
-    """Return what is found with these shell scripts as programs."""
+def asked(
+    tmp_path: Path,
+    programs: dict[str, str],
+    logins: str = "{}",
+    engine: str = "",
+    root: Path | None = None,
+) -> Engine:
+    """Return what is found with these shell scripts as programs, where an engine says this."""
     directory = tmp_path / "bin"
     directory.mkdir(exist_ok=True)
     for name, text in {"docker-credential-there": "", **programs}.items():
@@ -29,9 +36,14 @@ def asked(tmp_path: Path, programs: dict[str, str], logins: str = "{}") -> Engin
         (directory / name).chmod(0o755)
     (tmp_path / "config.json").write_text(logins)
     wanted = Settings.model_validate({"engine": {"source": "official", "repository_url": SITE}})
-    kept = f"engine_seconds=60\n{templates.render('host/kept.sh.j2')}"  # as a snapshot has it
+    # As a snapshot has it.
+    kept = f"engine_seconds=60\n{templates.render('host/bounded.sh.j2')}"
+    kept += f"{templates.render('host/kept.sh.j2')}\nof() {{ echo {quote(engine)}; }}\n"
+    script: str = Engine.script(wanted)
+    if root:
+        script = script.replace(" /usr/lib", f" {root}/usr/lib")
     done = subprocess.run(
-        ["sh", "-c", kept + Engine.script(wanted)],
+        ["sh", "-c", kept + script],
         env={"PATH": f"{directory}:{os.environ['PATH']}", "DOCKER_CONFIG": str(tmp_path)},
         capture_output=True,
         text=True,
@@ -47,14 +59,39 @@ def test_containerd_is_asked_where_it_keeps_images(tmp_path: Path, snapshotter: 
     images.mkdir()
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(str(address))
-        said = f"server=29.0\ndata-root=/proc\nsnapshotter={snapshotter}"
-        docker = f'case "$*" in *Address*) echo {address} ;; *) printf "{said}\\n" ;; esac'
+        said = ("server=29.0", "data-root=/proc", f"snapshotter={snapshotter}")
+        engine = "\n".join(f"engine {one}" for one in (f"containerd={address}", *said))
         ctr = f'[ "$2" = {address} ] && echo "               root      {images}"'
-        found = asked(tmp_path, {"docker": docker, "ctr": ctr})
+        found = asked(tmp_path, {"docker": "", "ctr": ctr}, engine=engine)
     assert found.snapshotter == snapshotter
     assert found.stores["docker"].mount == "/proc"
     df = subprocess.run(["df", "-P", images], capture_output=True, text=True, check=True).stdout
     assert found.stores["containerd"].mount == df.split()[-1] or not snapshotter
+
+
+@pytest.mark.parametrize(
+    ("packages", "own", "found"),
+    [
+        ("ii  docker-compose 2.26.1-4\nii  docker-buildx 1:0.13.1+ds1-3", False, "2.26.1 0.13.1"),
+        ("ii  docker-compose-plugin 2.40.3-1~debian.12~bookworm", False, "2.40.3 9.9.9"),
+        ("rc  docker-compose 2.26.1-4", False, "9.9.9 9.9.9"),
+        ("ii  docker-compose 1.29.2-3", False, "9.9.9 9.9.9"),
+        ("ii  docker-compose 2.26.1-4", True, "9.9.9 9.9.9"),
+    ],
+)
+def test_plugins_have_the_versions_of_their_packages_or_say_their_own(
+    tmp_path: Path, packages: str, own: bool, found: str
+) -> None:
+    plugins = tmp_path / ("cli-plugins" if own else "usr/libexec/docker/cli-plugins")
+    plugins.mkdir(parents=True)
+    for name in ("docker-compose", "docker-buildx"):
+        says = """{"Vendor": "Docker Inc.", "Version": "v9.9.9"}"""
+        (plugins / name).write_text(
+            f"#!/bin/sh\n[ $1 = docker-cli-plugin-metadata ] && echo '{says}'"
+        )
+        (plugins / name).chmod(0o755)
+    there = asked(tmp_path, {"docker": "", "dpkg-query": f"echo '{packages}'"}, root=tmp_path)
+    assert f"{there.compose} {there.buildx}" == found
 
 
 def test_helpers_that_are_there_are_none_to_name(tmp_path: Path) -> None:

@@ -88,7 +88,7 @@ def test_the_engines_bridge_is_replaced_by_a_network_of_the_deployments_own() ->
     assert f"bridge.name={bridges.tools_bridge(wanted)} openclaw-sandbox-tools" in command.stdin
     there = {
         "access": "",
-        "network": f"network openclaw-sandbox-tools {bridges.tools_bridge(wanted)}",
+        "network": f"bridge openclaw-sandbox-tools {bridges.tools_bridge(wanted)}",
     }
     assert commands(network.made, there, settings=wanted) == []
     assert commands(network.made, {"network": ""}, settings=settings(sandbox=BROWSERS)) == []
@@ -121,7 +121,7 @@ def test_every_bridge_is_closed_in_both_directions() -> None:
 
 def test_a_network_of_the_users_is_closed_from_inside_alone() -> None:
     own = {**BROWSERS, "container": {"network": "mine"}}
-    text = rules(settings(sandbox=own), network="network mine br-0123456789ab\nnetwork x y;z")
+    text = rules(settings(sandbox=own), network="bridge mine br-0123456789ab\nbridge x y;z")
     assert 'iifname "br-0123456789ab" jump to_host' in chain(text, "input")
     assert 'oifname "br-0123456789ab"' not in text
     assert "y;z" not in text

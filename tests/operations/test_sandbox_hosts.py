@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from pyinfra.context import ctx_host
 
-from operations import engine_access
 from operations.base import preflight
 from operations.gateway import host_secrets
 from operations.sandbox import preflight as checks
@@ -76,15 +75,15 @@ def test_a_bind_of_nothing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_network_has_to_be_there_once_an_engine_is(monkeypatch: pytest.MonkeyPatch) -> None:
     wanted = settings({"container": {"network": "intern"}})
     (bare,) = problems(monkeypatch, wanted, {})
-    (missing,) = problems(monkeypatch, wanted, {}, **{"sandbox-networks": "bridge\nnone"})
+    (missing,) = problems(
+        monkeypatch, wanted, {}, uplink="network bridge false 1500\nnetwork none false "
+    )
     assert (bare.stops, missing.stops) == (False, True)
     assert "docker network create intern" in missing.fix
-    assert problems(monkeypatch, wanted, {}, **{"sandbox-networks": "bridge\nintern"}) == []
+    assert problems(monkeypatch, wanted, {}, uplink="network intern true ") == []
     browsers = settings({"browser": {"enabled": True, "network": "browsers"}})
-    (missing,) = problems(monkeypatch, browsers, {}, **{"sandbox-networks": "bridge"})
+    (missing,) = problems(monkeypatch, browsers, {}, uplink="network bridge false 1500")
     assert missing.what.startswith("sandbox.browser.network: ")
-    assert checks.Networks.script(settings()) == ""
-    assert engine_access.environment(wanted) in checks.Networks.script(wanted)
 
 
 def test_an_agent_with_sandbox_settings_of_its_own_is_named(

@@ -345,5 +345,5 @@ def test_what_went_wrong_is_said(changed: dict[str, str], words: str):
 def test_half_a_record_is_none():
     for record in ('{"digest": "a', "[]", "3"):
         assert proof.State.parse([f"record {record}"]).proved == ""
-    there = proof.State.parse(['record {"digest": "a"}', "image x:y sha256:1", "engine 20.10"])
+    there = proof.State.parse(['record {"digest": "a"}', "tag x:y sha256:1", "engine server=20.10"])
     assert there == proof.State("a", "", {"x:y": "sha256:1"}, (), "20.10")

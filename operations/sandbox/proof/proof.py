@@ -62,12 +62,10 @@ class State:
         lines = [
             f"printf 'record '; cat {quote(record_path(settings))}; echo",
             f"sha256sum {quote(settings.security_directory)}/*.json | sed 's/^/profile /'",
-            engine_access.environment(settings),
-            "docker version -f 'engine {{.Server.Version}}'",
+            "of 'engine server='",
         ]
         for kind in names.kinds(settings.sandbox):
-            tag = quote(names.tag(settings.name, kind))
-            lines.append(f"docker image inspect -f {quote('image ')}{tag}' {{{{.Id}}}}' {tag}")
+            lines.append(f"of {quote(f'tag {names.tag(settings.name, kind)} ')}")
         return "\n".join(lines)
 
     @classmethod
@@ -81,12 +79,12 @@ class State:
                 with contextlib.suppress(ValueError):  # half a record is none
                     found = json.loads(rest)
                     record = found if isinstance(found, dict) else {}
-            elif word == "image":
+            elif word == "tag":
                 tag, _, images[tag] = rest.partition(" ")
             elif word == "profile":
                 profiles.append(rest)
             elif word == "engine":
-                engine = rest
+                engine = rest.removeprefix("server=")
         proved, when = str(record.get("digest", "")), str(record.get("time", ""))
         return cls(proved, when, images, tuple(profiles), engine)
 
