@@ -80,8 +80,7 @@ def test_a_changed_apt_list_keeps_the_download_and_the_state(deployed: Deploymen
             "Images",
             "Activation",
             "Record",
-            "Superseded images",
-        }
+        }  # the image before stays, of a generation to go back to
         now = running(deployed)
         assert now[0] != was[0]
         assert deployed.container()["RestartCount"] == 0
