@@ -96,7 +96,7 @@ class Image:
 @snapshot.fact("occupied")
 @dataclass(frozen=True)
 class There:
-    """What a host's engine has under the deployment's names, and the containers near it.
+    """What a host's engine has under the deployment's names, and its containers and networks.
 
     `own_file`: docker-compose.yml in the project's directory is the toolkit's, or absent.
     """
@@ -112,7 +112,6 @@ class There:
         return templates.render(
             "system/conflicts.sh.j2",
             compose_file=project.path(settings.project_directory, project.BASE),
-            parts=[f'"{settings.name}', settings.config_directory, "->"],
             volume=volume if volume and not volume.startswith("/") else None,
         )
 

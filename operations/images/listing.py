@@ -36,7 +36,7 @@ def listing(settings: Settings) -> str:
         project=settings.name,
         label=identity.LABEL,
         tags=tags(settings),
-        pulled=[word for one in references for word in (familiar(one), one)],
+        pulled=[word for one in references for word in (one, familiar(one))],
     )
 
 

@@ -1,14 +1,15 @@
 # What an engine has, asked in one process over its socket, and printed as the lines that operations/images/listing.py
 # describes. What they do not name stays here: a container's variables and its command hold secrets.
-# SOCKET PROJECT LABEL, TAG... (the gateway's first) -- REFERENCE SHOWN, ...: LABEL is what our labels begin with, and
-# SHOWN how an engine shows a reference.
+# SOCKET PROJECT LABEL TAG... -- [REFERENCE SHOWN]...: the first tag is the gateway's, LABEL is what our labels begin with,
+# and SHOWN how an engine shows a reference.
 use strict;
 
 my ($most, $unix, $stream) = (16 << 20, 1, 1);    # the module Socket takes longer to load than all of this to run
 my ($socket, $project, $label, @tags) = @ARGV;
-my (@tokens, %shown);
-while (@tags && (my $reference = pop @tags) ne "--") { $shown{$reference} = pop @tags }
+my ($end) = grep { $tags[$_] eq "--" } 0 .. $#tags;
+my (undef, %shown) = splice @tags, $end;
 my %wanted = map { $_ => 1 } @tags;
+my @tokens;
 
 # JSON: strings and numbers stay as they are written, so that they are one line, and can be written again.
 sub value {
@@ -41,8 +42,9 @@ sub json {
 }
 
 # inner: of a string as it is written, without its quotes; bare: if it says what it is.
-sub inner { return defined $_[0] && $_[0] =~ /\A"?(.*?)"?\z/s ? $1 : "" }
+sub inner { return defined $_[0] && !ref $_[0] && $_[0] =~ /\A"?(.*?)"?\z/s ? $1 : "" }
 sub bare { return inner($_[0]) =~ /\A([^"\\]*)\z/ ? $1 : "" }
+sub object { return ref $_[0] eq "HASH" ? $_[0] : {} }
 sub all { return ref $_[0] eq "ARRAY" ? @{ $_[0] } : () }
 
 sub ask {
@@ -66,10 +68,10 @@ eval {
   my %facts = (
     server => $info->{ServerVersion},
     "live-restore" => $info->{LiveRestoreEnabled},
-    swarm => $info->{Swarm}{LocalNodeState},
+    swarm => object($info->{Swarm})->{LocalNodeState},
     containers => $info->{ContainersRunning},
     "data-root" => $info->{DockerRootDir},
-    containerd => ($info->{Containerd} || {})->{Address},
+    containerd => object($info->{Containerd})->{Address},
   );
   for my $status (all($info->{DriverStatus})) {
     $facts{snapshotter} = $info->{Driver} if bare($status->[1]) eq "io.containerd.snapshotter.v1";
@@ -79,8 +81,7 @@ eval {
 };
 eval {
   for my $image (all(ask("/images/json"))) {
-    my ($id, $labels) = (bare($image->{Id}), $image->{Labels});
-    $labels = {} unless ref $labels;
+    my ($id, $labels) = (bare($image->{Id}), object($image->{Labels}));
     my @names = grep { !/<none>/ } all($image->{RepoTags});
     my @digests = grep { !/<none>/ } all($image->{RepoDigests});
     my ($inputs, @others) = map { $labels->{"$label.$_"} || "" } qw(inputs base deployment image);
@@ -96,7 +97,7 @@ eval {
 eval {
   my ($compose, $gateway) = "com.docker.compose";
   for my $container (all(ask("/containers/json?all=1"))) {
-    my $labels = ref $container->{Labels} ? $container->{Labels} : {};
+    my $labels = object($container->{Labels});
     my ($id, $state) = (bare($container->{Id}), bare($container->{State}));
     my %is = map { $_ => bare($labels->{"$compose.$_"}) } qw(project service oneoff);
     my @names = map { m{\A"/([^/]*)"\z} ? $1 : () } all($container->{Names});
@@ -120,10 +121,9 @@ eval {
   }
   my $there = ask("/containers/$gateway/json");
   my ($state, $config) = ($there->{State}, $there->{Config});
-  my $health = ref $state->{Health} ? $state->{Health}{Status} : "";
   my %facts = (
     image => $there->{Image}, label => $config->{Labels}{"$label.project"}, status => $state->{Status},
-    health => $health, started => $state->{StartedAt}, user => $config->{User},
+    health => object($state->{Health})->{Status}, started => $state->{StartedAt}, user => $config->{User},
     version => $config->{Labels}{"org.opencontainers.image.version"},
   );
   print map { "gateway $_ " . bare($facts{$_}) . "\n" } sort keys %facts;
@@ -131,8 +131,8 @@ eval {
 };
 eval {
   for my $network (all(ask("/networks"))) {
-    my $options = ref $network->{Options} ? $network->{Options} : {};
-    my $labels = ref $network->{Labels} ? $network->{Labels} : {};
+    my $options = object($network->{Options});
+    my $labels = object($network->{Labels});
     my $bridge = bare($options->{"com.docker.network.bridge.name"}) || "br-" . substr(bare($network->{Id}), 0, 12);
     my $made = bare($labels->{"com.docker.compose.project"}) . bare($labels->{"$label.deployment"});
     my $name = bare($network->{Name});
