@@ -141,11 +141,14 @@ def test_a_broken_release_is_rolled_back_with_its_state(on_host: Deployment) -> 
         "chmod 755 /usr/local/bin/openclaw\nUSER node\n"
     )
     good = show(on_host, "RootDirectory")
-    on_host.sh(
-        f"export DOCKER_HOST={ENGINE}; docker build -q -t broken - <<'END'\n{dockerfile}END\n"
-        "docker tag broken openclaw:local"
-    )
-    said = on_host.sh("sh /opt/openclaw/run/activate.sh activate", 1)
+    docker = f"DOCKER_HOST={ENGINE} docker"
+    on_host.sh(f"{docker} build -q -t broken - <<'END'\n{dockerfile}END\n")
+    activate = f"{docker} tag broken openclaw:local && sh /opt/openclaw/run/activate.sh"
+    before = started(on_host)
+    said = on_host.sh(f"{activate} activate", 1)
+    assert "rehearsal: failed at the step" in said and "Nothing was stopped" in said
+    assert started(on_host) == before and on_host.http() == 200
+    said = on_host.sh(f"{activate} unrehearsed", 1)
     assert "the last good one is running again" in said
     assert on_host.http() == 200
     assert show(on_host, "RootDirectory") == good
