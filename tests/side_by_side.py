@@ -162,8 +162,8 @@ def run(arguments: list[str], number_of_workers: int) -> int:
         except KeyboardInterrupt:
             counted = Counter()
         codes = [worker.wait() for worker in workers]
-    for number in range(number_of_workers):
-        print((LOGS / f"tests-{number + 1}.log").read_text(encoding="utf-8"))
+    for number in sorted(range(number_of_workers), key=lambda one: abs(codes[one])):
+        print((LOGS / f"tests-{number + 1}.log").read_text(encoding="utf-8"))  # what failed, last
     seconds = time.monotonic() - started
     numbers = [f"{counted[name]} {name}" for name in NAMES if counted[name]]
     print(f"{', '.join(numbers) or 'no tests ran'} in {seconds:.2f}s".center(80, "="))

@@ -24,14 +24,21 @@ packages_install() {
 # packages_purge NAME...: takes packages away with their configuration.
 packages_purge() {
   export DEBIAN_FRONTEND=noninteractive NEEDRESTART_SUSPEND=1 LC_ALL=C.UTF-8
-  apt_run apt-get -q -o DPkg::Lock::Timeout=600 -o Dpkg::Use-Pty=0 purge --yes "$@" </dev/null >&2
+  # Also what an installation that was cut off left of them.
+  apt_run apt-get -q -o DPkg::Lock::Timeout=600 -o Dpkg::Use-Pty=0 -o Dpkg::Options::=--force-remove-reinstreq \
+    purge --yes "$@" </dev/null >&2
 }
 
 # packages_gone_with NAME: what would go if that went, itself included.
 packages_gone_with() { apt-get purge --simulate -qq "$1" 2>/dev/null </dev/null | sed -n 's/^\(Purg\|Remv\) \([^ ]*\).*/\2/p'; }
 
 # packages_there NAME: the name if it is installed.
-packages_there() { dpkg-query -W -f '${db:Status-Abbrev} ${Package}\n' "$1" 2>/dev/null | sed -n 's/^.i *//p'; }
+packages_there() { packages_in i "$1"; }
+
+# packages_left NAME: the name if there is anything of it but configuration, as where an installation was cut off.
+packages_left() { packages_in '[^nc]' "$1"; }
+
+packages_in() { dpkg-query -W -f '${db:Status-Abbrev} ${Package}\n' "$2" 2>/dev/null | sed -n "s/^.$1. //p"; }
 
 # packages_versions NAME...: a line `NAME VERSION` for each that is installed, of its upstream's version.
 packages_versions() {
@@ -42,12 +49,12 @@ packages_versions() {
     done
 }
 
-# A line `installed NAME VERSION` for each package, and `interrupted` where an installation was cut off.
+# A line `installed NAME VERSION` for each package, `interrupted NAME` for each whose installation or removal was cut off,
+# and `interrupted` where dpkg's own notes were.
 packages_state() {
-  dpkg-query -W -f '${db:Status-Abbrev} ${Package} ${Version}\n' | awk '
-    $1 ~ /^.i/ { print "installed", $2, $3 }
-    $1 ~ /^.[UHFWt]/ { broken = 1 }
-    END { if (broken) print "interrupted" }'
+  dpkg-query -W -f '${db:Status-Abbrev} ${Package} ${Version} ${binary:Package}\n' | awk '
+    $1 ~ /^.[UHFWt]|R$/ { print "interrupted", $NF; next }
+    $1 ~ /^.i/ { print "installed", $2, $3 }'
   for update in /var/lib/dpkg/updates/[0-9]*; do
     [ ! -e "$update" ] || { echo interrupted; break; }
   done
@@ -242,19 +249,25 @@ apt_get() {
     -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold "$@" </dev/null
 }
 
-# A killed run leaves packages unpacked but not configured.
+# Of what was cut off, dpkg itself finishes what is unpacked and is to stay; what is half unpacked or half removed it leaves,
+# and apt takes it for installed.
 apt_mend() {
-  apt_interrupted || return 0
+  apt_interrupted >/dev/null || return 0
+  dpkg-query -W -f '${db:Status-Abbrev} ${binary:Package}\n' | sed -n 's/^[rp][UHFWt]. \(.*\)/\1 install/p' |
+    dpkg --set-selections
   message=$(apt_run dpkg --force-confdef --force-confold --configure -a 2>&1 </dev/null) ||
     case $message in *'locked by another process'* | 'apt is in use'*) echo "$message" >&2; return 1 ;; esac
-  apt_interrupted || return 0
+  apt_broken=$(apt_interrupted) || return 0
   apt_current || apt_update
-  apt_get install --yes --fix-broken
+  apt_get install --yes --fix-broken --reinstall $apt_broken || return 1
+  if apt_broken=$(apt_interrupted); then
+    printf 'an installation or a removal was cut off and cannot be finished, see `dpkg --audit`: %s\n' "$apt_broken" >&2
+    return 1
+  fi
 }
 
-apt_interrupted() {
-  [ -n "$(dpkg --audit 2>/dev/null)" ] || [ -n "$(find /var/lib/dpkg/updates -name '[0-9]*' 2>/dev/null)" ]
-}
+# The names of what was cut off, if anything was.
+apt_interrupted() { packages_state | sed -n 's/^interrupted *//p' | grep ''; }
 
 # The lists are there, younger than a day, and not older than the sources they were made from.
 apt_partial=/var/lib/apt/lists/partial

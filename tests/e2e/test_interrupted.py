@@ -84,6 +84,23 @@ def test_a_power_cut_while(moment: str, interrupted: Deployment):
     assert interrupted.http() == 200
 
 
+def test_what_dpkg_leaves_half_done_is_finished(interrupted: Deployment):
+    """Cut while it unpacks or removes, it does not go on by itself, and apt sees no fault."""
+    states = {
+        "nftables": "install reinstreq half-installed",
+        "curl": "deinstall ok half-configured",
+    }
+    for package, state in states.items():
+        half_done = f"/^Package: {package}$/,/^$/s/^Status: .*/Status: {state}/"
+        interrupted.sh(f"sed -i '{half_done}' /var/lib/dpkg/status")
+    interrupted.sh("rm /usr/sbin/nft")
+    finish(interrupted)
+    for package in states:
+        found = interrupted.sh(f"dpkg-query -W -f '${{Status}}' {package}")
+        assert found == "install ok installed", package
+    assert "openclaw" in interrupted.sh("nft list tables")
+
+
 def test_ctrl_c_exits_130_and_leaves_nothing_running(interrupted: Deployment):
     finish(interrupted)
     was = interrupted.container()["Id"]

@@ -43,7 +43,8 @@ def machine(tmp_path: Path) -> Path:
     for name in ("dpkg", "lists", "archives", "bin"):
         (tmp_path / name).mkdir()
     quiet = "#!/bin/sh\n"
-    programs = {"apt-config": APT_CONFIG, "apt-get": APT_GET, "find": FIND, "dpkg": quiet}
+    programs = {"apt-config": APT_CONFIG, "apt-get": APT_GET, "find": FIND}
+    programs |= {"dpkg": quiet, "dpkg-query": quiet}
     for name, text in programs.items():
         (tmp_path / "bin" / name).write_text(text.replace("@", str(tmp_path)))
         (tmp_path / "bin" / name).chmod(0o755)

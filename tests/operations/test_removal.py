@@ -70,6 +70,7 @@ esac
 DPKG = r"""#!/bin/sh
 for last; do :; done
 ! grep -qsx "$last" $HERE/installed || echo "ii  $last"
+! grep -qsx "$last" $HERE/half-installed || echo "iHR $last"
 """
 IDENTIFIER = "0" * 12
 
@@ -261,7 +262,8 @@ def test_packages_go_by_the_note_and_what_others_need_stays(host: Deployed, monk
     note = host.root / "etc/openclaw-pyinfra/packages"
     note.parent.mkdir(parents=True)
     note.write_text("curl\ndocker.io\nnftables\nnot-installed\n")
-    host.put("installed", "curl\ndocker.io\nnftables\n")
+    host.put("installed", "curl\ndocker.io\n")
+    host.put("half-installed", "nftables\n")
     said = host.run("remove", monkeypatch, engine=True)
     assert "packages: docker.io nftables" in said.goes
     assert "package: curl: needed by mine" in said.stays
