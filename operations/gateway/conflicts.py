@@ -66,13 +66,9 @@ class Container:
         return bool(self.label) and (here or settings.config_directory in self.mounts)
 
     def publishes(self, port: int) -> list[str]:
-        """Return the addresses on which it publishes a port; a range is ports in a row."""
-        found = re.findall(r"(?:^|, )(\S+):(\d+)(?:-(\d+))?->", self.ports)
-        return [
-            address.strip("[]")
-            for address, first, last in found
-            if int(first) <= port <= int(last or first)
-        ]
+        """Return the addresses on which it publishes a port."""
+        found = re.findall(r"(?:^|, )(\S+):(\d+)->", self.ports)
+        return [address for address, one in found if int(one) == port]
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ THEIRS = {
     "label": "",
     "image": "openclaw:local",
     "state": "running",
-    "ports": "0.0.0.0:18789-18790->18789-18790/tcp, :::18789-18790->18789-18790/tcp",
+    "ports": "0.0.0.0:18789->18789/tcp, :::18789->18789/tcp",
     "mounts": "/home/anna/.openclaw/workspace,/home/anna/.openclaw",
 }
 OURS = THEIRS | {
@@ -105,8 +105,8 @@ def test_a_container_with_the_gateway_s_name_is_not_replaced() -> None:
 @pytest.mark.parametrize(
     ("ports", "address", "taken"),
     [
-        ("0.0.0.0:18780-18790->80-90/tcp", "127.0.0.1", True),
-        ("[::]:18789->80/tcp", "127.0.0.1", True),
+        ("0.0.0.0:18789->80/tcp, 0.0.0.0:18790->81/tcp", "127.0.0.1", True),
+        (":::18789->80/tcp", "127.0.0.1", True),
         ("10.0.0.1:18789->80/tcp", "127.0.0.1", False),
         ("18789/tcp", "127.0.0.1", False),
     ],
@@ -115,7 +115,7 @@ def test_the_container_that_has_the_port_is_named(ports: str, address: str, take
     there = container(name="web", project="web", service="web", image="nginx:1", ports=ports)
     found = problems(there, gateway={"address": address})
     assert [what for what, _ in found] == taken * [
-        f"gateway.port 18789 is in use on {ports.partition(':18')[0].strip('[]')} by the container"
+        f"gateway.port 18789 is in use on {ports.partition(':18')[0]} by the container"
         " web (image nginx:1)"
     ]
 
