@@ -25,8 +25,7 @@ packages_install() {
 packages_purge() {
   export DEBIAN_FRONTEND=noninteractive NEEDRESTART_SUSPEND=1 LC_ALL=C.UTF-8
   # Also what an installation that was cut off left of them.
-  apt_run apt-get -q -o DPkg::Lock::Timeout=600 -o Dpkg::Use-Pty=0 -o Dpkg::Options::=--force-remove-reinstreq \
-    purge --yes "$@" </dev/null >&2
+  apt_get -o Dpkg::Options::=--force-remove-reinstreq purge --yes "$@" >&2
 }
 
 # packages_gone_with NAME: what would go if that went, itself included.
@@ -38,6 +37,7 @@ packages_there() { packages_in i "$1"; }
 # packages_left NAME: the name if there is anything of it but configuration, as where an installation was cut off.
 packages_left() { packages_in '[^nc]' "$1"; }
 
+# packages_in STATE NAME: the name if dpkg has it in such a state, the second letter of `dpkg -l`.
 packages_in() { dpkg-query -W -f '${db:Status-Abbrev} ${Package}\n' "$2" 2>/dev/null | sed -n "s/^.$1. //p"; }
 
 # packages_versions NAME...: a line `NAME VERSION` for each that is installed, of its upstream's version.
@@ -253,7 +253,8 @@ apt_get() {
 # and apt takes it for installed.
 apt_mend() {
   apt_interrupted >/dev/null || return 0
-  dpkg-query -W -f '${db:Status-Abbrev} ${binary:Package}\n' | sed -n 's/^[rp][UHFWt]. \(.*\)/\1 install/p' |
+  # Without a name it would be asked for those of all packages.
+  apt_interrupted | xargs -r dpkg --get-selections | sed -n 's/[[:space:]]*\(deinstall\|purge\)$/ install/p' |
     dpkg --set-selections
   message=$(apt_run dpkg --force-confdef --force-confold --configure -a 2>&1 </dev/null) ||
     case $message in *'locked by another process'* | 'apt is in use'*) echo "$message" >&2; return 1 ;; esac
